@@ -1,0 +1,1 @@
+"""Losses and updates. No files, no logging, no config."""

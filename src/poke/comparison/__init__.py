@@ -1,0 +1,1 @@
+"""Reads run directories and nothing else of poke."""

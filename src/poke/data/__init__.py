@@ -1,0 +1,1 @@
+"""Experience: demonstrations, rollouts, replay."""

@@ -1,0 +1,266 @@
+"""Behaviour cloning: supervised learning of a teacher's actions.
+
+Pomerleau, "ALVINN: An Autonomous Land Vehicle in a Neural Network", NeurIPS 1988. The loss is cross-entropy with
+label smoothing (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7).
+
+Deliberate deviations:
+- Illegal actions are masked out of the softmax, and smoothing spreads over the *legal* actions only. Spread over all
+  of them, it would ask for probability where the mask forbids it, and the loss would be infinite.
+- The validation loss is the plain negative log-likelihood, so that runs with different smoothing compare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from poke.data.demonstrations import DemonstrationBatch
+from poke.protocols import NonFiniteError
+
+
+def masked_logits(logits: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Put illegal actions out of reach.
+
+    Args:
+        logits: `[batch, num_actions]` float32.
+        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
+
+    Returns:
+        `[batch, num_actions]` float32, the dtype's lowest number where illegal: finite, so that its product with a
+        probability of 0 is 0 and never NaN.
+    """
+    if action_mask is None:
+        return logits
+    return logits.masked_fill(~action_mask, torch.finfo(logits.dtype).min)
+
+
+def smoothed_cross_entropy(
+    log_probs: Tensor, action: Tensor, action_mask: Tensor | None, label_smoothing: float
+) -> Tensor:
+    """Return the mean cross-entropy against `(1 - s) * onehot + s * uniform(legal actions)`.
+
+    Args:
+        log_probs: `[batch, num_actions]` float32, masked and normalised.
+        action: `[batch]` int64.
+        action_mask: `[batch, num_actions]` bool or None.
+        label_smoothing: s, in [0, 1).
+    """
+    nll = -log_probs.gather(1, action.unsqueeze(1)).squeeze(1)
+    if label_smoothing == 0:
+        return nll.mean()
+    if action_mask is None:
+        uniform = -log_probs.mean(dim=1)
+    else:
+        legal = log_probs.masked_fill(~action_mask, 0.0)
+        uniform = -legal.sum(dim=1) / action_mask.sum(dim=1)
+    return ((1 - label_smoothing) * nll + label_smoothing * uniform).mean()
+
+
+class BehaviourCloning:
+    """Algorithm: AdamW on the smoothed cross-entropy of demonstrated actions.
+
+    Args:
+        network: maps observations to `[batch, num_actions]` float32 logits.
+        lr: AdamW's peak learning rate.
+        weight_decay: AdamW's decoupled weight decay.
+        label_smoothing: share of the target spread over the legal actions.
+        max_grad_norm: global gradient norm to clip at; 0: no clipping.
+        lr_schedule: constant, or cosine from lr to 0.
+        schedule_steps: the update at which the cosine reaches 0.
+        warmup_steps: updates of linear warm-up.
+        device: where the network lives.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        label_smoothing: float = 0.0,
+        max_grad_norm: float = 0.0,
+        lr_schedule: str = "constant",
+        schedule_steps: int = 1,
+        warmup_steps: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.network = network.to(device)
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.schedule_steps = schedule_steps
+        self.warmup_steps = warmup_steps
+        self.num_updates = 0
+        self._parameters = list(self.network.parameters())
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=lr, weight_decay=weight_decay, fused=True)
+        # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
+        self._met_non_finite = torch.zeros((), device=device)
+
+    def act(
+        self, observation: Tensor, *, action_mask: Tensor | None = None, explore: bool = False
+    ) -> Tensor:
+        """Choose actions: the most probable, or a sample when exploring.
+
+        Args:
+            observation: `[batch, ...]` as the network takes it.
+            action_mask: `[batch, num_actions]` bool, true where legal.
+            explore: sample from the policy.
+
+        Returns:
+            `[batch]` int64.
+        """
+        logits = self.logits(observation, action_mask)
+        if not explore:
+            return logits.argmax(dim=1)
+        return torch.distributions.Categorical(logits=logits).sample()
+
+    @torch.no_grad()
+    def logits(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Return masked `[batch, num_actions]` float32 logits, without gradient."""
+        return masked_logits(self.network(observation), action_mask)
+
+    def update(self, batch: DemonstrationBatch) -> Mapping[str, Tensor | float]:
+        """Make one gradient update.
+
+        Returns:
+            loss, accuracy (share of demonstrated actions that were the most probable), grad_norm (before clipping), lr.
+
+        Raises:
+            NonFiniteError: the loss or the gradient is not finite; the weights are as before.
+        """
+        lr = self._learning_rate()
+        logits = masked_logits(self.network(batch.observation), batch.action_mask)
+        loss = smoothed_cross_entropy(
+            logits.log_softmax(dim=1), batch.action, batch.action_mask, self.label_smoothing
+        )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
+        loss = loss.detach()
+        self._guard(loss=loss, grad_norm=norm)
+        self._optimizer.param_groups[0]["lr"] = lr
+        self._optimizer.step()
+        self.num_updates += 1
+        accuracy = (logits.detach().argmax(dim=1) == batch.action).float().mean()
+        return {"loss": loss, "accuracy": accuracy, "grad_norm": norm.detach(), "lr": lr}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return network, optimizer and the number of updates.
+
+        Raises:
+            NonFiniteError: an update since the last call met a non-finite loss on a device.
+        """
+        if self._met_non_finite.item():
+            raise NonFiniteError("loss or grad_norm", math.nan)
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "num_updates": self.num_updates,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.num_updates = state["num_updates"]
+
+    def get_weights(self) -> dict[str, Any]:
+        """Return what a warm start takes over: the network's parameters and buffers by name."""
+        return dict(self.network.state_dict())
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Take over parameters and buffers; names and shapes must fit."""
+        self.network.load_state_dict(weights)
+
+    def _learning_rate(self) -> float:
+        """The rate of the coming update: linear warm-up, then constant or cosine."""
+        step = self.num_updates
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        if self.lr_schedule == "constant":
+            return self.lr
+        span = max(1, self.schedule_steps - self.warmup_steps)
+        progress = min(1.0, (step - self.warmup_steps) / span)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def _guard(self, **quantities: Tensor) -> None:
+        """Keep a non-finite loss or gradient away from the weights."""
+        if self._met_non_finite.device.type == "cpu":
+            for name, value in quantities.items():
+                if not math.isfinite(value.item()):
+                    raise NonFiniteError(name, value.item())
+            return
+        # A device is not synchronised for this: the fused optimizer skips a step whose found_inf is 1.
+        bad = ~torch.stack([torch.isfinite(v) for v in quantities.values()]).all()
+        self._optimizer.found_inf = bad.float()  # type: ignore[attr-defined]
+        self._met_non_finite.add_(bad)
+
+
+class HeldOutData(Protocol):
+    """A source that keeps demonstrations back for validation."""
+
+    @property
+    def action_kinds(self) -> Mapping[str, Tensor]:
+        """Kind of action (move, switch) to a `[num_actions]` bool mask."""
+        ...
+
+    def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
+        """Yield every held-out decision once, in a fixed order."""
+        ...
+
+
+class HeldOutEvaluator:
+    """Evaluator: how well the policy predicts demonstrations it was not trained on.
+
+    Args:
+        source: holds the validation data.
+        batch_size: decisions at once; memory and speed only.
+    """
+
+    category = "val"
+
+    def __init__(self, source: HeldOutData, *, batch_size: int) -> None:
+        self._source = source
+        self._batch_size = batch_size
+
+    @torch.no_grad()
+    def evaluate(self, algorithm: BehaviourCloning) -> dict[str, float]:
+        """Return loss (mean negative log-likelihood), accuracy, top3_accuracy, and accuracy by kind of action."""
+        totals: dict[str, float] = {"loss": 0.0, "accuracy": 0.0, "top3_accuracy": 0.0}
+        kinds = self._source.action_kinds
+        count = 0
+        counts = dict.fromkeys(kinds, 0)
+        hits = dict.fromkeys(kinds, 0.0)
+        algorithm.network.eval()
+        for batch in self._source.validation_batches(self._batch_size):
+            logits = algorithm.logits(batch.observation, batch.action_mask)
+            action = batch.action
+            nll = -logits.log_softmax(dim=1).gather(1, action.unsqueeze(1)).squeeze(1)
+            right = logits.argmax(dim=1) == action
+            top3 = logits.topk(min(3, logits.shape[1]), dim=1).indices
+            totals["loss"] += nll.double().sum().item()
+            totals["accuracy"] += right.sum().item()
+            totals["top3_accuracy"] += (top3 == action.unsqueeze(1)).any(dim=1).sum().item()
+            count += len(action)
+            for kind, of_kind in kinds.items():
+                chosen = of_kind[action]
+                counts[kind] += int(chosen.sum().item())
+                hits[kind] += (right & chosen).sum().item()
+        algorithm.network.train()
+        metrics = {name: total / count for name, total in totals.items()}
+        for kind in kinds:
+            if counts[kind]:
+                metrics[f"{kind}_accuracy"] = hits[kind] / counts[kind]
+        return metrics
+
+    def get_state(self) -> dict[str, Any]:
+        """Return nothing: the validation data stands still."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take nothing back."""

@@ -1,0 +1,182 @@
+"""Demonstrations held in memory, split by episode, served in shuffled batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poke.data import trajectories
+from poke.data.trajectories import DataError
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class DemonstrationBatch:
+    """Decisions of a teacher.
+
+    Args:
+        observation: `[batch, *observation_shape]` in the dtype it was recorded in.
+        action: `[batch]` int64.
+        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
+        num_steps: 1, for one gradient update.
+    """
+
+    observation: Tensor
+    action: Tensor
+    action_mask: Tensor | None
+    num_steps: int = 1
+
+
+class Demonstrations:
+    """Source: a file of demonstrations, shuffled anew every epoch.
+
+    Every `round(1 / val_fraction)`-th episode or so, drawn without regard to the run's seed, is held out: runs with different seeds
+    are judged on the same decisions. The incomplete last batch of an epoch is left out.
+
+    Args:
+        path: a Parquet file in poke's schema, or ``sample:NAME`` for one shipped with poke.
+        batch_size: decisions an update.
+        val_fraction: share of the episodes held out.
+        seed: of the order in which decisions are served.
+        device: where the decisions are kept.
+
+    Raises:
+        DataError: the file is missing or wrong, or one side of the split is empty.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        batch_size: int,
+        val_fraction: float,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        file = find(path)
+        data = trajectories.read(file)
+        if data.action.ndim != 1:
+            raise DataError(f"{file} holds continuous actions, behaviour cloning here takes discrete ones")
+        self.observation_shape: tuple[int, ...] = tuple(data.observation.shape[1:])
+        self.layout: Mapping[str, Any] | None = data.metadata.get("layout")
+        self.num_actions = data.num_actions
+        self.action_kinds = _action_kinds(self.layout, self.num_actions, device)
+        self.epoch = 0
+
+        held_out = _held_out(data.episode, val_fraction)
+        if not held_out.any() or held_out.all():
+            side = "training" if held_out.all() else "validation"
+            raise DataError(
+                f"{file} has {len(np.unique(data.episode))} episodes: "
+                f"with data.val_fraction={val_fraction} the {side} split is empty"
+            )
+        self._training = _batch(data, ~held_out, device)
+        self._validation = _batch(data, held_out, device)
+        self._batch_size = min(batch_size, len(self._training.action))
+        self._device = device
+        self._generator = torch.Generator().manual_seed(seed)
+        self._begin_epoch()
+
+    @property
+    def num_training(self) -> int:
+        """How many decisions are trained on."""
+        return len(self._training.action)
+
+    @property
+    def num_validation(self) -> int:
+        """How many decisions are held out."""
+        return len(self._validation.action)
+
+    def sample(self) -> DemonstrationBatch:
+        """Return the next `batch_size` decisions of the epoch."""
+        if self._position + self._batch_size > len(self._order):
+            self.epoch += 1
+            self._begin_epoch()
+        index = self._order[self._position : self._position + self._batch_size]
+        self._position += self._batch_size
+        return _select(self._training, index)
+
+    def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
+        """Yield every held-out decision once, in the file's order."""
+        for start in range(0, self.num_validation, batch_size):
+            yield _select(self._validation, slice(start, start + batch_size))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the position, and the generator as it was when this epoch's order was drawn."""
+        return {
+            "epoch": self.epoch,
+            "position": self._position,
+            "generator_at_epoch_start": self._generator_at_epoch_start,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Draw the epoch's order again and go to the position in it."""
+        self.epoch = state["epoch"]
+        self._generator.set_state(state["generator_at_epoch_start"])
+        self._begin_epoch()
+        self._position = state["position"]
+
+    def _begin_epoch(self) -> None:
+        self._generator_at_epoch_start = self._generator.get_state()
+        order = torch.randperm(self.num_training, generator=self._generator)
+        self._order = order.to(self._device)
+        self._position = 0
+
+
+def find(path: str) -> Path:
+    """Return the file that a path or ``sample:NAME`` names.
+
+    Raises:
+        DataError: no such sample; the message lists those there are.
+    """
+    kind, _, name = path.partition(":")
+    if kind != "sample":
+        return Path(path)
+    file = SAMPLES / f"{name}.parquet"
+    if not file.is_file():
+        names = ", ".join(sorted(f.stem for f in SAMPLES.glob("*.parquet")))
+        raise DataError(f"no sample {name} (choose from {names})")
+    return file
+
+
+def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
+    """True for each row whose episode is held out; the same for every seed."""
+    episodes = np.unique(episode)
+    drawn = np.random.default_rng(0).permutation(episodes)
+    return np.isin(episode, drawn[: round(fraction * len(episodes))])
+
+
+def _batch(data: trajectories.Trajectories, rows: np.ndarray, device: str | torch.device) -> DemonstrationBatch:
+    mask = data.action_mask
+    return DemonstrationBatch(
+        observation=torch.from_numpy(data.observation[rows]).to(device),
+        action=torch.from_numpy(data.action[rows]).to(device),
+        action_mask=None if mask is None else torch.from_numpy(mask[rows]).to(device),
+    )
+
+
+def _select(batch: DemonstrationBatch, index: Tensor | slice) -> DemonstrationBatch:
+    mask = batch.action_mask
+    return DemonstrationBatch(
+        observation=batch.observation[index],
+        action=batch.action[index],
+        action_mask=None if mask is None else mask[index],
+    )
+
+
+def _action_kinds(
+    layout: Mapping[str, Any] | None, num_actions: int, device: str | torch.device
+) -> dict[str, Tensor]:
+    kinds = {}
+    for name, (first, end) in (layout or {}).get("actions", {}).items():
+        mask = torch.zeros(num_actions, dtype=torch.bool, device=device)
+        mask[first:end] = True
+        kinds[name] = mask
+    return kinds

@@ -1,0 +1,355 @@
+"""The only reader of the composed config: instantiate, wire, resume, close."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from poke.schema import ConfigError
+from poke.training.checkpointing import CheckpointManager
+from poke.training.logging import MetricsLogger
+from poke.training.rng import seed_everything
+from poke.training.rundir import RunDirectory, write_text
+from poke.training.timing import StepTimer
+from poke.training.trainer import Trainer
+from poke.training.writers import ConsoleWriter
+
+log = logging.getLogger("poke")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        status: finished, failed or interrupted.
+        exit_status: for the process: 0, 1, 2 for a mistake in the config, 128 + N after signal N.
+        objective: the best value of `checkpoint.monitor`, for sweepers; None where there was none.
+        error: one line; None unless failed.
+    """
+
+    status: str
+    exit_status: int
+    objective: float | None
+    error: str | None
+
+
+class _Interrupted(BaseException):
+    """A signal met before training began."""
+
+
+def run(
+    config: Mapping[str, Any], path: Path, *, overrides: Sequence[str], command: Sequence[str]
+) -> Outcome:
+    """Run an experiment in a directory of its own.
+
+    Args:
+        config: the resolved, validated config.
+        path: the run directory; exists.
+        overrides: what the user changed, for run.json.
+        command: the command line, for run.json.
+
+    Raises:
+        RunDirectoryError: another process holds the directory.
+    """
+    directory = RunDirectory(path)
+    with directory.held():
+        directory.begin(
+            config,
+            _yaml(config),
+            command=list(command),
+            overrides=list(overrides),
+            seed=config["seed"],
+            device=config["device"],
+            parent=None,
+            init_from=config["init_from"]["path"],
+        )
+
+        def start(experiment: Experiment) -> None:
+            experiment.warm_start(config["init_from"])
+
+        return _execute(config, directory, start)
+
+
+def resume(
+    config: Mapping[str, Any],
+    path: Path,
+    checkpoint: Path | None,
+    *,
+    overrides: Sequence[str],
+    command: Sequence[str],
+) -> Outcome:
+    """Go on with a run, in place.
+
+    Args:
+        config: the run's own saved config, overrides of this resume included.
+        path: the run directory.
+        checkpoint: the file to go on from; the newest good one by default.
+        overrides: what the user changed now, for run.json.
+        command: the command line, for run.json.
+
+    Raises:
+        RunDirectoryError: another process holds the directory.
+    """
+    directory = RunDirectory(path)
+    with directory.held():
+
+        def start(experiment: Experiment) -> None:
+            step = experiment.restore(checkpoint)
+            note = {"step": step, "overrides": list(overrides), "command": list(command)}
+            directory.begin_again(config, _yaml(config), note)
+
+        return _execute(config, directory, start)
+
+
+class Experiment:
+    """The parts a config names, built and wired.
+
+    Args:
+        config: the resolved config.
+        path: the run directory, where checkpoints and sinks have their place.
+    """
+
+    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        torch.set_num_threads(config["torch_threads"])
+        seed_everything(config["seed"])
+        self.device = _device(config["device"])
+        self.source = _build(config, "data", seed=config["seed"], device=self.device)
+        network = _build(
+            config,
+            "network",
+            observation_shape=self.source.observation_shape,
+            num_outputs=self.source.num_actions,
+            layout=self.source.layout,
+        )
+        self.algorithm = _build(config, "algo", network=network, device=self.device)
+        self.evaluator = _build(config, "eval", source=self.source) if config.get("eval") else None
+        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
+        self.logger = _logger(config, path)
+        self.timer = StepTimer()
+        self.logger.add_probe(self.timer)
+        self.trainer = Trainer(
+            algorithm=self.algorithm,
+            source=self.source,
+            evaluator=self.evaluator,
+            logger=self.logger,
+            checkpoints=self.checkpoints,
+            timer=self.timer,
+            max_steps=config["trainer"]["max_steps"],
+            eval_every=config["trainer"]["eval_every"],
+            save_every=config["checkpoint"]["save_every"],
+            config=config,
+        )
+
+    def warm_start(self, init_from: Mapping[str, Any]) -> None:
+        """Take over the weights of another run's algorithm, if one is named."""
+
+    def restore(self, checkpoint: Path | None) -> int:
+        """Go back to a checkpoint, the newest good one by default, and return its step."""
+        loaded = self.checkpoints.load(checkpoint)
+        metadata = self.checkpoints.restore(self.trainer.components, loaded)
+        self.checkpoints.rewind(loaded)
+        log.info("resuming from %s at step %d", loaded.path, metadata.step)
+        return metadata.step
+
+    def close(self) -> None:
+        """Write what is pending: last windows of the logger, the last checkpoint."""
+        self.logger.close()
+        self.checkpoints.close()
+
+
+def _execute(
+    config: Mapping[str, Any], directory: RunDirectory, start: Callable[[Experiment], None]
+) -> Outcome:
+    """Build, start, train, close, and write into the account how it went."""
+    experiment = None
+    with _messages(directory.path), _Signals() as signals:
+        try:
+            experiment = Experiment(config, directory.path)
+            start(experiment)
+            log.info("run directory %s", directory.path)
+            experiment.logger.log_config(config)
+            signals.deliver_to(experiment.trainer.stop)
+            finished = experiment.trainer.fit()
+            experiment.close()
+        except (Exception, _Interrupted) as error:
+            return _broken_off(directory, experiment, signals, error)
+        return _completed(directory, experiment, signals, finished)
+
+
+def _completed(
+    directory: RunDirectory, experiment: Experiment, signals: _Signals, finished: bool
+) -> Outcome:
+    """The loop ended by itself or by a signal, and all is on disk."""
+    facts = _facts(experiment)
+    status = "finished" if finished else "interrupted"
+    reason = "reached trainer.max_steps" if finished else f"received {signals.name}"
+    directory.end(status, exit_reason=reason, **facts)
+    best = facts["best"]
+    about_best = f", best {best['metric']} {best['value']:.6g} at step {best['step']}" if best else ""
+    log.info("%s at step %d%s: %s", status, facts["step"], about_best, directory.path)
+    if not finished:
+        log.info("go on with: python -m poke.train resume=%s", directory.path)
+    exit_status = 0 if finished else 128 + signals.received
+    return Outcome(status, exit_status, best["value"] if best else None, None)
+
+
+def _broken_off(
+    directory: RunDirectory,
+    experiment: Experiment | None,
+    signals: _Signals,
+    error: BaseException,
+) -> Outcome:
+    """Something was raised: keep what can be kept and say what it was in one line."""
+    facts: dict[str, Any] = {}
+    if experiment is not None:
+        facts = _facts(experiment)
+        for close in (experiment.logger.close, experiment.checkpoints.close):
+            try:
+                close()
+            except Exception as second:  # the first error is the one to report
+                log.error("while closing: %s", _one_line(second))
+    if isinstance(error, _Interrupted):
+        reason = f"received {signals.name}"
+        if directory.account:
+            directory.end("interrupted", exit_reason=reason, **facts)
+        log.info("interrupted before training began: %s", directory.path)
+        return Outcome("interrupted", 128 + signals.received, None, None)
+    cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+    line = _one_line(cause)
+    step = facts.get("step")
+    where = f" at step {step}" if step is not None else ""
+    log.debug("traceback", exc_info=cause)  # train.log takes debug records, the terminal does not
+    log.error("poke: failed%s: %s (traceback in %s)", where, line, directory.path / "train.log")
+    if directory.account:
+        directory.end("failed", error=line, exit_reason=type(cause).__name__, **facts)
+    return Outcome("failed", 2 if isinstance(cause, ConfigError) else 1, None, line)
+
+
+def _facts(experiment: Experiment) -> dict[str, Any]:
+    """What run.json tells of the training itself."""
+    trainer = experiment.trainer
+    finite = {k: v if math.isfinite(v) else None for k, v in trainer.metrics().items()}
+    return {
+        "step": trainer.step,
+        "epoch": experiment.source.epoch,
+        "final": {**experiment.trainer.last_evaluation, **finite},
+        "best": experiment.checkpoints.best,
+        "device": str(experiment.device),
+    }
+
+
+def _build(config: Mapping[str, Any], group: str, **parts: Any) -> Any:
+    """Instantiate a group's object, giving it the parts the runner owns."""
+    return instantiate(dict(config[group]), **parts, _convert_="all")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device={name} asked for, but torch {torch.__version__} finds no CUDA device")
+    return torch.device(name)
+
+
+def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
+    options = {key: value for key, value in config.items() if key != "save_every"}
+    return CheckpointManager(path, **options)
+
+
+def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
+    """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
+    options = dict(config["logger"])
+    sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
+    backends = []
+    for name, sink in sinks.items():
+        del options[name]
+        enabled = sink.pop("enabled", True) and sink.get("mode") != "disabled"
+        location = path / sink.pop("location", name)
+        if enabled:
+            backends.append(instantiate(sink, location, _convert_="all"))
+    console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
+    return MetricsLogger(console=console, backends=backends, **options)
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (ConfigError, ValueError)) and text else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def _messages(path: Path) -> Iterator[None]:
+    """Show the messages of the run on the terminal and keep them, with tracebacks, in its train.log."""
+    terminal = logging.StreamHandler(sys.stdout)
+    terminal.setLevel(logging.INFO)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    file = logging.FileHandler(path / "train.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(message)s"))
+    before = log.level, log.propagate
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    for handler in (terminal, file):
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in (terminal, file):
+            log.removeHandler(handler)
+            handler.close()
+        log.level, log.propagate = before
+
+
+class _Signals:
+    """SIGINT and SIGTERM ask the loop to stop after its step; a second one ends the process at once.
+
+    Ending at once does no harm: whatever is on disk under its final name is whole.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._stop: Callable[[str], None] | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The received signal's name."""
+        return signal.Signals(self.received).name
+
+    def deliver_to(self, stop: Callable[[str], None]) -> None:
+        """From now on ask `stop`, instead of raising in the middle of what runs."""
+        self._stop = stop
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            os._exit(128 + number)
+        self.received = number
+        if self._stop is None:
+            raise _Interrupted
+        self._stop(self.name)

@@ -1,0 +1,313 @@
+"""What a config may hold: one dataclass a group, and `validate`, which answers a mistake in one line.
+
+Values live in ``conf/``; types, ranges and meanings live here. A node whose ``_target_`` poke does not know (a
+user's own algorithm, network or sink) is left to its own constructor. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Union
+
+
+class ConfigError(ValueError):
+    """A mistake in what the user typed; the message is one line and needs no traceback."""
+
+
+def knob(
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    default: Any = MISSING,
+    help: str = "",
+) -> Any:
+    """Declare one config value: its range, its choices and one line of help. Without a default it is required."""
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    metadata = {"bounds": bounds, "choices": choices, "help": help}
+    return field(default=default, metadata=metadata)  # type: ignore[call-overload]
+
+
+@dataclass
+class BehaviourCloningConfig:
+    """`algo=bc`."""
+
+    lr: float = knob(above=0, help="AdamW's peak learning rate")
+    weight_decay: float = knob(at_least=0)
+    label_smoothing: float = knob(at_least=0, below=1, help="spread over the legal actions only")
+    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
+    lr_schedule: str = knob(choices=("constant", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the cosine reaches 0")
+    warmup_steps: int = knob(at_least=0)
+
+
+@dataclass
+class MLPConfig:
+    """`network=mlp`."""
+
+    hidden_sizes: list[int] = knob(at_least=1)
+    activation: str = knob(choices=("relu", "tanh", "gelu"))
+
+
+@dataclass
+class BattleNetworkConfig:
+    """`network=battle`."""
+
+    embedding_size: int = knob(at_least=1)
+    entity_size: int = knob(at_least=1)
+    hidden_size: int = knob(at_least=1)
+
+
+@dataclass
+class DemonstrationsConfig:
+    """`data=sample` and `data=file`."""
+
+    path: str = knob(help="a file of demonstrations, or sample:NAME for one shipped with poke")
+    batch_size: int = knob(at_least=1, help="decisions an update")
+    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+
+
+@dataclass
+class HeldOutConfig:
+    """`eval=heldout`."""
+
+    batch_size: int = knob(at_least=1, help="decisions at once; changes speed only")
+
+
+@dataclass
+class TrainerConfig:
+    """`trainer`."""
+
+    max_steps: int = knob(at_least=0, help="updates offline, transitions online")
+    eval_every: int = knob(at_least=0, help="steps; 0: only at the end")
+
+
+@dataclass
+class CheckpointConfig:
+    """`checkpoint`: when the trainer saves, and how CheckpointManager keeps."""
+
+    save_every: int = knob(at_least=0, help="steps; 0: only at the end")
+    max_to_keep: int = knob(at_least=1, help="newest; the best is kept besides")
+    keep_best: bool = knob()
+    monitor: str = knob(help="the metric that decides which is best")
+    mode: str = knob(choices=("min", "max"))
+
+
+@dataclass
+class CsvConfig:
+    """`logger.csv`."""
+
+    enabled: bool = knob()
+    location: str = knob()
+
+
+@dataclass
+class TensorBoardConfig:
+    """`logger.tensorboard`."""
+
+    enabled: bool = knob()
+    location: str = knob()
+
+
+@dataclass
+class WandbConfig:
+    """`logger.wandb`."""
+
+    mode: str = knob(choices=("online", "offline", "disabled"))
+    location: str = knob()
+    project: str = knob()
+    entity: str | None = knob(default=None)
+    name: str | None = knob(default=None)
+    group: str | None = knob(default=None)
+    tags: list[str] | None = knob(default=None)
+
+
+@dataclass
+class LoggerConfig:
+    """`logger`."""
+
+    cli_frequency: int | None = knob(at_least=0, help="steps between terminal lines; 0: none")
+    backend_frequency: int | None = knob(at_least=0, help="steps between rows of csv and others; 0: none")
+    event_categories: list[str] = knob()
+    reduce: dict[str, str] = knob(choices=("mean", "last", "sum", "min", "max", "count"))
+    strict: bool = knob()
+    csv: Any = knob()
+    tensorboard: Any = knob()
+    wandb: Any = knob()
+
+
+@dataclass
+class InitFromConfig:
+    """`init_from=FILE`: a warm start."""
+
+    path: str | None = knob(help="a run or checkpoint whose algorithm weights to start from")
+    strict: bool = knob(help="false: leave out weights that are missing or of another shape")
+
+
+@dataclass
+class TrainConfig:
+    """The whole of `python -m poke.train`."""
+
+    # Groups that others borrow values from come first, so that a mistake is named where it was made.
+    trainer: TrainerConfig = knob()
+    checkpoint: CheckpointConfig = knob()
+    logger: LoggerConfig = knob()
+    algo: Any = knob()
+    network: Any = knob()
+    data: Any = knob()
+    seed: int = knob(at_least=0, at_most=2**63 - 1, help="fixes every random state of the run")
+    device: str = knob(help="auto, cpu, cuda or cuda:N")
+    torch_threads: int = knob(at_least=1, help="threads a torch operator may use")
+    resume: str | None = knob(help="a run directory or checkpoint file to go on from, in place")
+    init_from: InitFromConfig = knob()
+    sweep: str | None = knob(help="a name for the sweep's directory, with -m")
+    env: Any = knob(default=None)
+    eval: Any = knob(default=None)
+
+
+# Whoever names one of these as `_target_` is held to its schema.
+TARGETS: dict[str, type] = {
+    "poke.algorithms.bc.BehaviourCloning": BehaviourCloningConfig,
+    "poke.algorithms.bc.HeldOutEvaluator": HeldOutConfig,
+    "poke.networks.mlp.MLP": MLPConfig,
+    "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
+    "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
+    "poke.training.writers.CsvWriter": CsvConfig,
+    "poke.training.writers.TensorBoardWriter": TensorBoardConfig,
+    "poke.training.writers.WandbWriter": WandbConfig,
+}
+
+
+def validate(config: Mapping[str, Any]) -> None:
+    """Check a composed training config.
+
+    Args:
+        config: the config as plain, resolved containers.
+
+    Raises:
+        ConfigError: for the first unknown key, wrong type, value out of range or contradiction.
+    """
+    check(config, TrainConfig)
+    if not _known_device(config["device"]):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
+    if config["resume"] and config["init_from"]["path"]:
+        raise ConfigError("resume and init_from exclude each other: a resume has its weights already")
+    name = config["sweep"]
+    if name is not None and (not name or "/" in name or name in (".", "..")):
+        raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
+
+
+def check(config: Mapping[str, Any], schema: type, path: str = "") -> None:
+    """Check a mapping against a dataclass schema, and nodes below it against theirs.
+
+    Args:
+        config: plain containers.
+        schema: a dataclass made of `knob` fields.
+        path: the mapping's own dotted key, for the messages.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    known = {f.name: f for f in fields(schema)}
+    for key in config:
+        if key not in known and key != "_target_":
+            raise ConfigError(unknown_key(f"{path}{key}", [f"{path}{name}" for name in known]))
+    for name, knob_field in known.items():
+        if name not in config:
+            if knob_field.default is MISSING:
+                raise ConfigError(f"{path}{name} is missing")
+            continue
+        _check_value(config[name], _hints(schema)[name], knob_field, f"{path}{name}")
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Return the line that answers an unknown key, with the nearest known one."""
+    return f"unknown key {key}{did_you_mean(key, known)}"
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return ` (did you mean X?)` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def leaf_keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value and every group in the config."""
+    for key, value in config.items():
+        yield f"{path}{key}"
+        if isinstance(value, Mapping):
+            yield from leaf_keys(value, f"{path}{key}.")
+
+
+@functools.cache
+def _hints(schema: type) -> dict[str, Any]:
+    return typing.get_type_hints(schema)
+
+
+def _check_value(value: Any, hint: Any, knob_field: Field[Any], path: str) -> None:
+    if value == "???":
+        raise ConfigError(f"{path} must be given, as in {path}=VALUE")
+    if isinstance(value, Mapping) and value.get("_target_") in TARGETS:
+        check(value, TARGETS[value["_target_"]], f"{path}.")
+        return
+    if hint is Any:
+        return
+    if is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} must be a group of values, not {value!r}")
+        check(value, typing.cast(type, hint), f"{path}.")
+        return
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return
+        hint = next(a for a in arguments if a is not type(None))
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{path} must be a list, as in {path}=[...], not {value!r}")
+        for i, item in enumerate(value):
+            _check_scalar(item, arguments[0], knob_field, f"{path}[{i}]")
+    elif origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} must be a mapping, not {value!r}")
+        for key, item in value.items():
+            _check_scalar(item, arguments[1], knob_field, f"{path}.{key}")
+    else:
+        _check_scalar(value, hint, knob_field, path)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> None:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{path} must be {_KINDS[kind]}, not {value!r}")
+    choices = knob_field.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigError(f"{path} must be one of {', '.join(choices)}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{path} must be finite, not {value}")
+    for word, sign, holds in (
+        ("at_least", ">=", lambda bound: value >= bound),
+        ("above", ">", lambda bound: value > bound),
+        ("at_most", "<=", lambda bound: value <= bound),
+        ("below", "<", lambda bound: value < bound),
+    ):
+        bound = knob_field.metadata["bounds"][word]
+        if bound is not None and not holds(bound):
+            raise ConfigError(f"{path} must be {sign} {bound}, not {value}")
+
+
+def _known_device(device: str) -> bool:
+    kind, _, index = device.partition(":")
+    return device in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdigit())

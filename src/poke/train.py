@@ -1,0 +1,167 @@
+"""`python -m poke.train`: compose the config, validate it, hand it to the runner.
+
+Nothing here imports torch, so a mistake is answered before torch's seconds are spent.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from poke import config
+from poke.schema import ConfigError, validate
+from poke.training.rundir import RunDirectoryError, create_run_directory, locate_run
+
+HELP = """\
+Train an agent. Every value is set as key=value; the run's directory holds its config, metrics and checkpoints.
+
+  python -m poke.train [group=option ...] [key=value ...]     one run
+  python -m poke.train -m key=value,value ...                 a sweep, one run a combination
+
+Groups
+{groups}
+
+Main knobs                                  (--cfg job prints them all)
+  algo.lr=1e-3                 learning rate
+  trainer.max_steps=6000       length of the run: updates offline, transitions online
+  trainer.eval_every=500       steps between evaluations
+  checkpoint.save_every=500    steps between checkpoints
+  checkpoint.max_to_keep=5     newest checkpoints kept, besides the best
+  checkpoint.monitor=val/loss  what decides which is best; checkpoint.mode=min|max
+  logger.cli_frequency=1000    steps between lines on the terminal
+  logger.backend_frequency=100 steps between rows of metrics.csv, TensorBoard and W&B
+  logger.wandb.mode=offline    also write W&B files
+  seed=0                       fixes every random state
+  device=auto                  auto, cpu, cuda or cuda:N
+  resume=RUN_DIR               go on where a run stopped, in place
+  init_from=RUN_DIR            start from another run's weights
+
+Examples
+  python -m poke.train algo=bc logger.cli_frequency=1000
+  python -m poke.train -m algo.lr=1e-4,3e-4 seed=0,1
+  python -m poke.train resume=outputs/2026-01-31/12-00-00-a1b2 trainer.max_steps=12000
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 finished, 1 failed, 2 mistyped, 128 + N after signal N.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+    """
+    given = sys.argv[1:] if argv is None else argv
+    return config.answer(lambda: _main([_init_from_path(a) for a in given]))
+
+
+def _main(argv: list[str]) -> int:
+    args = get_args_parser().parse_args(argv)
+    if args.help:
+        print(HELP.format(groups=_groups()), end="")
+        return 0
+    if args.cfg or args.info or args.hydra_help or args.shell_completion or args.version:
+        return _hand_to_hydra(argv)
+    if args.multirun:
+        return _sweep(argv, args.overrides, args.config_dir)
+
+    composed = config.to_plain(config.compose("train", args.overrides, search_dir=args.config_dir))
+    validate(composed)
+    if composed["resume"] is not None:
+        return _resume(composed["resume"], args.overrides, argv)
+    if _sets(args.overrides, "hydra.run.dir"):
+        return _hand_to_hydra(argv)
+    return _hand_to_hydra(argv, f"hydra.run.dir={_quote(create_run_directory(Path('outputs')))}")
+
+
+def _sweep(argv: list[str], overrides: list[str], search_dir: str | None) -> int:
+    for point in config.sweep_points(overrides):
+        composed = config.to_plain(config.compose("train", point, search_dir=search_dir))
+        validate(composed)
+        if composed["resume"] is not None:
+            raise ConfigError("resume goes on with one run; leave out -m")
+    if _sets(overrides, "hydra.sweep.dir"):
+        return _hand_to_hydra(argv)
+    name = composed["sweep"]
+    where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
+    return _hand_to_hydra(argv, f"hydra.sweep.dir={_quote(where)}")
+
+
+def _resume(where: str, overrides: Sequence[str], argv: Sequence[str]) -> int:
+    try:
+        run_dir, checkpoint = locate_run(where)
+    except RunDirectoryError as error:
+        raise ConfigError(f"resume={where}: {error}") from error
+    kept = [o for o in overrides if not o.startswith("resume=")]
+    plain = config.read_run(run_dir, kept)
+    validate(plain)
+    from poke import runner
+
+    outcome = runner.resume(plain, run_dir, checkpoint, overrides=kept, command=_shown(argv))
+    return outcome.exit_status
+
+
+def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
+    """Let Hydra compose, make the directory and launch; return the exit status."""
+    statuses: list[int] = []
+
+    def job(composed: DictConfig) -> float | None:
+        plain = config.to_plain(composed)
+        validate(plain)
+        from poke import runner
+
+        about = HydraConfig.get()
+        outcome = runner.run(
+            plain,
+            Path(about.runtime.output_dir),
+            overrides=list(about.overrides.task),
+            command=_shown(argv),
+        )
+        if about.mode == RunMode.MULTIRUN and outcome.error:
+            raise RuntimeError(outcome.error)
+        statuses.append(outcome.exit_status)
+        return outcome.objective
+
+    sys.argv = [sys.argv[0], *argv, *directory]
+    hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name="train")(job)()
+    return max(statuses, default=0)
+
+
+def _init_from_path(argument: str) -> str:
+    """`init_from=PATH` is short for `init_from.path=PATH`."""
+    return argument.replace("init_from=", "init_from.path=", 1) if argument.startswith("init_from=") else argument
+
+
+def _groups() -> str:
+    lines = []
+    for folder in sorted(p for p in config.config_dir().iterdir() if p.is_dir()):
+        options = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        if options:
+            lines.append(f"  {folder.name + '=':<14}{options}")
+    return "\n".join(lines)
+
+
+def _sets(overrides: Sequence[str], key: str) -> bool:
+    return any(o.lstrip("+").partition("=")[0] == key for o in overrides)
+
+
+def _quote(path: Path) -> str:
+    """Quote a path for Hydra's grammar, where = , and spaces mean something."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _shown(argv: Sequence[str]) -> list[str]:
+    return ["python", "-m", "poke.train", *argv]
+
+
+if __name__ == "__main__":
+    # Imported by name, so that launchers find `job` in a module their worker processes can import.
+    from poke.train import main as _main_by_name
+
+    sys.exit(_main_by_name())

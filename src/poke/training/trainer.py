@@ -1,0 +1,153 @@
+"""The loop and its clock, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from poke.protocols import Algorithm, Evaluator, Source
+from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
+from poke.training.logging import MetricsLogger
+from poke.training.timing import StepTimer
+
+
+class Trainer:
+    """Runs training steps, and evaluates and saves when a multiple of their frequency was crossed.
+
+    Args:
+        algorithm: is updated.
+        source: gives it experience.
+        evaluator: measures it; None for no evaluation.
+        logger: is told of every step.
+        checkpoints: keeps the state.
+        timer: learns where the time goes.
+        max_steps: train until the clock shows at least this.
+        eval_every: steps between evaluations; 0: only at the end.
+        save_every: steps between checkpoints; 0: only at the end.
+        config: the resolved config, put into every checkpoint.
+    """
+
+    def __init__(
+        self,
+        *,
+        algorithm: Algorithm,
+        source: Source,
+        evaluator: Evaluator | None,
+        logger: MetricsLogger,
+        checkpoints: CheckpointManager,
+        timer: StepTimer,
+        max_steps: int,
+        eval_every: int,
+        save_every: int,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.algorithm = algorithm
+        self.source = source
+        self.evaluator = evaluator
+        self.logger = logger
+        self.checkpoints = checkpoints
+        self.timer = timer
+        self.max_steps = max_steps
+        self.eval_every = eval_every
+        self.save_every = save_every
+        self.config = config
+        self.step = 0
+        self.stop_reason: str | None = None
+        self._update_metrics: Mapping[str, Any] = {}
+        self.last_evaluation: Mapping[str, float] = {}
+        self._evaluated_at = -1
+        self._saved_at = -1
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """Everything a checkpoint holds, by name."""
+        parts = {
+            "algorithm": self.algorithm,
+            "source": self.source,
+            "evaluator": self.evaluator,
+            "trainer": self,
+            "logger": self.logger,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def fit(self) -> bool:
+        """Train until max_steps, or until `stop` is called; leave a checkpoint of where it ended.
+
+        Returns:
+            Whether the run reached its end.
+        """
+        while self.step < self.max_steps and self.stop_reason is None:
+            before = self.step
+            self._train_step()
+            if _crossed(self.eval_every, before, self.step):
+                self._evaluate()
+            if _crossed(self.save_every, before, self.step) or self._has_new_best():
+                self._save()
+        finished = self.stop_reason is None
+        if finished and self._evaluated_at != self.step:
+            self._evaluate()
+        if self._saved_at != self.step:
+            self._save()
+        return finished
+
+    def metrics(self) -> dict[str, float]:
+        """Return the last update's metrics, and those of an evaluation if it was made at this very step."""
+        metrics = {f"train/{name}": float(value) for name, value in self._update_metrics.items()}
+        if self._evaluated_at == self.step:
+            metrics.update(self.last_evaluation)
+        return metrics
+
+    def stop(self, reason: str) -> None:
+        """Ask the loop to end after the current step. Safe to call from a signal handler."""
+        self.stop_reason = reason
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the clock."""
+        return {"step": self.step, "evaluated_at": self._evaluated_at}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set the clock."""
+        self.step = self._saved_at = state["step"]
+        self._evaluated_at = state["evaluated_at"]
+
+    def _train_step(self) -> None:
+        self.timer.switch("data")
+        batch = self.source.sample()
+        self.timer.switch("update")
+        metrics = self.algorithm.update(batch)
+        self.step += batch.num_steps
+        self.timer.switch("log")
+        self.logger.log(metrics, self.step)
+        self._update_metrics = metrics
+
+    def _evaluate(self) -> None:
+        if self.evaluator is None:
+            return
+        self.timer.switch("eval")
+        category = self.evaluator.category
+        metrics = self.evaluator.evaluate(self.algorithm)
+        self.timer.switch("log")
+        self.logger.log(metrics, self.step, category=category)
+        self.last_evaluation = {f"{category}/{name}": value for name, value in metrics.items()}
+        self._evaluated_at = self.step
+
+    def _has_new_best(self) -> bool:
+        return self._evaluated_at == self.step and self.checkpoints.is_best(self.metrics())
+
+    def _save(self) -> None:
+        self.timer.switch("checkpoint")
+        metadata = CheckpointMetadata(
+            epoch=self.source.epoch,
+            step=self.step,
+            metrics=self.metrics(),
+            timestamp=datetime.now(timezone.utc),
+            config=self.config,
+        )
+        self.checkpoints.save(self.components, metadata)
+        self._saved_at = self.step
+
+
+def _crossed(every: int, before: int, now: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]; never if `every` is 0."""
+    return every > 0 and now // every > before // every

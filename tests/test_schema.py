@@ -1,0 +1,89 @@
+import pytest
+
+from poke import config
+from poke.schema import ConfigError, validate
+
+
+def compose(*overrides):
+    return config.to_plain(config.compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
+        ("+algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
+        ("++algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
+        ("+logger.csv.lokation=x", "unknown key logger.csv.lokation (did you mean logger.csv.location?)"),
+        ("sede=1", "unknown key sede (did you mean seed?)"),
+        ("+frobnicate=1", "unknown key frobnicate"),
+        ("algo.lr.foo=3", "unknown key algo.lr.foo"),
+        ("~algo.lr", "algo.lr is missing"),
+        ("~algo.lrr", "unknown key algo.lrr (did you mean algo.lr?)"),
+        ("algo=bcc", "no option algo=bcc (choose from bc"),
+        ("trainer=foo", "no option trainer=foo (choose from default)"),
+        ("algo.lr=abc", "algo.lr must be a number, not 'abc'"),
+        ("algo.lr=true", "algo.lr must be a number, not True"),
+        ("algo.lr=null", "algo.lr must be a number, not None"),
+        ("algo.lr=0", "algo.lr must be > 0, not 0"),
+        ("algo.lr=nan", "algo.lr must be finite, not nan"),
+        ("algo.label_smoothing=1", "algo.label_smoothing must be < 1, not 1"),
+        ("algo.lr_schedule=linear", "algo.lr_schedule must be one of constant, cosine, not 'linear'"),
+        ("trainer.max_steps=1.5", "trainer.max_steps must be a whole number, not 1.5"),
+        ("trainer.max_steps=-1", "trainer.max_steps must be >= 0, not -1"),
+        ("logger.cli_frequency=-5", "logger.cli_frequency must be >= 0, not -5"),
+        ("logger.csv.enabled=maybe", "logger.csv.enabled must be true or false, not 'maybe'"),
+        ("logger.wandb.mode=on", "logger.wandb.mode must be"),
+        ("checkpoint.max_to_keep=0", "checkpoint.max_to_keep must be >= 1, not 0"),
+        ("checkpoint.mode=best", "checkpoint.mode must be one of min, max, not 'best'"),
+        ("device=gpu", "device must be auto, cpu, cuda or cuda:N, not 'gpu'"),
+        ("seed=-1", "seed must be >= 0, not -1"),
+        ("seed=0,1", "seed=0,1 names several values: add -m to sweep, or write [a,b] for a list"),
+        ("trainer=5", "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4"),
+        ("data=file", "data.path must be given, as in data.path=VALUE"),
+        ("data=null", "a group is chosen by name, as in algo=bc"),
+        ("~data", "data is missing"),
+        ("sweep=a/b", "sweep must be a plain directory name, not 'a/b'"),
+        ("trainer.max_steps=${nowhere}", "Interpolation key 'nowhere' not found"),
+        ("data.path=a=b", "cannot read 'data.path=a=b': put special characters in quotes"),
+        ("nonsense", "cannot read 'nonsense': an override looks like key=value"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(override, line):
+    overrides = ["network=mlp", "network.hidden_sizes=[8]", override]
+    with pytest.raises(ConfigError) as caught:
+        validate(compose(*overrides))
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_list_items_are_checked_one_by_one():
+    with pytest.raises(ConfigError, match=r"network.hidden_sizes\[1\] must be a whole number, not 'x'"):
+        validate(compose("network=mlp", "network.hidden_sizes=[8,x]"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["algo.lr=1", "algo.lr=1e-4", "logger.cli_frequency=null", "device=cuda:1", "debug=fast", "~eval", "logger=many"],
+)
+def test_what_is_right_is_accepted(override):
+    validate(compose(override))
+
+
+def test_a_users_own_target_is_left_to_its_constructor():
+    validate(compose("algo._target_=mine.Algorithm", "+algo.temperature=hot"))
+
+
+def test_resume_and_init_from_exclude_each_other():
+    with pytest.raises(ConfigError, match="exclude each other"):
+        validate(compose("resume=x", "init_from.path=y"))
+
+
+def test_every_value_of_every_axis_of_a_sweep_is_looked_at():
+    points = config.sweep_points(["algo.lr=0.1,abc", "seed=0,1,2", "device=cpu"])
+    assert points == [
+        ["algo.lr=0.1", "seed=0", "device=cpu"],
+        ["algo.lr=abc", "seed=0", "device=cpu"],
+        ["algo.lr=0.1", "seed=1", "device=cpu"],
+        ["algo.lr=0.1", "seed=2", "device=cpu"],
+    ]

@@ -174,9 +174,10 @@ def _select(batch: DemonstrationBatch, index: Tensor | slice) -> DemonstrationBa
 def _action_kinds(
     layout: Mapping[str, Any] | None, num_actions: int, device: str | torch.device
 ) -> dict[str, Tensor]:
-    kinds = {}
-    for name, (first, end) in (layout or {}).get("actions", {}).items():
-        mask = torch.zeros(num_actions, dtype=torch.bool, device=device)
-        mask[first:end] = True
-        kinds[name] = mask
+    """Which actions are switches and which are moves, in whatever way; nothing where there is no layout."""
+    kinds: dict[str, Tensor] = {}
+    for action in (layout or {}).get("actions", []):
+        name = "switch" if action["name"] == "switch" else "move"
+        mask = kinds.setdefault(name, torch.zeros(num_actions, dtype=torch.bool, device=device))
+        mask[action["offset"] : action["offset"] + action["count"]] = True
     return kinds

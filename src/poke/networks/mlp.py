@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poke.networks.layout import dense_scale
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
 
@@ -20,7 +22,7 @@ class MLP(nn.Module):
         num_outputs: size of the last layer.
         hidden_sizes: width of each hidden layer.
         activation: relu, tanh or gelu.
-        layout: how an observation of bytes is to be read (see `poke.envs.showdown.observation`); None where it is numbers
+        layout: how an observation of bytes is to be read (see `poke.networks.layout`); None where it is numbers
             already. Ids, which are names and not amounts, are left out: `network=battle` embeds them.
     """
 

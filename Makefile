@@ -1,0 +1,30 @@
+# `make run` and `make test` set up their own environment in .venv and need Python >= 3.11 and git, nothing else.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: run test check showdown clean
+
+run: .venv/run.stamp
+	$(BIN)/python -m poke.train algo=bc
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Installed anew whenever pyproject.toml changed. torch comes first and exactly: see README.
+.venv/run.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+.venv/dev.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep]'
+	touch $@ .venv/run.stamp
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,20 @@
+"""`python -m poke`: the commands, a line each."""
+
+COMMANDS = {
+    "train": "train an agent, or sweep with -m",
+    "record": "write demonstrations of an expert",
+    "compare": "compare runs: tables, differences, a report",
+    "checkpoints": "list, verify, prune or export a run's checkpoints",
+}
+
+
+def main() -> None:
+    """Print the commands."""
+    print("poke: an experiment runner for agents that learn to play\n")
+    for name, purpose in COMMANDS.items():
+        print(f"  python -m poke.{name:<12} {purpose}")
+    print("\nEach answers --help.")
+
+
+if __name__ == "__main__":
+    main()

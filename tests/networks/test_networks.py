@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from poke.envs.showdown.layout import describe
+from poke.networks.battle import BattleNetwork
+from poke.networks.layout import dense_scale, entities, read_id
+from poke.networks.mlp import MLP
+
+LAYOUTS = {num_actions: describe(num_actions) for num_actions in (10, 26)}
+
+
+def observations(layout, batch=5):
+    """Random bytes within each dense feature's range, and small ids."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 2, (batch, layout["size"]), generator=generator, dtype=torch.int8)
+    is_id_high_byte = dense_scale(layout) == 0
+    return x * (~is_id_high_byte).to(torch.int8)
+
+
+def battle(layout):
+    torch.manual_seed(0)
+    return BattleNetwork(
+        observation_shape=(layout["size"],),
+        num_outputs=layout["num_actions"],
+        layout=layout,
+        embedding_size=4,
+        entity_size=8,
+        hidden_size=16,
+    )
+
+
+@pytest.mark.parametrize("num_actions", LAYOUTS)
+def test_one_logit_an_action(num_actions):
+    layout = LAYOUTS[num_actions]
+    logits = battle(layout)(observations(layout))
+    assert logits.shape == (5, num_actions)
+    assert logits.dtype == torch.float32
+
+
+def test_logits_of_switches_follow_their_pokemon():
+    layout = LAYOUTS[10]
+    network, x = battle(layout), observations(layout)
+    own = layout["groups"][1]
+    swapped = x.clone()
+    slots = entities(swapped, own)
+    slots[:, [0, 1]] = slots[:, [1, 0]]
+    logits, after = network(x), network(swapped)
+    torch.testing.assert_close(after[:, [1, 0, 2, 3, 4, 5]], logits[:, :6])
+    torch.testing.assert_close(after[:, 6:], logits[:, 6:])
+
+
+def test_logits_of_moves_follow_their_move():
+    layout = LAYOUTS[26]
+    network, x = battle(layout), observations(layout)
+    moves = layout["kinds"]["pokemon"]["moves"]
+    swapped = x.clone()
+    for group in layout["groups"][1:]:
+        slots = entities(swapped, group)[..., moves["offset"] :].unflatten(2, (4, moves["size"]))
+        slots[:, :, [0, 1]] = slots[:, :, [1, 0]]
+    logits, after = network(x)[:, 6:].unflatten(1, (5, 4)), network(swapped)[:, 6:].unflatten(1, (5, 4))
+    torch.testing.assert_close(after[:, :, [1, 0, 2, 3]], logits)
+
+
+def test_ids_are_little_endian_and_unsigned():
+    entity = torch.tensor([[0, 0xC8 - 256, 0x05]], dtype=torch.int8)
+    assert read_id(entity, 1).tolist() == [0x05C8]
+
+
+def test_a_battle_network_refuses_plain_observations():
+    with pytest.raises(ValueError, match="choose network=mlp"):
+        BattleNetwork(
+            observation_shape=(4,), num_outputs=2, layout=None, embedding_size=4, entity_size=4, hidden_size=4
+        )
+
+
+def test_mlp_reads_numbers_as_they_are_and_bytes_by_their_scale():
+    plain = MLP(observation_shape=(2, 3), num_outputs=4, hidden_sizes=[], activation="tanh")
+    x = torch.randn(7, 2, 3)
+    torch.testing.assert_close(plain(x), plain.layers(x.flatten(1)))
+    layout = LAYOUTS[10]
+    scaled = MLP(observation_shape=(layout["size"],), num_outputs=10, layout=layout, hidden_sizes=[8])
+    x = observations(layout)
+    turn = x.clone()
+    turn[:, 0] += 50
+    torch.testing.assert_close(
+        scaled.layers[0](turn.float() * scaled.scale) - scaled.layers[0](x.float() * scaled.scale),
+        scaled.layers[0].weight[:, 0].expand(5, -1),
+    )

@@ -1,0 +1,107 @@
+"""Find run directories below a folder, and tell when their files have changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+RECORD_FILE = "run.json"
+METRIC_FILES = ("metrics.csv", "progress.csv")
+CONFIG_FILES = ("config.json", "config.yaml", "hparams.yaml")
+HYDRA_CONFIG = os.path.join(".hydra", "config.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The files of one run directory that a comparison reads.
+
+    Args:
+        root: the folder that was searched.
+        directory: the run directory, as it was reached from there.
+        record: name of the file that says what the run did, None where there is none.
+        config: name of the file that holds the resolved config.
+        metrics: name of the file that holds the metrics.
+    """
+
+    root: str
+    directory: str
+    record: str | None
+    config: str | None
+    metrics: str | None
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of this run."""
+        return os.path.join(self.directory, name)
+
+    def fingerprint(self) -> tuple[str, int]:
+        """Return the files' identities as text, and the newest of their times in nanoseconds."""
+        parts = []
+        newest = 0
+        for name in (self.config, self.metrics, self.record):
+            try:
+                stat = os.stat(self.path(name)) if name else None
+            except OSError:
+                stat = None
+            if stat is None:
+                parts.append("-")
+                continue
+            parts.append(
+                f"{name} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_size} {stat.st_ino}"
+            )
+            newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
+        return "|".join(parts), newest
+
+
+def find_runs(root: str, seen: set[tuple[int, int]] | None = None) -> Iterator[RunFiles]:
+    """Yield every run directory at or below ``root``, in the order of their paths.
+
+    A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched. Links to
+    directories are followed after everything else, so that a directory reached twice goes by its own
+    name and a loop ends.
+
+    Args:
+        root: the folder to search.
+        seen: (device, inode) of directories met so far; share it between roots that may overlap.
+    """
+    seen = set() if seen is None else seen
+    links: list[str] = []
+    yield from _walk(root, root, seen, links)
+    while links:
+        yield from _walk(root, links.pop(0), seen, links)
+
+
+def _walk(
+    root: str, directory: str, seen: set[tuple[int, int]], links: list[str]
+) -> Iterator[RunFiles]:
+    try:
+        stat = os.stat(directory)
+        if (stat.st_dev, stat.st_ino) in seen:
+            return
+        seen.add((stat.st_dev, stat.st_ino))
+        with os.scandir(directory) as scan:
+            entries = {entry.name: entry for entry in scan}
+    except OSError:  # no permission, or gone since its parent was listed: there is no run to read
+        return
+    metrics = _first(METRIC_FILES, entries)
+    if metrics or RECORD_FILE in entries:
+        yield RunFiles(
+            root,
+            directory,
+            RECORD_FILE if RECORD_FILE in entries else None,
+            _first(CONFIG_FILES, entries) or (HYDRA_CONFIG if ".hydra" in entries else None),
+            metrics,
+        )
+        return
+    for name in sorted(entries):
+        if name.startswith("."):
+            continue
+        if entries[name].is_symlink():
+            if entries[name].is_dir():
+                links.append(entries[name].path)
+        elif entries[name].is_dir():
+            yield from _walk(root, entries[name].path, seen, links)
+
+
+def _first(names: tuple[str, ...], entries: dict[str, os.DirEntry[str]]) -> str | None:
+    return next((name for name in names if name in entries), None)

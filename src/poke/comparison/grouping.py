@@ -1,0 +1,163 @@
+"""Group runs by the settings in which they differ, seeds apart."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from poke.comparison.configs import Value
+from poke.comparison.run import Run
+
+MISSING = "-"  # what a table shows where a run lacks a setting
+BOOKKEEPING = frozenset({"resume", "sweep"})  # say where a run is kept, not what it does
+RUN_FIELDS: dict[str, Callable[[Run], Value]] = {
+    "run": lambda run: run.name,
+    "status": lambda run: run.status,
+    "seed": lambda run: run.seed,
+    "host": lambda run: run.record.get("host"),
+    "device": lambda run: run.record.get("device"),
+    "started": lambda run: run.record.get("started"),
+    "step": lambda run: run.summary.step,
+}
+
+
+class KeyNameError(ValueError):
+    """A setting that no run has."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Runs that are repeats of one another.
+
+    Args:
+        settings: the value of each key that tells groups apart; a key that its runs lack is not there.
+        runs: the runs.
+        strata: positions in ``runs`` of runs that differ in nothing but the seed.
+    """
+
+    settings: dict[str, Value]
+    runs: list[Run] = field(default_factory=list)
+    strata: list[list[int]] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The settings in one line, in the form of overrides."""
+        return (
+            " ".join(f"{key}={format_value(value)}" for key, value in self.settings.items())
+            or "all runs"
+        )
+
+
+def is_seed(key: str) -> bool:
+    """Tell whether a setting is a seed."""
+    last = key.rpartition(".")[2]
+    return last == "seed" or last.endswith("_seed")
+
+
+def differing_keys(runs: Sequence[Run]) -> tuple[list[str], dict[str, Value]]:
+    """Return the settings in which runs differ, seeds and bookkeeping apart, and those that are equal in all.
+
+    A setting that one run has and another lacks differs. Runs without any config are left out.
+    """
+    configs = [run.config for run in runs if run.config]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    differing: list[str] = []
+    equal: dict[str, Value] = {}
+    for key in keys:
+        if is_seed(key) or key in BOOKKEEPING:
+            continue
+        values = {_identity(config, key) for config in configs}
+        if len(values) > 1:
+            differing.append(key)
+        else:
+            equal[key] = configs[0][key]
+    return differing, equal
+
+
+def group_runs(runs: Sequence[Run], keys: Sequence[str], differing: Sequence[str]) -> list[Group]:
+    """Group runs by the values of some keys.
+
+    Args:
+        runs: the runs.
+        keys: config keys or run fields that tell groups apart. A run without a config stands by itself.
+        differing: every key in which the runs differ; those not in ``keys`` make a group's strata.
+    """
+    groups: dict[Any, Group] = {}
+    strata: dict[Any, dict[Any, list[int]]] = {}
+    rest = [key for key in differing if key not in keys]
+    for run in runs:
+        values = {key: value for key in keys for found, value in [_look_up(run, key)] if found}
+        by_itself = not run.config and not values
+        identity: Any = run.name if by_itself else tuple(_identity(values, key) for key in keys)
+        group = groups.setdefault(identity, Group({"run": run.name} if by_itself else values))
+        stratum = tuple(_identity(run.config, key) for key in rest)
+        strata.setdefault(identity, {}).setdefault(stratum, []).append(len(group.runs))
+        group.runs.append(run)
+    for identity, group in groups.items():
+        group.strata = list(strata[identity].values())
+    return list(groups.values())
+
+
+def repeated_seeds(group: Group) -> list[tuple[str, list[Run]]]:
+    """Return the seeds that more than one run of a stratum has, with those runs."""
+    repeated: list[tuple[str, list[Run]]] = []
+    for stratum in group.strata:
+        by_seed: dict[Any, list[Run]] = {}
+        for position in stratum:
+            run = group.runs[position]
+            seeds = {key: value for key, value in run.config.items() if is_seed(key)}
+            if run.seed is not None or seeds:
+                by_seed.setdefault((repr(run.seed), repr(seeds)), []).append(run)
+        repeated += [(str(runs[0].seed), runs) for runs in by_seed.values() if len(runs) > 1]
+    return repeated
+
+
+def resolve_key(key: str, runs: Iterable[Run], more: Iterable[str] = ()) -> str:
+    """Return the full name of a setting or run field, which may be given by its unambiguous end.
+
+    Args:
+        key: what was asked for.
+        runs: the runs whose configs are searched.
+        more: other names that are allowed.
+
+    Raises:
+        KeyNameError: there is none, or more than one; the message names near matches.
+    """
+    names = dict.fromkeys(name for run in runs for name in run.config)
+    if key in names or key in RUN_FIELDS or key in (others := dict.fromkeys(more)):
+        return key
+    everything = [*names, *others]
+    tails = [name for name in everything if name.endswith((f".{key}", f"/{key}"))]
+    if len(tails) == 1:
+        return tails[0]
+    near = tails or difflib.get_close_matches(key, [*everything, *RUN_FIELDS], n=3, cutoff=0.5)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise KeyNameError(f"no run has a setting {key}{hint}")
+
+
+def format_value(value: object) -> str:
+    """Return a setting as it is typed."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _look_up(run: Run, key: str) -> tuple[bool, Value]:
+    if key in run.config:
+        return True, run.config[key]
+    if key in RUN_FIELDS:
+        value = RUN_FIELDS[key](run)
+        return value is not None, value
+    return False, None
+
+
+def _identity(config: dict[str, Value], key: str) -> tuple[str, object]:
+    """Return what tells a value apart: 1 and 1.0 are the same number, 1 and true are not, and none is a value."""
+    if key not in config:
+        return "missing", None
+    value = config[key]
+    return ("number" if type(value) in (int, float) else type(value).__name__), value

@@ -1,0 +1,131 @@
+"""Choose runs: by an expression, by age, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from poke.comparison.configs import Value
+from poke.comparison.grouping import RUN_FIELDS, format_value, resolve_key
+from poke.comparison.run import Run
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+ORDERINGS: dict[str, Callable[[float, float], bool]] = {
+    "<": lambda value, bound: value < bound,
+    "<=": lambda value, bound: value <= bound,
+    ">": lambda value, bound: value > bound,
+    ">=": lambda value, bound: value >= bound,
+}
+
+
+class SelectionError(ValueError):
+    """An expression, an age or a name that selects nothing it could mean."""
+
+
+def where(runs: Sequence[Run], expression: str) -> list[Run]:
+    """Return the runs for which an expression holds.
+
+    Args:
+        runs: the runs.
+        expression: ``KEY OP VALUE``: a config key, a field of the run (run, status, seed, host, device, started, step) or a
+            metric (its last value); ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=`` or ``~`` (contains). A run that lacks the key
+            only passes ``!=``.
+
+    Raises:
+        SelectionError: it is no such expression.
+        KeyNameError: no run has the key.
+    """
+    match = re.fullmatch(r"\s*([^\s=!<>~]+)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", expression)
+    if not match:
+        raise SelectionError(
+            f"--where {expression!r} is not KEY OP VALUE, with =, !=, <, <=, >, >= or ~ between"
+        )
+    key, operator, wanted = match.groups()
+    metrics = dict.fromkeys(name for run in runs for name in run.summary.names)
+    key = resolve_key(key, runs, metrics)
+    if operator in ORDERINGS and _number(wanted) is None:
+        raise SelectionError(
+            f"--where {expression!r}: {operator} asks for a number, not {wanted!r}"
+        )
+    return [run for run in runs if _holds(_value(run, key), operator, wanted)]
+
+
+def younger_than(runs: Sequence[Run], age: str) -> list[Run]:
+    """Return the runs that started within an age such as 90m, 2d or 1w; a run without a start counts by its files.
+
+    Raises:
+        SelectionError: it is no age.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age)
+    if not match:
+        raise SelectionError(f"--last {age!r} is not a number and one of s, m, h, d, w, as in 2d")
+    try:
+        bound = datetime.now(UTC) - timedelta(seconds=float(match[1]) * UNITS[match[2]])
+    except OverflowError:
+        return list(runs)
+    return [
+        run
+        for run in runs
+        if (run.instant("started") or datetime.fromtimestamp(run.modified, UTC)) >= bound
+    ]
+
+
+def find_run(runs: Sequence[Run], name: str) -> Run:
+    """Return the run that a path names, or a unique beginning or end of one.
+
+    Raises:
+        SelectionError: none does, or several do.
+    """
+    wanted = name.rstrip("/").removeprefix("./")
+    for matches in (
+        lambda run: run.name == wanted or run.record.get("name") == wanted,
+        lambda run: run.name.endswith(f"/{wanted}"),
+        lambda run: (
+            any(part.startswith(wanted) for part in _beginnings(run)) or run.name.endswith(wanted)
+        ),
+    ):
+        found = [run for run in runs if matches(run)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            some = ", ".join(run.name for run in found[:3])
+            raise SelectionError(
+                f"{name} names {len(found)} runs: {some}{', ...' if len(found) > 3 else ''}"
+            )
+    raise SelectionError(f"no run is named {name}")
+
+
+def _beginnings(run: Run) -> list[str]:
+    """Return what a prefix may begin: the path, the path below the searched folder, the last part."""
+    below = run.name.removeprefix(run.files.root).lstrip("/")
+    return [run.name, below, run.name.rpartition("/")[2]]
+
+
+def _value(run: Run, key: str) -> Value:
+    if key in run.config:
+        return run.config[key]
+    if key in RUN_FIELDS:
+        return RUN_FIELDS[key](run)
+    value = run.summary.last(key)[0]
+    return value if value == value else None
+
+
+def _holds(value: Value, operator: str, wanted: str) -> bool:
+    number, bound = _number(value), _number(wanted)
+    both = number is not None and bound is not None
+    if operator in ORDERINGS:
+        return number is not None and bound is not None and ORDERINGS[operator](number, bound)
+    if operator == "~":
+        return value is not None and wanted in format_value(value)
+    equal = number == bound if both else format_value(value) == wanted
+    return equal if operator == "=" else not equal
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None

@@ -1,0 +1,286 @@
+"""The comparison itself: settings side by side, averaged over seeds, with what stands against the averages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from poke.comparison.configs import Value
+from poke.comparison.grouping import (
+    Group,
+    differing_keys,
+    group_runs,
+    repeated_seeds,
+    resolve_key,
+)
+from poke.comparison.metrics import choose_metric, choose_mode
+from poke.comparison.reading import read_histories
+from poke.comparison.run import Run
+from poke.comparison.statistics import (
+    Estimate,
+    difference_interval,
+    estimate,
+    holm,
+    improvement,
+    welch_p,
+)
+
+
+class BaselineError(ValueError):
+    """A baseline that names no group, or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the runs.
+
+    Args:
+        metric: a metric's name or its end; None takes what the runs monitored.
+        mode: ``min`` or ``max``; None takes it from the runs or the name.
+        at: ``last``, ``best`` or a step: which value of each run is compared.
+        by: settings that tell groups apart; None takes all that differ.
+        include_failed: average runs in that did not finish.
+        baseline: label, or a part of one, of the group to compare the others with.
+    """
+
+    metric: str | None = None
+    mode: str | None = None
+    at: str | int = "last"
+    by: Sequence[str] | None = None
+    include_failed: bool = False
+    baseline: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A group against the baseline.
+
+    Args:
+        difference: of the means.
+        low: lower end of the difference's 95 % interval, NaN below three values on a side.
+        high: its upper end.
+        p: Welch's p-value after Holm's correction, NaN below two values on a side.
+        improvement: probability that a run of the group is better than one of the baseline.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    improvement: float
+
+
+@dataclass(slots=True)
+class Row:
+    """One group of the table.
+
+    Args:
+        group: the runs.
+        values: ``[num_runs] float64``, what is compared.
+        chosen: estimate from ``values``.
+        last: estimate from the runs' last values.
+        best: estimate from the runs' best values.
+        contrast: against the baseline, None for the baseline itself and where none is named.
+    """
+
+    group: Group
+    values: np.ndarray
+    chosen: Estimate
+    last: Estimate
+    best: Estimate
+    contrast: Contrast | None = None
+
+    @property
+    def strata(self) -> list[np.ndarray]:
+        """The compared values, those of runs that differ in nothing but the seed together."""
+        return [self.values[positions] for positions in self.group.strata]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A table of groups, best first.
+
+    Args:
+        metric: what is compared.
+        mode: which way is better.
+        mode_source: where the mode comes from, in words.
+        at: which value of each run.
+        keys: the settings that tell groups apart.
+        equal: the settings that are equal in all runs.
+        rows: the groups, best first.
+        num_groups: how many there are, shown or not.
+        num_runs: how many runs were averaged.
+        aside: runs that were not averaged, with the reason.
+        notes: what a reader must know before believing the table.
+        baseline: label of the baseline.
+    """
+
+    metric: str
+    mode: str
+    mode_source: str
+    at: str | int
+    keys: list[str]
+    equal: dict[str, Value]
+    rows: list[Row]
+    num_groups: int
+    num_runs: int
+    aside: list[tuple[Run, str]]
+    notes: list[str] = field(default_factory=list)
+    baseline: str | None = None
+
+
+def compare(
+    runs: Sequence[Run], question: Question, *, top: int | None = None, cache: bool = True
+) -> Comparison:
+    """Compare runs.
+
+    Args:
+        runs: the runs, which must not be empty.
+        question: what is asked.
+        top: how many groups to keep; None keeps all.
+        cache: see ``read_histories``.
+
+    Raises:
+        ValueError: the question names a metric, setting or baseline that is not there; the message is one line.
+    """
+    metric = choose_metric(runs, question.metric)
+    mode, source = choose_mode(runs, metric, question.mode)
+    aside = [(run, run.status) for run in runs if not run.counts and not question.include_failed]
+    averaged = [run for run in runs if run.counts or question.include_failed]
+    measured = [run for run in averaged if metric in run.summary.measured()]
+    without = {run.name for run in averaged} - {run.name for run in measured}
+    aside += [(run, f"no {metric}") for run in averaged if run.name in without]
+    values = dict(
+        zip(
+            (run.name for run in measured),
+            _values(measured, metric, mode, question.at, cache),
+            strict=True,
+        )
+    )
+    aside += [
+        (run, f"not at step {question.at} yet")
+        for run in measured
+        if math.isnan(values[run.name][1])
+    ]
+    measured = [run for run in measured if not math.isnan(values[run.name][1])]
+    differing, equal = differing_keys(measured)
+    keys = differing
+    if question.by is not None:
+        keys = [resolve_key(key, runs) for key in question.by]
+    groups = group_runs(measured, keys, differing)
+    ranked = _rank(groups, {name: value for name, (value, _) in values.items()}, mode)
+    baseline = _find_baseline(ranked, question.baseline) if question.baseline else None
+    shown = ranked[:top]
+    if baseline and baseline not in shown:
+        shown.append(baseline)
+    rows = {id(group): _row(group, values, metric, mode) for group in shown}
+    if baseline:
+        _contrast(
+            [rows[id(group)] for group in shown if group is not baseline], rows[id(baseline)], mode
+        )
+    return Comparison(
+        metric, mode, source, question.at, keys, equal, [rows[id(group)] for group in shown], len(groups),
+        len(measured), aside, _notes(groups, values, runs), baseline.label if baseline else None,
+    )  # fmt: skip
+
+
+def _values(
+    runs: Sequence[Run], metric: str, mode: str, at: str | int, cache: bool
+) -> list[tuple[float, float]]:
+    """Return each run's compared value and the step it stood at, which is NaN where there is none."""
+    if at == "last":
+        return [run.summary.last(metric) for run in runs]
+    if at == "best":
+        best = [run.summary.best(metric, mode) for run in runs]
+        # a run whose every value is NaN has no best; it has a step, and its value is NaN
+        return [
+            pair if not math.isnan(pair[1]) else (math.nan, run.summary.last(metric)[1])
+            for run, pair in zip(runs, best, strict=True)
+        ]
+    return [history.at(metric, float(at)) for history in read_histories(runs, cache=cache)]
+
+
+def _rank(groups: Sequence[Group], values: dict[str, float], mode: str) -> list[Group]:
+    sign = 1.0 if mode == "min" else -1.0
+
+    def order(group: Group) -> tuple[bool, float]:
+        mean = sum(values[run.name] for run in group.runs) / len(group.runs)
+        return math.isnan(mean), sign * mean if not math.isnan(mean) else 0.0
+
+    return sorted(groups, key=order)
+
+
+def _row(group: Group, values: dict[str, tuple[float, float]], metric: str, mode: str) -> Row:
+    def estimated(numbers: Sequence[float]) -> Estimate:
+        array = np.array(numbers)
+        return estimate([array[positions] for positions in group.strata])
+
+    chosen = np.array([values[run.name][0] for run in group.runs])
+    return Row(
+        group,
+        chosen,
+        estimated(chosen.tolist()),
+        estimated([run.summary.last(metric)[0] for run in group.runs]),
+        estimated([run.summary.best(metric, mode)[0] for run in group.runs]),
+    )
+
+
+def _contrast(rows: Sequence[Row], baseline: Row, mode: str) -> None:
+    p_values = holm([welch_p(row.values, baseline.values) for row in rows])
+    for row, p in zip(rows, p_values, strict=True):
+        enough = min(len(row.values), len(baseline.values)) >= 3
+        finite = bool(np.isfinite(row.values).all() and np.isfinite(baseline.values).all())
+        low, high = (
+            difference_interval(row.strata, baseline.strata)
+            if enough and finite
+            else (math.nan, math.nan)
+        )
+        row.contrast = Contrast(
+            row.chosen.mean - baseline.chosen.mean,
+            low,
+            high,
+            p,
+            improvement(row.values, baseline.values, mode) if finite else math.nan,
+        )
+
+
+def _find_baseline(groups: Sequence[Group], wanted: str) -> Group:
+    """Return the group that a label names: the whole label, or settings of which it must have every one."""
+    whole = [group for group in groups if group.label == wanted]
+    parts = set(wanted.split())
+    tails = [
+        group
+        for group in groups
+        if all(
+            any(mine == part or mine.endswith(f".{part}") for mine in group.label.split())
+            for part in parts
+        )
+    ]
+    found = whole or tails
+    if len(found) == 1:
+        return found[0]
+    some = "; ".join(group.label for group in (found or groups)[:4])
+    what = f"names {len(found)} groups" if found else "names no group"
+    raise BaselineError(f"--baseline {wanted!r} {what} (choose from {some})")
+
+
+def _notes(
+    groups: Sequence[Group], values: dict[str, tuple[float, float]], runs: Sequence[Run]
+) -> list[str]:
+    notes = []
+    for group in groups:
+        for seed, repeats in repeated_seeds(group):
+            names = ", ".join(run.name for run in repeats[:3]) + (
+                ", ..." if len(repeats) > 3 else ""
+            )
+            notes.append(f"seed {seed} stands {len(repeats)} times in {group.label}: {names}")
+        broken = sum(not math.isfinite(values[run.name][0]) for run in group.runs)
+        if broken:
+            notes.append(
+                f"{broken} of {len(group.runs)} runs of {group.label} ended in NaN or infinity"
+            )
+    notes += [f"{run.name}: {problem}" for run in runs for problem in run.problems]
+    return notes

@@ -1,0 +1,79 @@
+"""Ways out of a process: what is open is closed at exit and on SIGTERM, and forgotten in forked children."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from typing import Any, Protocol
+
+
+class Closable(Protocol):
+    """What must not be left open."""
+
+    def close(self) -> None:
+        """Write what is pending; may be called twice."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop what is pending: it belongs to the parent process."""
+        ...
+
+
+_open: dict[int, Closable] = {}
+
+
+def keep(closable: Closable) -> None:
+    """Close the object at the interpreter's exit, unless it is released before."""
+    _open[id(closable)] = closable
+
+
+def release(closable: Closable) -> None:
+    """Leave the object alone from now on."""
+    _open.pop(id(closable), None)
+
+
+def run_first() -> None:
+    """Close before whatever else has asked to be run at exit so far, such as a sink's own library."""
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+
+
+class TerminationGuard:
+    """Turns a SIGTERM that would end the process on the spot into SystemExit, so that `with` blocks are left."""
+
+    def __init__(self) -> None:
+        self._previous: Any = None
+
+    def set(self) -> None:
+        """Take SIGTERM over, in the main thread and where nobody else has."""
+        if threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                self._previous = signal.signal(signal.SIGTERM, _exit)
+
+    def lift(self) -> None:
+        """Give SIGTERM back, unless somebody has taken it since."""
+        if self._previous is not None and signal.getsignal(signal.SIGTERM) is _exit:
+            signal.signal(signal.SIGTERM, self._previous)
+        self._previous = None
+
+
+def _exit(number: int, _frame: Any) -> None:
+    sys.exit(128 + number)
+
+
+def _close_all() -> None:
+    for closable in list(_open.values()):
+        closable.close()
+
+
+def _abandon_all() -> None:
+    for closable in list(_open.values()):
+        closable.abandon()
+    _open.clear()
+
+
+run_first()
+os.register_at_fork(after_in_child=_abandon_all)

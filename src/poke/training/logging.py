@@ -1,0 +1,397 @@
+"""MetricsLogger: takes metrics at every step and decides when each sink is told of them.
+
+Not thread-safe: one thread logs. Imports no torch and no sink's library.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from poke.protocols import Writer
+from poke.training import exits
+from poke.training.sinks import Notices, Sinks, describe
+from poke.training.values import RESERVED_NAMES, fetch, printable, read_array, read_row
+from poke.training.windows import NONFINITE, REDUCTIONS, Conflict, Naming, Stream, finish, fold_rows
+
+STATE_VERSION = 1
+_NUMBERS = frozenset((float, int))
+
+Probe = Callable[[], Mapping[str, Mapping[str, float]]]
+
+
+class MetricsLogger:
+    """Sums metrics up over windows of steps and writes each sink's rows at that sink's frequency.
+
+    Args:
+        console: told of windows of `cli_frequency` steps, or None.
+        backends: told of windows of `backend_frequency` steps.
+        cli_frequency: steps between console rows; 0 or None: the console is told nothing.
+        backend_frequency: steps between rows of every backend; 0 or None: they are told nothing.
+        event_categories: categories without windows: every call is one row at once, on every sink.
+        reduce: `category/name` patterns to mean, last, sum, min, max or count; the first that fits decides, and
+            the mean where none does.
+        strict: two values for one (category, name, step) raise instead of being warned of and counted.
+        rank: this process's rank; ranks other than 0 take everything and write nothing. By default the
+            environment's RANK.
+
+    Raises:
+        ValueError: a negative frequency or an unknown reduction.
+    """
+
+    def __init__(
+        self,
+        *,
+        console: Writer | None = None,
+        backends: Sequence[Writer] = (),
+        cli_frequency: int | None = 1000,
+        backend_frequency: int | None = 100,
+        event_categories: Sequence[str] = ("val", "eval"),
+        reduce: Mapping[str, str] | None = None,
+        strict: bool = False,
+        rank: int | None = None,
+    ) -> None:
+        self._reduce = dict(reduce or {})
+        for pattern, how in self._reduce.items():
+            if how not in REDUCTIONS:
+                choices = ", ".join(REDUCTIONS)
+                raise ValueError(f"reduce['{pattern}'] must be one of {choices}, not {how!r}")
+        rank = int(os.environ.get("RANK", "0")) if rank is None else rank
+        console_every = _frequency("cli_frequency", cli_frequency) if rank == 0 else 0
+        backend_every = _frequency("backend_frequency", backend_frequency) if rank == 0 else 0
+        self._notices = Notices()
+        self._console = Sinks([console] if console and console_every else [], self._notices)
+        self._backends = Sinks(backends if backend_every else [], self._notices)
+        self._sinks = {"console": self._console, "backend": self._backends}
+        every = {"console": console_every, "backend": backend_every}
+        self._frequencies = {name: every[name] for name, sinks in self._sinks.items() if sinks}
+        self._event_categories = frozenset(event_categories)
+        self._strict = strict
+        self.num_conflicts = 0  # times one (category, name, step) was given two values
+        self._streams: dict[str, Stream] = {}
+        self._events: dict[str, Stream] = {}
+        self._probes: list[Probe] = []
+        self._closed = False
+        self._first_write = True
+        self._sigterm = exits.TerminationGuard()
+        exits.keep(self)
+
+    def log(self, metrics: Mapping[str, Any], step: int, category: str = "train") -> None:
+        """Take one step's metrics; may be called several times a step.
+
+        Args:
+            metrics: names to bools, ints, floats, numpy scalars, one-element tensors, and mappings of these. A value of
+                any other kind is skipped, which is said once a name.
+            step: the step they belong to; never less than the category's last.
+            category: the metrics' category.
+
+        Raises:
+            ValueError: the step is no non-negative int or goes back, the category is empty or holds a `/`, or, when
+                strict, a name gets a second value for its step.
+            RuntimeError: the logger is closed.
+        """
+        stream = self._streams.get(category)
+        if stream is None:
+            stream = self._open_stream(category)
+            if stream is None:
+                self._log_event(metrics, step, category)
+                return
+        if type(step) is not int:
+            step = _whole(step)
+        try:
+            # Python numbers alone sum up to a python number: one call tells them from what has to be read.
+            plain = stream.plain and type(sum(metrics.values())) in _NUMBERS
+        except Exception:
+            plain = False
+        row = {**metrics} if plain else self._read(metrics, stream, category)
+        if step > stream.step:
+            if step >= stream.wake:
+                self._turn(stream, step, category)
+            stream.step = step
+            stream.current = row
+        else:
+            self._log_again(row, step, stream, category)
+        stream.rows.append(row)
+        if len(stream.rows) >= stream.full:
+            stream.fold_full()
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Hand the resolved config, plain containers, to the sinks that can show it."""
+        self._check_open()
+        self._backends.offer("log_config", config)
+
+    def log_histogram(self, name: str, values: Any, step: int, category: str = "train") -> None:
+        """Show the distribution of values, an array or tensor of any shape, on the sinks that can."""
+        self._show("log_histogram", name, values, step, category)
+
+    def log_image(self, name: str, image: Any, step: int, category: str = "train") -> None:
+        """Show a picture on the sinks that can.
+
+        Args:
+            name: its name within the category.
+            image: `[height, width]` or `[height, width, 1, 3 or 4]`, uint8 or floats from 0 to 1.
+            step: the step it belongs to.
+            category: its category.
+        """
+        self._show("log_image", name, image, step, category)
+
+    def log_video(
+        self,
+        name: str,
+        frames: Any,
+        step: int,
+        category: str = "train",
+        *,
+        frames_per_second: float = 10,
+    ) -> None:
+        """Show a film on the sinks that can.
+
+        Args:
+            name: its name within the category.
+            frames: `[time, height, width]` or `[time, height, width, 1, 3 or 4]`, as in `log_image`.
+            step: the step it belongs to.
+            category: its category.
+            frames_per_second: its pace.
+        """
+        self._show("log_video", name, frames, step, category, frames_per_second=frames_per_second)
+
+    def add_probe(self, probe: Probe) -> None:
+        """Have a function asked for metrics whenever a window of `train` goes to the backends.
+
+        Args:
+            probe: returns categories, each with names to numbers, written at the window's step.
+        """
+        self._probes.append(probe)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the console which epoch it is."""
+        self._console.offer("set_epoch", epoch)
+
+    def flush(self) -> None:
+        """Write every window as it stands, without waiting for its boundary, and flush every sink."""
+        for category, stream in self._streams.items():
+            self._write_windows(stream, list(stream.windows), category)
+        for sinks in self._sinks.values():
+            sinks.flush()
+
+    def close(self) -> None:
+        """Write every partial window and close every sink; may be called twice."""
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            self._streams.clear()
+            for sinks in self._sinks.values():
+                sinks.close()
+            self._sigterm.lift()
+            exits.release(self)
+
+    def abandon(self) -> None:
+        """Forget everything pending and every sink: a forked child calls this, for they are its parent's."""
+        for sinks in self._sinks.values():
+            sinks.abandon()
+        self._frequencies = {}
+        self._streams = {name: self._new_stream(name) for name in self._streams}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the windows, and what each sink needs to forget what is written from now on."""
+        self._check_open()
+        state = {
+            "version": STATE_VERSION,
+            "streams": {name: stream.get_state() for name, stream in self._streams.items()},
+            "events": {name: stream.step for name, stream in self._events.items()},
+            "num_conflicts": self.num_conflicts,
+            "sinks": {name: sinks.get_state() for name, sinks in self._sinks.items()},
+        }
+        for category, stream in self._streams.items():
+            self._report(stream.settle(), stream.step, category)
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state: windows and steps as they were, and what sinks wrote later cut off.
+
+        Args:
+            state: what `get_state` returned, in this or another process.
+
+        Raises:
+            ValueError: the state is of a newer version.
+        """
+        self._check_open()
+        if state["version"] > STATE_VERSION:
+            raise ValueError(f"logger state of version {state['version']} is newer than this poke")
+        self._streams = {name: self._new_stream(name) for name in state["streams"]}
+        for name, stream in self._streams.items():
+            stream.set_state(state["streams"][name])
+        self._events = {name: self._new_event_stream(name) for name in state["events"]}
+        for name, stream in self._events.items():
+            stream.step = state["events"][name]
+        self.num_conflicts = state["num_conflicts"]
+        for name, sinks in self._sinks.items():
+            sinks.set_state(state["sinks"].get(name, {}))
+
+    def __enter__(self) -> Self:
+        self._sigterm.set()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_stream(self, category: str) -> Stream | None:
+        """Return a new stream for a category without one, None for an event category."""
+        self._check_open()
+        if not isinstance(category, str) or not category or "/" in category:
+            raise ValueError(f"a category is a non-empty name without '/', not {category!r}")
+        if category in self._event_categories:
+            if category not in self._events:
+                self._events[category] = self._new_event_stream(category)
+            return None
+        stream = self._streams[category] = self._new_stream(category)
+        return stream
+
+    def _new_stream(self, category: str) -> Stream:
+        return Stream(self._frequencies, Naming(lambda key: self._name(key, category)))
+
+    def _new_event_stream(self, category: str) -> Stream:
+        def named_last(key: Any) -> tuple[str, str] | None:
+            named = self._name(key, category)
+            return named and (named[0], "last")
+
+        return Stream({}, Naming(named_last))
+
+    def _name(self, key: Any, category: str) -> tuple[str, str] | None:
+        """The name and reduction of a key, or None, said once, where it cannot be a name."""
+        name = printable(str(key))
+        if name in RESERVED_NAMES or not name:
+            self._refuse(category, name, "the name is reserved" if name else "the name is empty")
+            return None
+        for pattern, how in self._reduce.items():
+            if fnmatchcase(f"{category}/{name}", pattern) or fnmatchcase(name, pattern):
+                return name, how
+        return name, "mean"
+
+    def _read(self, metrics: Any, stream: Stream, category: str) -> dict[str, Any]:
+        if not isinstance(metrics, Mapping):
+            self._refuse(category, "*", f"metrics are a mapping, not a {type(metrics).__name__}")
+            return {}
+        row, stream.plain, held = read_row(metrics, partial(self._refuse, category))
+        stream.held = stream.held or held
+        return row
+
+    def _log_event(self, metrics: Any, step: int, category: str) -> None:
+        stream = self._events[category]
+        step = _whole(step)
+        row = self._read(metrics, stream, category)
+        fetch([row])
+        if step > stream.step:
+            stream.step, stream.current = step, row
+        else:
+            self._log_again(row, step, stream, category)
+        record = finish(fold_rows([row], stream.naming), stream.naming)
+        for sinks in (self._backends, self._console):
+            self._write(sinks, record, step, category)
+            sinks.flush()
+
+    def _turn(self, stream: Stream, step: int, category: str) -> None:
+        """Leave the stream's step, now complete, for one that ends a window or follows one that did."""
+        ended = stream.ended()
+        if ended:
+            self._write_windows(stream, ended, category)
+        stream.advance(step)
+
+    def _log_again(self, row: dict[str, Any], step: int, stream: Stream, category: str) -> None:
+        """Check a call that does not move its category forward."""
+        step = _whole(step)
+        if step < stream.step:
+            raise ValueError(f"step {step} of '{category}' lies before its step {stream.step}")
+        self._report(stream.repeat(row), step, category)
+
+    def _report(self, conflicts: Sequence[Conflict], step: int, category: str) -> None:
+        """Count the names that were given two values."""
+        for name, earlier, value in conflicts:
+            self.num_conflicts += 1
+            message = f"{category}/{name} has two values at step {step}: {earlier} and {value}"
+            if self._strict:
+                raise ValueError(message)
+            self._notices.tell(f"conflict {category}/{name}", message)
+
+    def _write_windows(self, stream: Stream, windows: Sequence[str], category: str) -> None:
+        rows = stream.take(windows)
+        for window, row in rows.items():
+            self._write(self._sinks[window], row, stream.step, category)
+        if category == "train" and "backend" in rows:
+            self._ask_probes(stream.step)
+            self._console.offer("set_progress", stream.step)
+        if rows and self._first_write:
+            self._first_write = False
+            exits.run_first()
+        self._report(stream.settle(), stream.step, category)
+
+    def _write(self, sinks: Sinks, row: Mapping[str, float], step: int, category: str) -> None:
+        if not row:
+            return
+        for name in row:
+            if name.endswith(NONFINITE):
+                metric = f"{category}/{name.removesuffix(NONFINITE)}"
+                message = f"{metric} was NaN or infinite at or before step {step}"
+                self._notices.tell(f"nonfinite {metric}", message)
+        sinks.write(row, step, category)
+
+    def _ask_probes(self, step: int) -> None:
+        for probe in list(self._probes):
+            try:
+                found = probe()
+            except Exception as error:
+                self._probes.remove(probe)
+                self._notices.tell(f"probe {probe}", f"a probe is left out: {describe(error)}")
+                continue
+            for category, metrics in found.items():
+                self._write(self._backends, metrics, step, category)
+
+    def _show(
+        self, method: str, name: str, values: Any, step: int, category: str, **options: Any
+    ) -> None:
+        self._check_open()
+        step = _whole(step)
+        try:
+            array = read_array(values)
+        except Exception as error:
+            self._refuse(category, name, describe(error))
+            return
+        self._backends.offer(method, printable(name), array, step, category, **options)
+
+    def _refuse(self, category: str, name: str, reason: str) -> None:
+        self._notices.tell(f"skip {category}/{name}", f"{category}/{name} is not logged: {reason}")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the logger is closed")
+
+
+def _frequency(name: str, value: int | None) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number >= 0, not {value!r}")
+    return value
+
+
+def _whole(step: Any) -> int:
+    try:
+        whole = operator.index(step)
+    except TypeError:
+        whole = -1
+    if whole < 0 or isinstance(step, bool):
+        raise ValueError(f"a step is a non-negative int, not {step!r}")
+    return whole

@@ -1,0 +1,286 @@
+"""Windows: which samples of a category a row sums up, and how.
+
+A `Stream` holds a category's rows of samples once; each of its windows, one a sink frequency, remembers how
+many of them it has folded into its totals. A window folds at its own boundaries and every `FOLD_ROWS` rows, at points that depend on nothing
+but the steps logged: so neither another window nor a checkpoint changes a last bit of what it writes.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from poke.training.values import Held, fetch
+
+FOLD_ROWS = 128
+NONFINITE = "/nonfinite"  # ends the name that counts what a name's mean left out
+
+# Of the finite samples of one name: fold a column, merge two folds, finish with (fold, number of samples).
+Column = Sequence[Any]
+REDUCTIONS: dict[
+    str, tuple[Callable[[Column], Any], Callable[[Any, Any], Any], Callable[[Any, int], Any]]
+]
+REDUCTIONS = {
+    "mean": (sum, lambda a, b: a + b, lambda total, count: total / count),
+    "sum": (sum, lambda a, b: a + b, lambda total, _: total),
+    "min": (min, min, lambda least, _: least),
+    "max": (max, max, lambda most, _: most),
+    "last": (itemgetter(-1), lambda _, b: b, lambda last, _: last),
+    "count": (len, lambda a, b: a + b, lambda count, _: count),
+}
+
+Conflict = tuple[str, Any, Any]  # a name and two values for it
+
+# A name's fold, number of finite samples, number of non-finite ones.
+Total = tuple[Any, int, int]
+
+
+class Naming(dict[Any, "tuple[str, str] | None"]):
+    """What becomes of a key that was logged: its name and reduction, or None where it is left out.
+
+    Args:
+        rule: decides about a key at its first sight.
+    """
+
+    def __init__(self, rule: Callable[[Any], tuple[str, str] | None]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, key: Any) -> tuple[str, str] | None:
+        self[key] = found = self._rule(key)
+        return found
+
+
+def fold_rows(rows: Sequence[Mapping[str, Any]], naming: Naming) -> dict[str, Total]:
+    """Fold rows of numbers, whose names may differ from row to row, into one total a name."""
+    totals: dict[str, Total] = {}
+    for key, column in _columns(rows).items():
+        named = naming[key]
+        if named is not None:
+            merge(totals, {named[0]: _fold_column(column, REDUCTIONS[named[1]][0])}, naming)
+    return totals
+
+
+def merge(into: dict[str, Total], totals: Mapping[str, Total], naming: Naming) -> None:
+    """Add later totals to earlier ones, in place."""
+    for name, (value, count, nonfinite) in totals.items():
+        if name in into:
+            earlier, earlier_count, earlier_nonfinite = into[name]
+            if earlier_count and count:
+                value = _reduction(naming, name)[1](earlier, value)
+            elif earlier_count:
+                value = earlier
+            count += earlier_count
+            nonfinite += earlier_nonfinite
+        into[name] = (value, count, nonfinite)
+
+
+def finish(totals: Mapping[str, Total], naming: Naming) -> dict[str, float]:
+    """Return the row that totals make; a name without finite samples is NaN."""
+    row: dict[str, float] = {}
+    for name, (value, count, nonfinite) in totals.items():
+        row[name] = float(_reduction(naming, name)[2](value, count)) if count else math.nan
+        if nonfinite:
+            row[f"{name}{NONFINITE}"] = float(nonfinite)
+    return row
+
+
+def _reduction(naming: Naming, name: str) -> Any:
+    named = naming[name]
+    return REDUCTIONS[named[1] if named else "mean"]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """Turn rows into columns, at C speed where all rows have the same names."""
+    first = rows[0]
+    if len(first) > 1 and set(map(len, rows)) == {len(first)}:
+        try:
+            return dict(zip(first, zip(*map(itemgetter(*first), rows), strict=True), strict=True))
+        except KeyError:
+            pass
+    columns: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
+def _fold_column(column: Column, fold: Callable[[Column], Any]) -> Total:
+    if not _all_finite(column):
+        finite = [float(value) for value in column if _all_finite((value,))]
+        return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
+    return fold(column), len(column), 0
+
+
+def _all_finite(column: Column) -> bool:
+    try:
+        return math.isfinite(sum(column))
+    except OverflowError:  # an int beyond every float
+        return False
+
+
+class Window:
+    """What one frequency of sinks has yet to be told of a category.
+
+    Args:
+        frequency: steps between rows, at least 1.
+    """
+
+    def __init__(self, frequency: int) -> None:
+        self.frequency = frequency
+        self.boundary = 0  # the first step of all closes the first window
+        self.ended = False
+        self.folded = 0
+        self.totals: dict[str, Total] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        totals = {name: list(total) for name, total in self.totals.items()}
+        return {"ended": self.ended, "folded": self.folded, "totals": totals}
+
+    def set_state(self, state: Mapping[str, Any], step: int) -> None:
+        self.ended = state["ended"]
+        self.folded = state["folded"]
+        self.totals = {name: tuple(total) for name, total in state["totals"].items()}
+        self.boundary = (step // self.frequency + 1) * self.frequency
+
+
+class Stream:
+    """One category's samples and windows.
+
+    Args:
+        frequencies: window names to their steps between rows.
+        naming: the keys' names and reductions.
+    """
+
+    def __init__(self, frequencies: Mapping[str, int], naming: Naming) -> None:
+        self.naming = naming
+        self.windows = {name: Window(frequency) for name, frequency in frequencies.items()}
+        self.step = -1
+        self.wake = 0  # the first step at which `advance` has something to do
+        self.rows: list[dict[str, Any]] = []
+        self.full = FOLD_ROWS  # the number of rows at which `fold_full` has something to do
+        self.current: dict[str, Any] = {}  # what the present step has been told
+        self.plain = False  # the last row read was of python numbers alone
+        self.held = False  # some of the rows hold device tensors
+        self.suspects: list[
+            Conflict
+        ] = []  # values on a device, to be compared once they have arrived
+
+    def ended(self) -> list[str]:
+        """The windows that the present step ends."""
+        return [name for name, window in self.windows.items() if window.ended]
+
+    def advance(self, step: int) -> None:
+        """Move to a step at or past `wake`: mark the windows it ends."""
+        for window in self.windows.values():
+            window.ended = step >= window.boundary
+            if window.ended:
+                window.boundary = (step // window.frequency + 1) * window.frequency
+        self._set_wake()
+
+    def take(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Close windows and return their rows, leaving out empty ones."""
+        self._fold([self.windows[name] for name in names])
+        rows = {}
+        for name in names:
+            window = self.windows[name]
+            if window.totals:
+                rows[name] = finish(window.totals, self.naming)
+            window.totals = {}
+            window.ended = False
+        self._set_wake()
+        return rows
+
+    def fold_full(self) -> None:
+        """Fold the windows that `FOLD_ROWS` rows are waiting for."""
+        length = len(self.rows)
+        if not self.windows:
+            self.rows.clear()
+        self._fold([w for w in self.windows.values() if length - w.folded >= FOLD_ROWS])
+
+    def fetch(self) -> None:
+        """Bring what is still on a device."""
+        if self.held:
+            fetch(self.rows)
+            self.held = False
+
+    def repeat(self, row: dict[str, Any]) -> list[Conflict]:
+        """Take a further row of the present step; return the names that now have two values."""
+        conflicts = []
+        for name in row.keys() & self.current.keys():
+            earlier, value = self.current[name], row[name]
+            if isinstance(earlier, Held) or isinstance(value, Held):
+                self.suspects.append((name, earlier, value))
+            elif _differ(earlier, value):
+                conflicts.append((name, earlier, value))
+        self.current = {**self.current, **row}
+        return conflicts
+
+    def settle(self) -> list[Conflict]:
+        """Return the names that turn out to have had two values, now that they were fetched."""
+        suspects, self.suspects = self.suspects, []
+        pairs = [(name, _arrived(earlier), _arrived(value)) for name, earlier, value in suspects]
+        return [(name, earlier, value) for name, earlier, value in pairs if _differ(earlier, value)]
+
+    def get_state(self) -> dict[str, Any]:
+        self.fetch()
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+        windows = {name: window.get_state() for name, window in self.windows.items()}
+        return {"step": self.step, "rows": rows, "windows": windows}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]
+        self.rows = [dict(row) for row in state["rows"]]
+        for name, window in self.windows.items():
+            # A frequency that was off when the state was made starts with an empty window.
+            fresh = {"ended": False, "folded": len(self.rows), "totals": {}}
+            window.set_state(state["windows"].get(name, fresh), self.step)
+        self._drop_folded()
+        self._set_wake()
+
+    def _set_wake(self) -> None:
+        windows = self.windows.values()
+        if any(window.ended for window in windows):
+            self.wake = 0
+        else:
+            self.wake = min((window.boundary for window in windows), default=sys.maxsize)
+
+    def _fold(self, windows: Sequence[Window]) -> None:
+        self.fetch()
+        chunks: dict[int, dict[str, Total]] = {}
+        length = len(self.rows)
+        for window in windows:
+            start = window.folded
+            if start == length:
+                continue
+            if start not in chunks:
+                chunks[start] = fold_rows(self.rows[start:] if start else self.rows, self.naming)
+            if window.totals:
+                merge(window.totals, chunks[start], self.naming)
+            else:
+                window.totals = dict(chunks[start])
+            window.folded = length
+        self._drop_folded()
+
+    def _drop_folded(self) -> None:
+        least = min((window.folded for window in self.windows.values()), default=0)
+        if least:
+            del self.rows[:least]
+            for window in self.windows.values():
+                window.folded -= least
+        self.full = FOLD_ROWS + min((w.folded for w in self.windows.values()), default=0)
+
+
+def _plain(value: Any) -> int | float:
+    return value if type(value) in (float, int, bool) else float(value)
+
+
+def _arrived(value: Any) -> Any:
+    return value.number if isinstance(value, Held) else value
+
+
+def _differ(earlier: Any, value: Any) -> bool:
+    return bool(earlier != value and (earlier == earlier or value == value))

@@ -1,20 +1,36 @@
-"""What is in a checkpoint's file: its format, its versions, and how states get in and out of components.
+"""What is in a checkpoint's file, in which version, and how states get in and out of components.
 
-A file is what ``torch.load(path, weights_only=True)`` returns as a dict with the keys ``components`` (each
-component's state by name), ``metadata`` (``CheckpointMetadata.to_dict``), ``random_states`` and ``format_version``.
+``torch.load(path, weights_only=True)`` reads it as a dict with the keys ``components`` (each
+component's state by its name), ``metadata`` (``CheckpointMetadata.to_dict``), ``random_states`` and
+``format_version``. Version 1 had no seal and held numpy's arrays as lists.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from poke.training.checkpoint_files import CheckpointError, first_line, read_payload
-from poke.training.checkpoint_index import CheckpointMetadata
+import numpy as np
+import torch
 
-FORMAT_VERSION = 1
+from poke.training.checkpoint_files import (
+    CheckpointError,
+    DamagedError,
+    FileRecord,
+    first_line,
+    is_sealed,
+    read_payload,
+    verify_file,
+)
+from poke.training.checkpoint_index import CheckpointMetadata
+from poke.training.segments import read_segments
+
+logger = logging.getLogger("poke")
+
+FORMAT_VERSION = 2
 KEYS = {"components", "metadata", "random_states", "format_version"}
 
 
@@ -27,29 +43,52 @@ class Checkpoint:
         metadata: what it says of itself.
         components: each component's state by its name; tensors are mapped from the file, privately.
         random_states: what ``RandomStates`` restores; empty where only weights were saved.
+        file: the file's size and digest.
+        rings: where the rows of incremental state came from.
     """
 
     path: Path
     metadata: CheckpointMetadata
     components: Mapping[str, Any]
     random_states: Mapping[str, Any]
+    file: FileRecord
+    rings: Mapping[tuple[Any, ...], Mapping[str, Any]]
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint in a file.
+def read_checkpoint(
+    path: Path, *, expected: FileRecord | None = None, names: Collection[str] | None = None
+) -> Checkpoint:
+    """Verify a file and return the checkpoint in it.
+
+    Args:
+        path: the file; segments it refers to stand beside it.
+        expected: what was written under this name, where that is known.
+        names: the components to read; None reads all.
 
     Raises:
-        CheckpointError: it is no checkpoint, or newer than this program.
+        DamagedError: it, or a segment, is missing or not what was written.
+        CheckpointError: it is unsafe, newer than this program, or lacks a component.
     """
-    payload = migrate(read_payload(path), path)
+    if is_sealed(path):
+        record = verify_file(path, expected)
+        payload = read_payload(path)
+    else:
+        record, payload = _read_unsealed(path)
+    payload = migrate(payload, path)
     if payload.keys() != KEYS:
         raise CheckpointError(f"{path} is no checkpoint: its keys are {sorted(map(str, payload))}")
-    return Checkpoint(
-        path,
-        CheckpointMetadata.from_dict(payload["metadata"]),
-        payload["components"],
-        payload["random_states"],
-    )
+    components = _pick(payload["components"], names, path)
+    components, rings = read_segments(components, path.parent)
+    metadata = CheckpointMetadata.from_dict(payload["metadata"])
+    return Checkpoint(path, metadata, components, payload["random_states"], record, rings)
+
+
+def _read_unsealed(path: Path) -> tuple[FileRecord, dict[str, Any]]:
+    payload = read_payload(path)
+    if payload.get("format_version") != 1:
+        raise DamagedError(f"{path} is damaged: the checksum at its end is missing")
+    logger.warning("%s has format 1, which holds no checksum: it cannot be verified", path)
+    return FileRecord(path.name, path.stat().st_size, ""), payload
 
 
 def migrate(payload: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -63,7 +102,7 @@ def migrate(payload: dict[str, Any], path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint: it has no format_version")
     if version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format {version}, newer than the {FORMAT_VERSION} this poke reads: update poke"
+            f"{path} has format {version}, this poke reads up to {FORMAT_VERSION}: update poke"
         )
     for older in range(version, FORMAT_VERSION):
         payload = _MIGRATIONS[older](payload)
@@ -104,18 +143,27 @@ def restore_components(components: Mapping[str, Any], checkpoint: Checkpoint) ->
             ) from error
 
 
-def pick_components(checkpoint: Checkpoint, names: Collection[str]) -> dict[str, Any]:
-    """Return the named components' states.
-
-    Raises:
-        CheckpointError: one is missing; the message names what there is.
-    """
-    if missing := [name for name in names if name not in checkpoint.components]:
+def _pick(
+    components: Mapping[str, Any], names: Collection[str] | None, path: Path
+) -> dict[str, Any]:
+    if missing := [name for name in names or () if name not in components]:
         raise CheckpointError(
-            f"{checkpoint.path} lacks the component {', '.join(missing)}"
-            f" (it holds {', '.join(sorted(checkpoint.components))})"
+            f"{path} lacks the component {', '.join(missing)}"
+            f" (it holds {', '.join(sorted(components))})"
         )
-    return {name: checkpoint.components[name] for name in names}
+    return {name: components[name] for name in names or components}
 
 
-_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+def _from_version_1(payload: dict[str, Any]) -> dict[str, Any]:
+    def array_as_tensor(state: Any) -> Any:
+        if not isinstance(state, dict):
+            return state
+        if state.keys() == {"dtype", "array"}:
+            return torch.from_numpy(np.array(state["array"], dtype=state["dtype"]))
+        return {key: array_as_tensor(value) for key, value in state.items()}
+
+    random_states = array_as_tensor(payload["random_states"])
+    return {**payload, "random_states": random_states, "format_version": 2}
+
+
+_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}

@@ -1,28 +1,27 @@
-"""A directory of checkpoints: its files, its index and ``best.pt``, consistent whenever the process dies.
+"""A directory of checkpoints, consistent whenever the process dies.
 
-The order of every change is what keeps it so: a new file is durable before the index names it, the index forgets
-a file before the file goes, and a start mends what a kill left between two such steps.
+The order of every change keeps it so: a new file is durable before the index names it, the index
+forgets a file before the file goes, and a start mends what a kill left between two such steps.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from poke.training.checkpoint_contents import Checkpoint, read_checkpoint
 from poke.training.checkpoint_files import (
     CheckpointError,
-    FileRecord,
+    DamagedError,
+    first_line,
     link,
-    record_of,
     set_aside,
     sweep,
     sync_directory,
-    verify_file,
-    write_payload,
+    written_file,
 )
 from poke.training.checkpoint_index import (
     CHECKPOINT_NAME,
@@ -32,6 +31,14 @@ from poke.training.checkpoint_index import (
     write_index,
 )
 from poke.training.retention import Monitor, Retention
+from poke.training.segments import (
+    SEGMENTS_NAME,
+    SavedRings,
+    prune_segments,
+    segment_names,
+    write_segments,
+)
+from poke.training.staging import tensor_bytes
 
 logger = logging.getLogger("poke")
 
@@ -46,6 +53,9 @@ class CheckpointDirectory:
         path: the directory; created where missing.
         monitor: what makes one the best.
         retention: which ones stay.
+
+    Raises:
+        CheckpointError: the directory cannot be used, or its index is newer than this program.
     """
 
     def __init__(self, path: Path, monitor: Monitor, retention: Retention) -> None:
@@ -53,8 +63,12 @@ class CheckpointDirectory:
         self._monitor = monitor
         self._retention = retention
         self.entries: tuple[Entry, ...] = ()
-        path.mkdir(parents=True, exist_ok=True)
-        self._mend()
+        self.rings = SavedRings()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._mend()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be used: {first_line(error)}") from error
 
     @property
     def best(self) -> Entry | None:
@@ -62,40 +76,40 @@ class CheckpointDirectory:
         return self._monitor.best(self.entries)
 
     def add(
-        self,
-        payload: Mapping[str, Any],
-        metadata: CheckpointMetadata,
-        *,
-        is_best: bool | None,
-        num_bytes: int,
+        self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
         """Write a checkpoint, then forget and delete what need not stay.
+
+        Args:
+            payload: what the file holds, rings as ``rings.select`` returns them.
+            metadata: the same as in the payload.
+            is_best: as told to ``save``.
 
         Raises:
             OSError: the file system refused; what was there before is there still.
         """
-        others = tuple(entry for entry in self.entries if entry.file.name != metadata.file_name)
-        if len(others) < len(self.entries):
-            self._commit(
-                others
-            )  # a kill between rename and index must not leave an old checksum for a new file
-        record = write_payload(self.path, metadata.file_name, payload, num_bytes=num_bytes)
-        entries = sorted([*others, Entry(record, metadata, is_best)], key=lambda entry: entry.age)
-        kept = self._retention.kept(entries, self._monitor.best(entries))
-        self._commit(tuple(kept))
-        for entry in entries:
-            if entry not in kept:
-                (self.path / entry.file.name).unlink(missing_ok=True)
+        components, stored = write_segments(payload["components"], self.path)
+        payload = {**payload, "components": components}
+        name = metadata.file_name
+        with written_file(self.path, payload, num_bytes=tensor_bytes(components)) as file:
+            others = tuple(entry for entry in self.entries if entry.file.name != name)
+            if len(others) < len(self.entries):
+                # A kill before the next commit must not leave the old checksum for the new file.
+                self._commit(others)
+            entry = Entry(file.publish(name), metadata, is_best, segment_names(stored))
+        entries = sorted([*others, entry], key=lambda entry: entry.age)
+        self._commit(tuple(self._retention.kept(entries, self._monitor.best(entries))))
+        self.rings.stored = stored
+        self._delete_unlisted(entries)
 
     def open(self, entry: Entry) -> Checkpoint:
         """Verify a checkpoint and return it.
 
         Raises:
-            CheckpointError: it is missing, damaged, unsafe or newer than this program.
+            DamagedError: it is missing or not what was written.
+            CheckpointError: it is unsafe or newer than this program.
         """
-        path = self.path / entry.file.name
-        verify_file(path, size_bytes=entry.file.size_bytes, digest=entry.file.digest)
-        return read_checkpoint(path)
+        return read_checkpoint(self.path / entry.file.name, expected=entry.file)
 
     def set_aside(self, entry: Entry) -> None:
         """Rename a damaged checkpoint so that it is never used, and forget it."""
@@ -112,6 +126,9 @@ class CheckpointDirectory:
             self._commit(tuple(entry for entry in self.entries if entry.age <= target.age))
             aside = self._new_superseded_directory()
             for entry in newer:
+                for segment in entry.segments:
+                    (aside / SEGMENTS_NAME).mkdir(exist_ok=True)
+                    link(self.path / SEGMENTS_NAME / segment, aside / SEGMENTS_NAME / segment)
                 os.replace(self.path / entry.file.name, aside / entry.file.name)
             sync_directory(aside)
             sync_directory(self.path)
@@ -141,33 +158,50 @@ class CheckpointDirectory:
             link(source, target)
             sync_directory(self.path)
 
+    def _delete_unlisted(self, entries: Collection[Entry]) -> None:
+        listed = {entry.file.name for entry in self.entries}
+        try:
+            for entry in entries:
+                if entry.file.name not in listed:
+                    (self.path / entry.file.name).unlink(missing_ok=True)
+            prune_segments(self.path, {name for entry in self.entries for name in entry.segments})
+        except OSError as error:
+            logger.warning("an old checkpoint was not deleted: %s", first_line(error))
+
     def _mend(self) -> None:
         sweep(self.path)
         try:
             listed = read_index(self.path)
-        except CheckpointError as error:
+        except DamagedError as error:
             logger.error("%s; rebuilding it from the checkpoint files", error)
             listed = None
-        entries = {entry.file.name: entry for entry in listed or ()}
         on_disk = {
-            path.name for path in self.path.glob("*.pt") if CHECKPOINT_NAME.fullmatch(path.name)
+            path.name for path in self.path.iterdir() if CHECKPOINT_NAME.fullmatch(path.name)
         }
+        entries = {entry.file.name: entry for entry in listed or ()}
         for name in sorted(entries.keys() - on_disk):
             logger.error("%s is listed but missing", self.path / name)
             del entries[name]
-        for name in sorted(on_disk - entries.keys()):
-            if entry := self._entry_from_file(name):
-                entries[name] = entry
-        self.entries = tuple(sorted(entries.values(), key=lambda entry: entry.age))
-        if listed is None and not entries:
-            return
-        self._commit(self.entries)
+        found = [self._entry_from_file(name) for name in sorted(on_disk - entries.keys())]
+        entries |= {entry.file.name: entry for entry in found if entry is not None}
+        ordered = sorted(entries.values(), key=lambda entry: entry.age)
+        if listed is not None:
+            # What the index does not name and retention would not keep was about to be deleted.
+            kept = self._retention.kept(ordered, self._monitor.best(ordered))
+            ordered = [entry for entry in ordered if entry in kept or entry in listed]
+        if listed is not None or ordered:
+            self._commit(tuple(ordered))
+            self._delete_unlisted(list(entries.values()))
 
     def _entry_from_file(self, name: str) -> Entry | None:
         path = self.path / name
         try:
-            size_bytes, digest = record_of(path)
-            return Entry(FileRecord(name, size_bytes, digest), read_checkpoint(path).metadata)
-        except CheckpointError as error:
+            checkpoint = read_checkpoint(path)
+        except DamagedError as error:
             logger.error("%s; set aside as %s", error, set_aside(path).name)
             return None
+        except CheckpointError as error:
+            logger.error("%s; left alone", error)
+            return None
+        segments = segment_names(checkpoint.rings)
+        return Entry(checkpoint.file, checkpoint.metadata, segments=segments)

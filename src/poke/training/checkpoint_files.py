@@ -1,12 +1,13 @@
 """Files that are whole or absent: written aside, synced, renamed, and hashed on the way.
 
-Knows bytes, names and directories; which files make a run's checkpoints is ``checkpointing``'s matter.
+Knows bytes, names and directories, not which files make a run's checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import pickle
 import shutil
@@ -18,6 +19,8 @@ from typing import Any
 import torch
 import xxhash
 
+SEAL_PREFIX = b"poke-xxh3-128:"
+SEAL_BYTES = len(SEAL_PREFIX) + 32
 TEMPORARY_SUFFIX = ".tmp"
 CORRUPT_SUFFIX = ".corrupt"
 # The umask narrows this further; a umask of 0 must not make a file that everyone can write.
@@ -31,6 +34,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint that cannot be saved, found or used; the message is one line."""
 
 
+class DamagedError(CheckpointError):
+    """A file that is missing, unreadable, or not what was written."""
+
+
 @dataclass(frozen=True)
 class FileRecord:
     """A written file: its name, size in bytes and xxh3 digest of 128 bits in hexadecimal."""
@@ -40,6 +47,31 @@ class FileRecord:
     digest: str
 
 
+class WrittenFile:
+    """A whole, durable file that has no name yet.
+
+    Args:
+        temporary: where it stands for now.
+        size_bytes: its size.
+        digest: of its contents.
+    """
+
+    def __init__(self, temporary: Path, size_bytes: int, digest: str) -> None:
+        self._temporary = temporary
+        self.size_bytes = size_bytes
+        self.digest = digest
+
+    def publish(self, name: str) -> FileRecord:
+        """Give the file its name, in place of a file that has it.
+
+        Raises:
+            OSError: the file system refused.
+        """
+        os.replace(self._temporary, self._temporary.with_name(name))
+        sync_directory(self._temporary.parent)
+        return FileRecord(name, self.size_bytes, self.digest)
+
+
 class _HashingFile:
     """What ``torch.save`` writes into: hashes every byte and starts the disk early."""
 
@@ -47,7 +79,7 @@ class _HashingFile:
         self._descriptor = descriptor
         self._hash = xxhash.xxh3_128()
         self._handed_over = 0
-        self.size_bytes = 0
+        self._size_bytes = 0
 
     def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data)
@@ -57,64 +89,67 @@ class _HashingFile:
 
     def _write_chunk(self, chunk: memoryview) -> None:
         self._hash.update(chunk)
-        while chunk:
-            written = os.write(self._descriptor, chunk)
-            self.size_bytes += written
-            chunk = chunk[written:]
-        pending = self.size_bytes - self._handed_over
+        _write_all(self._descriptor, chunk)
+        self._size_bytes += len(chunk)
+        pending = self._size_bytes - self._handed_over
         if pending >= WRITE_BYTES and hasattr(os, "posix_fadvise"):
-            # On Linux this begins to write the dirty pages out, so that the sync at the end finds little left.
+            # On Linux this starts writing the pages out: the sync at the end finds little left.
             os.posix_fadvise(self._descriptor, self._handed_over, pending, os.POSIX_FADV_DONTNEED)
-            self._handed_over = self.size_bytes
+            self._handed_over = self._size_bytes
 
     def flush(self) -> None:
         """Nothing is held back; ``torch.save`` asks for the method."""
 
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
+    def seal(self) -> tuple[int, str]:
+        """Append the digest as the zip's comment and return the file's size and digest."""
+        digest = self._hash.hexdigest()
+        seal = SEAL_PREFIX + digest.encode()
+        _write_all(self._descriptor, memoryview(seal))
+        os.pwrite(self._descriptor, len(seal).to_bytes(2, "little"), self._size_bytes - 2)
+        return self._size_bytes + len(seal), digest
 
 
-def write_payload(directory: Path, name: str, payload: Any, *, num_bytes: int) -> FileRecord:
-    """Write ``torch.save(payload)`` durably under a name that shows nothing until the file is whole.
+@contextlib.contextmanager
+def written_file(directory: Path, payload: Any, *, num_bytes: int) -> Iterator[WrittenFile]:
+    """Write ``torch.save(payload)`` durably, sealed with its own digest, to be published by name.
+
+    The file stays a zip that ``torch.load`` reads: the seal is the zip's comment. If the block ends
+    without publishing it, nothing is left.
 
     Args:
-        directory: where the file goes; its temporary file stands beside it.
-        name: the file's name; ``{digest}`` in it stands for the digest of the contents.
+        directory: where the file will stand.
         payload: values that ``torch.load(weights_only=True)`` reads.
         num_bytes: about how large the file will be, to be checked against the free space.
 
     Raises:
-        OSError: no space, or the file system refused; nothing is left of the attempt.
+        OSError: no space, or the file system refused.
     """
     free_bytes = shutil.disk_usage(directory).free
     if free_bytes < num_bytes + SPARE_BYTES:
-        raise OSError(
-            errno.ENOSPC,
-            f"{format_bytes(num_bytes)} needed, {format_bytes(free_bytes)} free",
-            str(directory),
-        )
+        needed, free = format_bytes(num_bytes + SPARE_BYTES), format_bytes(free_bytes)
+        raise OSError(errno.ENOSPC, f"{needed} needed, {free} free", str(directory))
     with _temporary_file(directory) as (descriptor, temporary):
         file = _HashingFile(descriptor)
         with _without_zip_checksums():
             torch.save(payload, file)  # type: ignore[arg-type]
+        size_bytes, digest = file.seal()
         os.fsync(descriptor)
-        record = FileRecord(name.format(digest=file.digest), file.size_bytes, file.digest)
-        os.replace(temporary, directory / record.name)
-    sync_directory(directory)
-    return record
+        yield WrittenFile(temporary, size_bytes, digest)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file durably; a reader sees the old text or the new one.
 
+    A file that has the text already is left alone.
+
     Raises:
         OSError: the file system refused; the old text stands.
     """
+    data = text.encode()
+    if path.is_file() and path.read_bytes() == data:
+        return
     with _temporary_file(path.parent) as (descriptor, temporary):
-        data = memoryview(text.encode())
-        while data:
-            data = data[os.write(descriptor, data) :]
+        _write_all(descriptor, memoryview(data))
         os.fsync(descriptor)
         os.replace(temporary, path)
     sync_directory(path.parent)
@@ -135,26 +170,39 @@ def link(source: Path, target: Path) -> None:
         raise
 
 
-def verify_file(path: Path, *, size_bytes: int, digest: str) -> None:
-    """Read the whole file and compare it with what was written.
+def verify_file(path: Path, expected: FileRecord | None = None) -> FileRecord:
+    """Read the whole file, compare it with its seal, and return its record.
+
+    Args:
+        path: the file.
+        expected: what was written under this name, where that is known.
 
     Raises:
-        CheckpointError: it is missing, unreadable or differs in any byte.
+        DamagedError: it is missing or unreadable, differs from its seal in any byte, has none, or
+            is another file than the expected one.
     """
     try:
-        if path.stat().st_size != size_bytes:
-            raise CheckpointError(
-                f"{path} has {path.stat().st_size} bytes, {size_bytes} were written"
-            )
-        if _hash_file(path) != digest:
-            raise CheckpointError(f"{path} is damaged: its checksum is not the one written")
+        with open(path, "rb", buffering=0) as file:
+            record = FileRecord(path.name, *_read_sealed(file))
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path} does not exist") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
+    if expected is not None and record != expected:
+        raise DamagedError(f"{path} is not the file that was written under this name")
+    return record
 
 
-def record_of(path: Path) -> tuple[int, str]:
-    """Return a file's size in bytes and its digest."""
-    return path.stat().st_size, _hash_file(path)
+def is_sealed(path: Path) -> bool:
+    """Return whether the file ends with a seal, whatever that says."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-min(SEAL_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return file.read().startswith(SEAL_PREFIX)
+    except OSError:
+        return False
 
 
 def read_payload(path: Path) -> dict[str, Any]:
@@ -163,18 +211,19 @@ def read_payload(path: Path) -> dict[str, Any]:
     A mapped tensor may be changed and kept: the file stays as it is, also once deleted.
 
     Raises:
-        CheckpointError: it is missing, no checkpoint, or would run code.
+        DamagedError: it is missing or unreadable.
+        CheckpointError: it would run code, or holds no dict.
     """
     try:
         payload = torch.load(str(path), map_location="cpu", mmap=True, weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist") from error
+        raise DamagedError(f"{path} does not exist") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds more than values (a pickle payload): refused, none of its code was run"
         ) from error
     except Exception as error:
-        raise CheckpointError(f"{path} is no checkpoint: {first_line(error)}") from error
+        raise DamagedError(f"{path} is no checkpoint: {first_line(error)}") from error
     if not isinstance(payload, dict):
         raise CheckpointError(f"{path} is no checkpoint: it holds a {type(payload).__name__}")
     return payload
@@ -244,13 +293,31 @@ def _without_zip_checksums() -> Iterator[None]:
         torch.serialization.set_crc32_options(before)
 
 
-def _hash_file(path: Path) -> str:
+def _read_sealed(file: io.FileIO) -> tuple[int, str]:
+    """Return the size and digest of a sealed file; ValueError says what is wrong with it."""
+    size_bytes = os.fstat(file.fileno()).st_size
+    body_bytes = size_bytes - SEAL_BYTES - 2
+    if body_bytes < 0:
+        raise ValueError(f"it has {size_bytes} bytes")
     digest = xxhash.xxh3_128()
     buffer = memoryview(bytearray(READ_BYTES))
-    with open(path, "rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-    return digest.hexdigest()
+    remaining = body_bytes
+    while remaining:
+        count = file.readinto(buffer[: min(remaining, READ_BYTES)])
+        if not count:
+            raise ValueError("it ends early")
+        digest.update(buffer[:count])
+        remaining -= count
+    digest.update(b"\0\0")  # the zip's comment had no length when its digest was taken
+    tail = SEAL_BYTES.to_bytes(2, "little") + SEAL_PREFIX + digest.hexdigest().encode()
+    if file.read() != tail:
+        raise ValueError("its checksum is not that of its contents")
+    return size_bytes, digest.hexdigest()
+
+
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def _sync(path: Path) -> None:

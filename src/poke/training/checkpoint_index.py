@@ -1,10 +1,9 @@
-"""What stands in ``checkpoints.json``: the metadata of every checkpoint, the size and checksum of its file."""
+"""``checkpoints.json``: every checkpoint's metadata, and its file's size and checksum."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,12 @@ from typing import Any
 
 import xxhash
 
-from poke.training.checkpoint_files import CheckpointError, FileRecord, write_text
+from poke.training.checkpoint_files import CheckpointError, DamagedError, FileRecord, write_text
 
 INDEX_NAME = "checkpoints.json"
 INDEX_VERSION = 1
 CHECKPOINT_NAME = re.compile(r"checkpoint_epoch\d+_step\d+\.pt")
+SEGMENT_NAME = re.compile(r"rows_\d+-\d+_[0-9a-f]{32}\.pt")
 
 
 def _now() -> datetime:
@@ -145,7 +145,8 @@ def read_index(directory: Path) -> list[Entry] | None:
     """Return the entries of ``checkpoints.json``, oldest first, or None where there is no index.
 
     Raises:
-        CheckpointError: it is damaged, or names a file outside the directory.
+        DamagedError: it is damaged, or names a file outside the directory.
+        CheckpointError: it is newer than this program.
     """
     path = directory / INDEX_NAME
     try:
@@ -154,13 +155,15 @@ def read_index(directory: Path) -> list[Entry] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read") from error
+        raise DamagedError(f"{path} cannot be read") from error
     if checksum != _checksum(contents):
-        raise CheckpointError(f"{path} is damaged: its checksum is not that of its contents")
+        raise DamagedError(f"{path} is damaged: its checksum is not that of its contents")
     try:
+        if contents["index_version"] > INDEX_VERSION:
+            raise CheckpointError(f"{path} was written by a newer poke: update poke")
         entries = [_from_json(values) for values in contents["checkpoints"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no index of checkpoints: {error!r}") from error
+        raise DamagedError(f"{path} is no index of checkpoints: {error!r}") from error
     return sorted(entries, key=lambda entry: entry.age)
 
 
@@ -176,15 +179,12 @@ def _to_json(entry: Entry) -> dict[str, Any]:
 
 
 def _from_json(values: Mapping[str, Any]) -> Entry:
-    name = values["file"]
-    segments = tuple(values["segments"])
-    for part in (name, *segments):
-        if part != os.path.basename(part) or part.startswith("."):
-            raise CheckpointError(
-                f"{INDEX_NAME} names {part!r}, which is no file of this directory"
-            )
+    name, segments = values["file"], tuple(values["segments"])
     if not CHECKPOINT_NAME.fullmatch(name):
-        raise CheckpointError(f"{INDEX_NAME} names {name!r}, which is no checkpoint")
+        raise ValueError(f"{name!r} is not the name of a checkpoint")
+    for segment in segments:
+        if not SEGMENT_NAME.fullmatch(segment):
+            raise ValueError(f"{segment!r} is not the name of a segment")
     return Entry(
         FileRecord(name, values["size_bytes"], values["xxh3_128"]),
         CheckpointMetadata.from_dict(values),

@@ -1,6 +1,7 @@
 """Checkpoints of a run: complete, verified, and nearly free for the loop that saves them.
 
-The manager knows files and nothing of networks: it is given components, asks each for its state, and gives it back.
+The manager knows files and nothing of networks: it is given components, asks each for its state,
+and gives it back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from poke.protocols import Stateful
 from poke.training.checkpoint_contents import (
     FORMAT_VERSION,
     Checkpoint,
-    pick_components,
     read_checkpoint,
     restore_components,
     state_of,
@@ -25,9 +25,10 @@ from poke.training.checkpoint_contents import (
 from poke.training.checkpoint_directory import BEST_NAME, CheckpointDirectory
 from poke.training.checkpoint_files import (
     CheckpointError,
+    DamagedError,
     first_line,
     format_bytes,
-    write_payload,
+    written_file,
 )
 from poke.training.checkpoint_index import CheckpointMetadata, Entry
 from poke.training.retention import Monitor, Retention
@@ -51,7 +52,8 @@ class CheckpointManager:
     """Saves and restores a run's checkpoints in a directory that no other process writes to.
 
     Args:
-        checkpoint_dir: where the files go; created where missing. What a killed process left is mended here.
+        checkpoint_dir: where the files go; created where missing. What a killed process left
+            there is mended.
         max_to_keep: how many of the newest stay; None keeps all.
         keep_best: keep the best, and ``best.pt`` as a link to it.
         monitor: the metric, by full name, that makes one the best.
@@ -104,9 +106,9 @@ class CheckpointManager:
     ) -> Path:
         """Copy the components' state and have it written; return the path it will have.
 
-        Waits for the write before, if that still goes on. A write that fails is said in one line and leaves the
-        checkpoints before it as they are; the next save is the next attempt, and ``wait`` or ``close`` raises
-        when none succeeded since.
+        Waits for the write before, if that still goes on. A write that fails is said in one line
+        and leaves the checkpoints before it as they are; the next save is the next attempt, and
+        ``wait`` or ``close`` raises if none succeeded since.
 
         Args:
             components: each Stateful, or object with ``state_dict``, by its name.
@@ -117,7 +119,7 @@ class CheckpointManager:
             TypeError: a state holds something that is not a value.
         """
         self._join()
-        payload = self._payload(components, metadata)
+        payload = self._payload(components, metadata, incremental=True)
         arguments = (payload, metadata, is_best)
         if self._async:
             self._writer = threading.Thread(
@@ -137,12 +139,12 @@ class CheckpointManager:
             CheckpointError: it could not be written.
         """
         self._join()
-        payload = self._payload(components, metadata)
+        payload = self._payload(components, metadata, incremental=False)
         name = f"emergency_epoch{metadata.epoch}_step{metadata.step}.pt"
+        num_bytes = tensor_bytes(payload["components"])
         try:
-            write_payload(
-                self._directory.path, name, payload, num_bytes=tensor_bytes(payload["components"])
-            )
+            with written_file(self._directory.path, payload, num_bytes=num_bytes) as file:
+                file.publish(name)
         except Exception as error:
             raise CheckpointError(
                 f"emergency checkpoint not written: {first_line(error)}"
@@ -180,7 +182,7 @@ class CheckpointManager:
     def load(self, path: str | Path | None = None, *, load_best: bool = False) -> Checkpoint:
         """Read and verify a checkpoint; without a path the newest good one, or the best.
 
-        A damaged file found on the way is set aside and said; one that was asked for by path is refused.
+        A damaged file found on the way is set aside and said; one asked for by path is refused.
 
         Raises:
             CheckpointError: there is none, or it is damaged, unsafe or newer than this program.
@@ -191,8 +193,8 @@ class CheckpointManager:
         while entry := self._directory.best if load_best else self._newest():
             try:
                 return self._directory.open(entry)
-            except CheckpointError as error:
-                logger.error("%s; set aside, using the next best one", error)
+            except DamagedError as error:
+                logger.error("%s; set aside, trying the one before it", error)
                 self._directory.set_aside(entry)
         raise CheckpointError(f"no usable checkpoint in {self._directory.path}")
 
@@ -200,7 +202,8 @@ class CheckpointManager:
         """Give the components and the random states what the checkpoint holds.
 
         Raises:
-            CheckpointError: a component is missing, unexpected or refuses its state, or there are only weights.
+            CheckpointError: a component is missing, unexpected or refuses its state, or the
+                checkpoint holds weights only.
         """
         if not checkpoint.random_states:
             raise CheckpointError(
@@ -208,21 +211,23 @@ class CheckpointManager:
             )
         restore_components(components, checkpoint)
         self._random_states.set_state(checkpoint.random_states)
+        if self._is_ours(checkpoint.path):
+            self._directory.rings.stored = dict(checkpoint.rings)
         return checkpoint.metadata
 
     def rewind(self, checkpoint: Checkpoint) -> None:
-        """Make a checkpoint the newest: newer ones move to ``superseded/``, so that none is resumed from.
+        """Make a checkpoint the newest: those after it move to ``superseded/``.
+
+        A later crash then never resumes from the branch that was left.
 
         Raises:
             CheckpointError: the checkpoint is not one of this directory's.
         """
         self._join()
-        directory = self._directory
-        if checkpoint.path.resolve().parent != directory.path.resolve() or not any(
-            entry.file.name == checkpoint.path.name for entry in directory.entries
-        ):
-            raise CheckpointError(f"{checkpoint.path} is no checkpoint of {directory.path}")
-        if moved := directory.rewind(checkpoint.path.name):
+        names = {entry.file.name for entry in self._directory.entries}
+        if not self._is_ours(checkpoint.path) or checkpoint.path.name not in names:
+            raise CheckpointError(f"{checkpoint.path} is no checkpoint of {self._directory.path}")
+        if moved := self._directory.rewind(checkpoint.path.name):
             logger.warning(
                 "going on from %s: moved %s to superseded/", checkpoint.path.name, ", ".join(moved)
             )
@@ -237,6 +242,11 @@ class CheckpointManager:
         self._join()
         best = self._directory.path / BEST_NAME
         return best if best.exists() else None
+
+    def best_metadata(self) -> CheckpointMetadata | None:
+        """Return the best checkpoint's metadata, or None while none has the monitored metric."""
+        self._join()
+        return self._directory.best.metadata if self._directory.best else None
 
     def is_best(self, metrics: Mapping[str, float]) -> bool:
         """Return whether a checkpoint with these metrics would be the best so far."""
@@ -269,24 +279,32 @@ class CheckpointManager:
     def _newest(self) -> Entry | None:
         return self._directory.entries[-1] if self._directory.entries else None
 
+    def _is_ours(self, path: Path) -> bool:
+        return path.resolve().parent == self._directory.path.resolve()
+
     def _load_path(self, path: Path) -> Checkpoint:
-        if path.resolve().parent == self._directory.path.resolve():
+        if self._is_ours(path):
             for entry in self._directory.entries:
                 if entry.file.name == path.name:
                     return self._directory.open(entry)
         return read_checkpoint(path)
 
     def _payload(
-        self, components: Mapping[str, Any], metadata: CheckpointMetadata
+        self, components: Mapping[str, Any], metadata: CheckpointMetadata, *, incremental: bool
     ) -> dict[str, Any]:
+        """Copy everything a checkpoint holds into the staging buffers."""
         wanted = self._weights_components or components.keys()
         states = {name: state_of(components[name], name) for name in wanted}
         random_states = {} if self._weights_components else self._random_states.get_state()
-        copied = self._staging.copy(
-            {"components": states, "random_states": random_states}, "checkpoint"
-        )
+        if incremental:
+            states = self._directory.rings.select(states)
+        copied = {
+            **self._staging.copy({"components": states, "random_states": random_states}),
+            "metadata": metadata.to_dict(),
+            "format_version": FORMAT_VERSION,
+        }
         self._say_if_large(copied["components"])
-        return {**copied, "metadata": metadata.to_dict(), "format_version": FORMAT_VERSION}
+        return copied
 
     def _say_if_large(self, components: Mapping[str, Any]) -> None:
         if self._said_large or tensor_bytes(components) <= LARGE_BYTES:
@@ -306,12 +324,7 @@ class CheckpointManager:
         self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
         try:
-            self._directory.add(
-                payload,
-                metadata,
-                is_best=is_best,
-                num_bytes=tensor_bytes(payload["components"]),
-            )
+            self._directory.add(payload, metadata, is_best)
             self._failure = None
         except Exception as error:
             self._failure = error
@@ -328,9 +341,9 @@ class CheckpointManager:
 
 
 def load_components(path: str | Path, names: Collection[str] = ("algorithm",)) -> dict[str, Any]:
-    """Return some components' states from a checkpoint file, for a run that starts from another's weights.
+    """Return some components' states from a checkpoint file, to start another run from them.
 
     Raises:
-        CheckpointError: the file is damaged, unsafe or newer than this program, or lacks a component.
+        CheckpointError: the file is damaged, unsafe or newer than this program, or lacks one.
     """
-    return pick_components(read_checkpoint(Path(path)), names)
+    return dict(read_checkpoint(Path(path), names=names).components)

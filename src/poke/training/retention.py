@@ -29,14 +29,17 @@ class Monitor:
             raise ValueError(f"mode must be min or max, not {self.mode!r}")
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
-        """Return the metric as a number of which more is better, or None where it is missing or NaN."""
+        """Return the metric so that more is better, or None where it is missing or NaN."""
         value = metrics.get(self.name)
         if value is None or math.isnan(value):
             return None
         return -value if self.mode == "min" else value
 
     def best(self, entries: Sequence[Entry]) -> Entry | None:
-        """Return the best entry: the newest that ``save`` was told is best, else the oldest of the best value."""
+        """Return the best entry, or None where none is eligible.
+
+        That is the newest that ``save`` was told is best, else the oldest with the best value.
+        """
         if told := [entry for entry in entries if entry.is_best]:
             return max(told, key=lambda entry: entry.age)
         valued = [
@@ -54,7 +57,8 @@ class Retention:
     Args:
         max_to_keep: how many of the newest; None keeps all.
         keep_best: whether the best stays, whatever its age.
-        keep_every: the first checkpoint at or past each multiple of this many steps stays for good; None for none.
+        keep_every: the first checkpoint at or past each multiple of this many steps stays for
+            good; None for none.
 
     Raises:
         ValueError: a number below 1.

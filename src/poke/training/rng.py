@@ -1,4 +1,7 @@
-"""The random states of a process as plain values, so that a resumed run draws the numbers the first would have drawn."""
+"""The random states of a process as values.
+
+With them a resumed run draws the numbers that the first would have drawn.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ import torch
 
 logger = logging.getLogger("poke")
 
-type_of_generator = random.Random | np.random.Generator | torch.Generator
+Generator = random.Random | np.random.Generator | torch.Generator
 
 
 class RandomStates:
-    """The random states of python, numpy, torch and CUDA, and of further named generators, as one Stateful.
+    """The random states of python, numpy, torch, CUDA and further generators as one Stateful.
 
     Args:
-        generators: generators in play beside the global ones, by the name their state is stored under.
+        generators: those in play beside the global ones, by the name their state is stored under.
     """
 
-    def __init__(self, generators: Mapping[str, type_of_generator] | None = None) -> None:
+    def __init__(self, generators: Mapping[str, Generator] | None = None) -> None:
         self._generators = dict(generators or {})
 
     def get_state(self) -> dict[str, Any]:
@@ -41,11 +44,11 @@ class RandomStates:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what ``get_state`` returned.
 
-        CUDA states are restored as far as there are devices; a difference in their number is said in one line,
-        because such a run cannot repeat the first exactly.
+        CUDA states are restored as far as there are devices; a difference in their number is said
+        in one line, because such a run cannot repeat the first exactly.
 
         Raises:
-            KeyError: a generator is missing from the state, or the state holds one that is not here.
+            KeyError: the state's generators are not those of this process.
         """
         if unpaired := state["generators"].keys() ^ self._generators.keys():
             raise KeyError(f"generators in one of state and process only: {sorted(unpaired)}")
@@ -57,10 +60,21 @@ class RandomStates:
             _set_generator_state(generator, state["generators"][name])
 
 
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of python, numpy, torch and CUDA.
+
+    Args:
+        seed: at least 0; numpy takes its lowest 32 bits.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 def to_values(state: Any) -> Any:
-    """Return a numpy bit generator's state with its arrays as ``{"dtype": str, "array": list of int}``."""
+    """Return a numpy bit generator's state with tensors for arrays, numbers for scalars."""
     if isinstance(state, np.ndarray):
-        return {"dtype": str(state.dtype), "array": state.tolist()}
+        return torch.from_numpy(state.copy())
     if isinstance(state, np.generic):
         return state.item()
     if isinstance(state, dict):
@@ -70,14 +84,14 @@ def to_values(state: Any) -> Any:
 
 def from_values(state: Any) -> Any:
     """Undo ``to_values``."""
+    if isinstance(state, torch.Tensor):
+        return state.numpy()
     if isinstance(state, Mapping):
-        if state.keys() == {"dtype", "array"}:
-            return np.array(state["array"], dtype=state["dtype"])
         return {key: from_values(value) for key, value in state.items()}
     return state
 
 
-def _generator_state(generator: type_of_generator) -> Any:
+def _generator_state(generator: Generator) -> Any:
     if isinstance(generator, np.random.Generator):
         return to_values(generator.bit_generator.state)
     if isinstance(generator, torch.Generator):
@@ -85,7 +99,7 @@ def _generator_state(generator: type_of_generator) -> Any:
     return generator.getstate()
 
 
-def _set_generator_state(generator: type_of_generator, state: Any) -> None:
+def _set_generator_state(generator: Generator, state: Any) -> None:
     if isinstance(generator, np.random.Generator):
         generator.bit_generator.state = from_values(state)
     elif isinstance(generator, torch.Generator):
@@ -102,7 +116,8 @@ def _set_cuda_states(states: list[torch.Tensor]) -> None:
     num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if states and len(states) != num_devices:
         logger.warning(
-            "the checkpoint holds random states of %d CUDA devices, here are %d: what follows will differ from the first run",
+            "the checkpoint has random states of %d CUDA devices, here are %d: "
+            "what follows will differ from the first run",
             len(states),
             num_devices,
         )

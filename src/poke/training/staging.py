@@ -16,22 +16,21 @@ SCALARS = (type(None), bool, int, float, str, bytes)
 class StagingBuffers:
     """One copy of a state at a time, in memory that the next copy reuses.
 
-    After the first copy nothing is allocated for tensors whose place, shape and dtype stay the same. CUDA tensors
-    are copied into pinned memory.
+    After the first copy nothing is allocated for tensors whose place, shape and dtype stay the
+    same. CUDA tensors are copied into pinned memory.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[Path, Tensor] = {}
 
-    def copy(self, state: Any, name: str) -> Any:
+    def copy(self, state: Any) -> Any:
         """Return a copy of the state, valid until the next call.
 
-        A tensor's copy holds what the tensor shows and nothing of the storage around it; tensors that are the
-        same view of the same memory have one copy.
+        A tensor's copy holds what the tensor shows and nothing of the storage around it; tensors
+        that are the same view of the same memory have one copy.
 
         Args:
             state: tensors, numbers, str, bytes, None, and lists, tuples and dicts of them.
-            name: what an error message calls the state.
 
         Raises:
             TypeError: the state holds anything else; the message says what and where.
@@ -45,7 +44,7 @@ class StagingBuffers:
                 copies[identity] = used[path] = self._fill_buffer(tensor, path)
             return copies[identity]
 
-        copied = map_tensors(state, copy_tensor, (name,))
+        copied = map_tensors(state, copy_tensor)
         self._buffers = used
         for device in {identity[0] for identity in copies if identity[0].type == "cuda"}:
             torch.cuda.current_stream(device).synchronize()
@@ -60,7 +59,7 @@ class StagingBuffers:
         return buffer.copy_(tensor.detach(), non_blocking=True)
 
 
-def map_tensors(state: Any, replace: Callable[[Tensor, Path], Any], path: Path) -> Any:
+def map_tensors(state: Any, replace: Callable[[Tensor, Path], Any], path: Path = ()) -> Any:
     """Return the state with fresh containers and every tensor replaced.
 
     Args:
@@ -83,8 +82,9 @@ def map_tensors(state: Any, replace: Callable[[Tensor, Path], Any], path: Path) 
                     f"{dotted(path)} has a key of type {type(key).__qualname__}: {_TAKEN}"
                 )
             mapped[key] = map_tensors(value, replace, (*path, key))
-        if hasattr(state, "_metadata"):  # torch keeps the versions of a module's parts here
-            mapped._metadata = map_tensors(state._metadata, replace, path)
+        if "_metadata" in getattr(state, "__dict__", ()):
+            # torch keeps the versions of a module's parts here, and reads them on load.
+            vars(mapped)["_metadata"] = map_tensors(vars(state)["_metadata"], replace, path)
         return mapped
     if type(state) is list or type(state) is tuple:
         return type(state)(
@@ -100,16 +100,16 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-def flatten(state: Any, name: str) -> dict[str, Tensor]:
+def flatten(state: Any) -> dict[str, Tensor]:
     """Return the state's tensors by their dotted path."""
     found: dict[str, Tensor] = {}
-    map_tensors(state, lambda tensor, path: found.setdefault(dotted(path), tensor), (name,))
+    map_tensors(state, lambda tensor, path: found.setdefault(dotted(path), tensor))
     return found
 
 
 def tensor_bytes(state: Any) -> int:
     """Return how many bytes the state's tensors take, each tensor counted once."""
-    return sum({id(tensor): tensor.nbytes for tensor in flatten(state, "state").values()}.values())
+    return sum({id(tensor): tensor.nbytes for tensor in flatten(state).values()}.values())
 
 
 def _identity(tensor: Tensor) -> tuple[Any, ...]:

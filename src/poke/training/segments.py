@@ -1,0 +1,235 @@
+"""Large append-mostly state, saved by what was added since the save before.
+
+A component's state may hold *rings*: dicts with exactly the keys of ``RING_KEYS``.
+
+- ``ring_columns``: name -> tensor ``[capacity, ...]``; row ``i``, counted since the first ever
+  appended, stands at ``i % capacity``, and the newest ``capacity`` rows are the ring's contents.
+- ``num_appended``: int, how many rows were ever appended.
+- ``generation``: int, raised whenever a row changes other than by being overwritten so. It must
+  be, or a checkpoint would hold the row as it was first saved.
+
+A ring is written as segments, files of rows that checkpoints share; a load puts it together again,
+so that ``set_state`` gets the same kind of dict that ``get_state`` gave, rows never appended zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poke.training.checkpoint_files import (
+    CheckpointError,
+    FileRecord,
+    read_payload,
+    sweep,
+    verify_file,
+    written_file,
+)
+from poke.training.checkpoint_index import SEGMENT_NAME
+from poke.training.staging import dotted
+
+SEGMENTS_NAME = "segments"
+RING_KEYS = {"ring_columns", "num_appended", "generation"}
+# Past this many, the rows are written anew as one segment, so that a load never reads crumbs.
+MAX_SEGMENTS = 64
+
+_STAGED_KEYS = {"new_rows", "first", "capacity", "num_appended", "generation", "kept"}
+_STORED_KEYS = {"segments", "capacity", "num_appended", "generation", "no_rows"}
+StatePath = tuple[Any, ...]
+
+
+@dataclass
+class SavedRings:
+    """Which segments hold each ring's rows as last saved or restored, by its place in the state."""
+
+    stored: dict[StatePath, Mapping[str, Any]] = field(default_factory=dict)
+
+    def select(self, components: Any) -> Any:
+        """Return the state with each ring replaced by views of its unsaved rows.
+
+        Args:
+            components: a state with rings in it.
+
+        Raises:
+            TypeError: a ring's columns differ in length.
+        """
+
+        def select_ring(ring: Mapping[str, Any], path: StatePath) -> dict[str, Any]:
+            columns, end = ring["ring_columns"], ring["num_appended"]
+            lengths = {len(column) for column in columns.values()}
+            if len(lengths) != 1:
+                raise TypeError(f"{dotted(path)} has columns of lengths {sorted(lengths)}")
+            (capacity,) = lengths
+            oldest = max(0, end - capacity)
+            kept = self._kept_segments(path, ring["generation"], oldest, end)
+            first = kept[-1]["end"] if kept else oldest
+            return {
+                "new_rows": {name: _rows(column, first, end) for name, column in columns.items()},
+                "first": first,
+                "capacity": capacity,
+                "num_appended": end,
+                "generation": ring["generation"],
+                "kept": kept,
+            }
+
+        return _replace(components, RING_KEYS, select_ring)
+
+    def _kept_segments(
+        self, path: StatePath, generation: int, oldest: int, end: int
+    ) -> list[dict[str, Any]]:
+        stored = self.stored.get(path)
+        if stored is None or stored["generation"] != generation or stored["num_appended"] > end:
+            return []
+        kept = [dict(segment) for segment in stored["segments"] if segment["end"] > oldest]
+        return kept if len(kept) < MAX_SEGMENTS else []
+
+
+def write_segments(
+    components: Any, directory: Path
+) -> tuple[Any, dict[StatePath, Mapping[str, Any]]]:
+    """Write the unsaved rows that ``select`` found and return the state as it goes into the file.
+
+    Args:
+        components: what ``select`` returned, copied.
+        directory: the checkpoints' directory.
+
+    Returns:
+        The state with each ring replaced by references to segments, and those by their place.
+
+    Raises:
+        OSError: the file system refused.
+    """
+    stored: dict[StatePath, Mapping[str, Any]] = {}
+
+    def write_ring(staged: Mapping[str, Any], path: StatePath) -> dict[str, Any]:
+        rows, first, end = staged["new_rows"], staged["first"], staged["num_appended"]
+        segments = list(staged["kept"])
+        if end > first:
+            segments.append(_write_segment(rows, first, end, directory / SEGMENTS_NAME))
+        reference = {
+            "segments": segments,
+            "capacity": staged["capacity"],
+            "num_appended": end,
+            "generation": staged["generation"],
+            "no_rows": {name: column[:0].clone() for name, column in rows.items()},
+        }
+        stored[path] = reference
+        return reference
+
+    return _replace(components, _STAGED_KEYS, write_ring), stored
+
+
+def read_segments(
+    components: Any, directory: Path
+) -> tuple[Any, dict[StatePath, Mapping[str, Any]]]:
+    """Return the state with its rings put together, and the references they came from.
+
+    Raises:
+        CheckpointError: a segment is missing or damaged, or stands elsewhere.
+    """
+    stored: dict[StatePath, Mapping[str, Any]] = {}
+
+    def read_ring(reference: Mapping[str, Any], path: StatePath) -> dict[str, Any]:
+        stored[path] = reference
+        capacity, end = reference["capacity"], reference["num_appended"]
+        columns = {
+            name: torch.zeros((capacity, *column.shape[1:]), dtype=column.dtype)
+            for name, column in reference["no_rows"].items()
+        }
+        for segment in reference["segments"]:
+            rows = _read_segment(segment, directory)
+            first = max(segment["first"], end - capacity)
+            for name, column in columns.items():
+                _place(column, rows[name][first - segment["first"] :], first)
+        return {
+            "ring_columns": columns,
+            "num_appended": end,
+            "generation": reference["generation"],
+        }
+
+    return _replace(components, _STORED_KEYS, read_ring), stored
+
+
+def segment_names(stored: Mapping[StatePath, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the segment files behind these references, each once."""
+    names = [segment["file"] for reference in stored.values() for segment in reference["segments"]]
+    return tuple(dict.fromkeys(names))
+
+
+def prune_segments(directory: Path, needed: set[str]) -> None:
+    """Delete the segments that no checkpoint needs, and what was left half-written."""
+    segments = directory / SEGMENTS_NAME
+    if segments.is_dir():
+        sweep(segments)
+        for path in segments.iterdir():
+            if SEGMENT_NAME.fullmatch(path.name) and path.name not in needed:
+                path.unlink(missing_ok=True)
+
+
+def _write_segment(
+    rows: Mapping[str, Tensor], first: int, end: int, directory: Path
+) -> dict[str, Any]:
+    directory.mkdir(exist_ok=True)
+    num_bytes = sum(column.nbytes for column in rows.values())
+    with written_file(directory, {"rows": dict(rows)}, num_bytes=num_bytes) as file:
+        record = file.publish(f"rows_{first}-{end}_{file.digest}.pt")
+    return {
+        "file": record.name,
+        "first": first,
+        "end": end,
+        "size_bytes": record.size_bytes,
+        "digest": record.digest,
+    }
+
+
+def _read_segment(segment: Mapping[str, Any], directory: Path) -> Mapping[str, Tensor]:
+    name = segment["file"]
+    if not SEGMENT_NAME.fullmatch(name):
+        raise CheckpointError(f"{directory} has a checkpoint that names the segment {name!r}")
+    path = directory / SEGMENTS_NAME / name
+    verify_file(path, FileRecord(name, segment["size_bytes"], segment["digest"]))
+    return read_payload(path)["rows"]
+
+
+def _rows(column: Tensor, first: int, end: int) -> Tensor:
+    """Return rows ``first`` to ``end`` of a ring, a view unless they wrap around."""
+    if first == end:
+        return column[:0]
+    capacity = len(column)
+    start, stop = first % capacity, (end - 1) % capacity + 1
+    if start < stop:
+        return column[start:stop]
+    return torch.cat([column[start:], column[:stop]])
+
+
+def _place(column: Tensor, rows: Tensor, first: int) -> None:
+    """Copy rows into a ring, the first of them being row ``first``."""
+    start = first % len(column)
+    head = min(len(rows), len(column) - start)
+    column[start : start + head] = rows[:head]
+    column[: len(rows) - head] = rows[head:]
+
+
+def _replace(
+    state: Any,
+    keys: set[str],
+    replace: Callable[[Mapping[str, Any], StatePath], Any],
+    path: StatePath = (),
+) -> Any:
+    """Return the state with each dict that has exactly these keys replaced."""
+    if type(state) is dict and state.keys() == keys:
+        return replace(state, path)
+    if isinstance(state, dict):
+        parts = {key: _replace(part, keys, replace, (*path, key)) for key, part in state.items()}
+        changed = any(parts[key] is not state[key] for key in state)
+        return parts if changed else state
+    if isinstance(state, (list, tuple)):
+        items = [_replace(part, keys, replace, (*path, index)) for index, part in enumerate(state)]
+        changed = any(new is not old for new, old in zip(items, state, strict=True))
+        return type(state)(items) if changed else state
+    return state

@@ -14,7 +14,10 @@ def compose(*overrides):
         ("algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
         ("+algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
         ("++algo.lrr=1", "unknown key algo.lrr (did you mean algo.lr?)"),
-        ("+logger.csv.lokation=x", "unknown key logger.csv.lokation (did you mean logger.csv.location?)"),
+        (
+            "+logger.csv.lokation=x",
+            "unknown key logger.csv.lokation (did you mean logger.csv.location?)",
+        ),
         ("sede=1", "unknown key sede (did you mean seed?)"),
         ("+frobnicate=1", "unknown key frobnicate"),
         ("algo.lr.foo=3", "unknown key algo.lr.foo"),
@@ -28,7 +31,10 @@ def compose(*overrides):
         ("algo.lr=0", "algo.lr must be > 0, not 0"),
         ("algo.lr=nan", "algo.lr must be finite, not nan"),
         ("algo.label_smoothing=1", "algo.label_smoothing must be < 1, not 1"),
-        ("algo.lr_schedule=linear", "algo.lr_schedule must be one of constant, cosine, not 'linear'"),
+        (
+            "algo.lr_schedule=linear",
+            "algo.lr_schedule must be one of constant, cosine, not 'linear'",
+        ),
         ("trainer.max_steps=1.5", "trainer.max_steps must be a whole number, not 1.5"),
         ("trainer.max_steps=-1", "trainer.max_steps must be >= 0, not -1"),
         ("logger.cli_frequency=-5", "logger.cli_frequency must be >= 0, not -5"),
@@ -39,7 +45,10 @@ def compose(*overrides):
         ("device=gpu", "device must be auto, cpu, cuda or cuda:N, not 'gpu'"),
         ("seed=-1", "seed must be >= 0, not -1"),
         ("seed=0,1", "seed=0,1 names several values: add -m to sweep, or write [a,b] for a list"),
-        ("trainer=5", "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4"),
+        (
+            "trainer=5",
+            "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4",
+        ),
         ("data=file", "data.path must be given, as in data.path=VALUE"),
         ("data=null", "a group is chosen by name, as in algo=bc"),
         ("~data", "data is missing"),
@@ -58,13 +67,23 @@ def test_a_mistake_is_answered_in_one_line(override, line):
 
 
 def test_list_items_are_checked_one_by_one():
-    with pytest.raises(ConfigError, match=r"network.hidden_sizes\[1\] must be a whole number, not 'x'"):
+    with pytest.raises(
+        ConfigError, match=r"network.hidden_sizes\[1\] must be a whole number, not 'x'"
+    ):
         validate(compose("network=mlp", "network.hidden_sizes=[8,x]"))
 
 
 @pytest.mark.parametrize(
     "override",
-    ["algo.lr=1", "algo.lr=1e-4", "logger.cli_frequency=null", "device=cuda:1", "debug=fast", "~eval", "logger=many"],
+    [
+        "algo.lr=1",
+        "algo.lr=1e-4",
+        "logger.cli_frequency=null",
+        "device=cuda:1",
+        "debug=fast",
+        "~eval",
+        "logger=many",
+    ],
 )
 def test_what_is_right_is_accepted(override):
     validate(compose(override))

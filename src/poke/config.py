@@ -48,7 +48,12 @@ def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = Non
         _refuse_override(error.override)
     except MissingConfigException as error:
         _refuse_option(error)
-    except (HydraException, ConfigCompositionException, OmegaConfBaseException, ValueError) as error:
+    except (
+        HydraException,
+        ConfigCompositionException,
+        OmegaConfBaseException,
+        ValueError,
+    ) as error:
         raise ConfigError(_explain(name, overrides, str(error))) from error
 
 
@@ -167,7 +172,9 @@ def _explain(name: str, overrides: Sequence[str], message: str) -> str:
     named = re.search(r"(?:Could not override|Could not delete from config\.) '([^']+)'", message)
     if named:
         key = named.group(1)
-        groups = [o for o in overrides if re.fullmatch(r"[a-z_]+=[^=]+", o) and not o.startswith(key)]
+        groups = [
+            o for o in overrides if re.fullmatch(r"[a-z_]+=[^=]+", o) and not o.startswith(key)
+        ]
         try:
             base: Mapping[str, Any] = _compose(name, groups)
         except (HydraException, ConfigCompositionException, OSError):
@@ -179,7 +186,9 @@ def _explain(name: str, overrides: Sequence[str], message: str) -> str:
             return unknown_key(key, known)
     ambiguous = re.search(r"Ambiguous value for argument '([^']+)'", message)
     if ambiguous:
-        return f"{ambiguous.group(1)} names several values: add -m to sweep, or write [a,b] for a list"
+        return (
+            f"{ambiguous.group(1)} names several values: add -m to sweep, or write [a,b] for a list"
+        )
     group = re.search(r"Config group override must be a string or a list", message)
     if group:
         return "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4"

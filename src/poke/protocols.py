@@ -40,12 +40,17 @@ class Batch(Protocol):
         """How far this batch moves the clock: 1 offline, the number of transitions online."""
         ...
 
+    @property
+    def num_samples(self) -> int:
+        """How many decisions it holds, for the rates."""
+        ...
+
 
 class Algorithm(Stateful, Protocol):
     """Owns networks, optimizers, schedules and hyper-parameters."""
 
-    def act(self, observation: Any, *, explore: bool) -> Any:
-        """Choose actions for a batch of observations."""
+    def act(self, observation: Any, *, action_mask: Any = None, explore: bool = False) -> Any:
+        """Choose actions for a batch of observations, legal ones where there is a mask."""
         ...
 
     def update(self, batch: Any) -> Mapping[str, Tensor | float]:

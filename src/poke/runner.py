@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from poke.training.rng import seed_everything
 from poke.training.rundir import RunDirectory, write_text
 from poke.training.timing import StepTimer
 from poke.training.trainer import Trainer
-from poke.training.writers import ConsoleWriter
+from poke.training.writers import ConsoleWriter, TerminalHandler
 
 log = logging.getLogger("poke")
 
@@ -109,8 +108,13 @@ def resume(
     with directory.held():
 
         def start(experiment: Experiment) -> None:
-            step = experiment.restore(checkpoint)
-            note = {"step": step, "overrides": list(overrides), "command": list(command)}
+            found = experiment.restore(checkpoint)
+            note = {
+                "step": experiment.trainer.step,
+                "checkpoint": f"checkpoints/{found.name}",
+                "overrides": list(overrides),
+                "command": list(command),
+            }
             directory.begin_again(config, _yaml(config), note)
 
         return _execute(config, directory, start)
@@ -139,6 +143,7 @@ class Experiment:
         self.algorithm = _build(config, "algo", network=network, device=self.device)
         self.evaluator = _build(config, "eval", source=self.source) if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
+        self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
         self.logger = _logger(config, path)
         self.timer = StepTimer()
         self.logger.add_probe(self.timer)
@@ -158,13 +163,14 @@ class Experiment:
     def warm_start(self, init_from: Mapping[str, Any]) -> None:
         """Take over the weights of another run's algorithm, if one is named."""
 
-    def restore(self, checkpoint: Path | None) -> int:
-        """Go back to a checkpoint, the newest good one by default, and return its step."""
-        loaded = self.checkpoints.load(checkpoint)
-        metadata = self.checkpoints.restore(self.trainer.components, loaded)
-        self.checkpoints.rewind(loaded)
-        log.info("resuming from %s at step %d", loaded.path, metadata.step)
-        return metadata.step
+    def restore(self, path: Path | None) -> Path:
+        """Go back to a checkpoint, the newest good one by default, and return its path."""
+        checkpoint = self.checkpoints.load(path)
+        # First of all, so that a crash from here on never resumes from what is being abandoned.
+        self.checkpoints.rewind(checkpoint)
+        metadata = self.checkpoints.restore(self.trainer.components, checkpoint)
+        log.info("resuming from %s at step %d", checkpoint.path, metadata.step)
+        return checkpoint.path
 
     def close(self) -> None:
         """Write what is pending: last windows of the logger, the last checkpoint."""
@@ -181,7 +187,7 @@ def _execute(
         try:
             experiment = Experiment(config, directory.path)
             start(experiment)
-            log.info("run directory %s", directory.path)
+            log.info("run directory %s", _shown(directory.path))
             experiment.logger.log_config(config)
             signals.deliver_to(experiment.trainer.stop)
             finished = experiment.trainer.fit()
@@ -200,10 +206,12 @@ def _completed(
     reason = "reached trainer.max_steps" if finished else f"received {signals.name}"
     directory.end(status, exit_reason=reason, **facts)
     best = facts["best"]
-    about_best = f", best {best['metric']} {best['value']:.6g} at step {best['step']}" if best else ""
-    log.info("%s at step %d%s: %s", status, facts["step"], about_best, directory.path)
+    about_best = (
+        f", best {best['metric']} {best['value']:.6g} at step {best['step']}" if best else ""
+    )
+    log.info("%s at step %d%s: %s", status, facts["step"], about_best, _shown(directory.path))
     if not finished:
-        log.info("go on with: python -m poke.train resume=%s", directory.path)
+        log.info("go on with: python -m poke.train resume=%s", _shown(directory.path))
     exit_status = 0 if finished else 128 + signals.received
     return Outcome(status, exit_status, best["value"] if best else None, None)
 
@@ -227,14 +235,18 @@ def _broken_off(
         reason = f"received {signals.name}"
         if directory.account:
             directory.end("interrupted", exit_reason=reason, **facts)
-        log.info("interrupted before training began: %s", directory.path)
+        log.info("interrupted before training began: %s", _shown(directory.path))
         return Outcome("interrupted", 128 + signals.received, None, None)
-    cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+    cause = (
+        error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+    )
     line = _one_line(cause)
     step = facts.get("step")
     where = f" at step {step}" if step is not None else ""
     log.debug("traceback", exc_info=cause)  # train.log takes debug records, the terminal does not
-    log.error("poke: failed%s: %s (traceback in %s)", where, line, directory.path / "train.log")
+    log.error(
+        "poke: failed%s: %s (traceback in %s)", where, line, _shown(directory.path / "train.log")
+    )
     if directory.account:
         directory.end("failed", error=line, exit_reason=type(cause).__name__, **facts)
     return Outcome("failed", 2 if isinstance(cause, ConfigError) else 1, None, line)
@@ -247,10 +259,17 @@ def _facts(experiment: Experiment) -> dict[str, Any]:
     return {
         "step": trainer.step,
         "epoch": experiment.source.epoch,
-        "final": {**experiment.trainer.last_evaluation, **finite},
-        "best": experiment.checkpoints.best,
+        "final": {**trainer.last_evaluation, **finite},
+        "best": _best(experiment.checkpoints, *experiment.monitor),
         "device": str(experiment.device),
     }
+
+
+def _best(checkpoints: CheckpointManager, monitor: str, mode: str) -> dict[str, Any] | None:
+    best = checkpoints.best_metadata()
+    if best is None:
+        return None
+    return {"metric": monitor, "mode": mode, "value": best.metrics[monitor], "step": best.step}
 
 
 def _build(config: Mapping[str, Any], group: str, **parts: Any) -> Any:
@@ -262,7 +281,9 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device={name} asked for, but torch {torch.__version__} finds no CUDA device")
+        raise ConfigError(
+            f"device={name} asked for, but torch {torch.__version__} finds no CUDA device"
+        )
     return torch.device(name)
 
 
@@ -290,15 +311,25 @@ def _yaml(config: Mapping[str, Any]) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
+def _shown(path: Path) -> str:
+    """The path as short as a person would type it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text if isinstance(error, (ConfigError, ValueError)) and text else f"{type(error).__name__}: {text}"
+    return (
+        text
+        if isinstance(error, (ConfigError, ValueError)) and text
+        else f"{type(error).__name__}: {text}"
+    )
 
 
 @contextmanager
 def _messages(path: Path) -> Iterator[None]:
     """Show the messages of the run on the terminal and keep them, with tracebacks, in its train.log."""
-    terminal = logging.StreamHandler(sys.stdout)
+    terminal = TerminalHandler()
     terminal.setLevel(logging.INFO)
     terminal.setFormatter(logging.Formatter("%(message)s"))
     file = logging.FileHandler(path / "train.log", encoding="utf-8")

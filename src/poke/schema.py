@@ -135,7 +135,9 @@ class LoggerConfig:
     """`logger`."""
 
     cli_frequency: int | None = knob(at_least=0, help="steps between terminal lines; 0: none")
-    backend_frequency: int | None = knob(at_least=0, help="steps between rows of csv and others; 0: none")
+    backend_frequency: int | None = knob(
+        at_least=0, help="steps between rows of csv and others; 0: none"
+    )
     event_categories: list[str] = knob()
     reduce: dict[str, str] = knob(choices=("mean", "last", "sum", "min", "max", "count"))
     strict: bool = knob()
@@ -199,7 +201,9 @@ def validate(config: Mapping[str, Any]) -> None:
     if not _known_device(config["device"]):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
     if config["resume"] and config["init_from"]["path"]:
-        raise ConfigError("resume and init_from exclude each other: a resume has its weights already")
+        raise ConfigError(
+            "resume and init_from exclude each other: a resume has its weights already"
+        )
     name = config["sweep"]
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")

@@ -65,7 +65,7 @@ def _main(argv: list[str]) -> int:
     if args.help:
         print(HELP.format(groups=_groups()), end="")
         return 0
-    if args.cfg or args.info or args.hydra_help or args.shell_completion or args.version:
+    if args.cfg or args.info or args.hydra_help or args.shell_completion:
         return _hand_to_hydra(argv)
     if args.multirun:
         return _sweep(argv, args.overrides, args.config_dir)
@@ -134,7 +134,11 @@ def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
 
 def _init_from_path(argument: str) -> str:
     """`init_from=PATH` is short for `init_from.path=PATH`."""
-    return argument.replace("init_from=", "init_from.path=", 1) if argument.startswith("init_from=") else argument
+    return (
+        argument.replace("init_from=", "init_from.path=", 1)
+        if argument.startswith("init_from=")
+        else argument
+    )
 
 
 def _groups() -> str:

@@ -41,7 +41,9 @@ def test_smoothing_equals_torchs_own_where_everything_is_legal():
     logits = torch.randn(16, 5, generator=torch.Generator().manual_seed(1))
     action = torch.arange(16) % 5
     ours = smoothed_cross_entropy(logits.log_softmax(dim=1), action, None, 0.2)
-    assert ours.item() == pytest.approx(nn.functional.cross_entropy(logits, action, label_smoothing=0.2).item())
+    assert ours.item() == pytest.approx(
+        nn.functional.cross_entropy(logits, action, label_smoothing=0.2).item()
+    )
 
 
 def test_an_illegal_action_is_never_chosen():
@@ -89,7 +91,10 @@ def test_cosine_schedule_with_warm_up():
 
 
 class TwoBatches:
-    action_kinds = {"switch": torch.tensor([True, False, False]), "move": torch.tensor([False, True, True])}
+    action_kinds = {
+        "switch": torch.tensor([True, False, False]),
+        "move": torch.tensor([False, True, True]),
+    }
 
     def validation_batches(self, batch_size):
         yield batch(10, seed=1)
@@ -102,7 +107,9 @@ def test_held_out_metrics_weigh_every_decision_alike():
     both = [batch(10, seed=1), batch(7, seed=2)]
     logits = torch.cat([algorithm.logits(b.observation, b.action_mask) for b in both])
     action = torch.cat([b.action for b in both])
-    assert metrics["loss"] == pytest.approx(nn.functional.cross_entropy(logits, action).item(), rel=1e-6)
+    assert metrics["loss"] == pytest.approx(
+        nn.functional.cross_entropy(logits, action).item(), rel=1e-6
+    )
     right = logits.argmax(dim=1) == action
     assert metrics["accuracy"] == pytest.approx(right.float().mean().item())
     assert metrics["switch_accuracy"] == pytest.approx(right[action == 0].float().mean().item())

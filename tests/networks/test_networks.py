@@ -57,7 +57,10 @@ def test_logits_of_moves_follow_their_move():
     for group in layout["groups"][1:]:
         slots = entities(swapped, group)[..., moves["offset"] :].unflatten(2, (4, moves["size"]))
         slots[:, :, [0, 1]] = slots[:, :, [1, 0]]
-    logits, after = network(x)[:, 6:].unflatten(1, (5, 4)), network(swapped)[:, 6:].unflatten(1, (5, 4))
+    logits, after = (
+        network(x)[:, 6:].unflatten(1, (5, 4)),
+        network(swapped)[:, 6:].unflatten(1, (5, 4)),
+    )
     torch.testing.assert_close(after[:, :, [1, 0, 2, 3]], logits)
 
 
@@ -69,7 +72,12 @@ def test_ids_are_little_endian_and_unsigned():
 def test_a_battle_network_refuses_plain_observations():
     with pytest.raises(ValueError, match="choose network=mlp"):
         BattleNetwork(
-            observation_shape=(4,), num_outputs=2, layout=None, embedding_size=4, entity_size=4, hidden_size=4
+            observation_shape=(4,),
+            num_outputs=2,
+            layout=None,
+            embedding_size=4,
+            entity_size=4,
+            hidden_size=4,
         )
 
 
@@ -78,7 +86,9 @@ def test_mlp_reads_numbers_as_they_are_and_bytes_by_their_scale():
     x = torch.randn(7, 2, 3)
     torch.testing.assert_close(plain(x), plain.layers(x.flatten(1)))
     layout = LAYOUTS[10]
-    scaled = MLP(observation_shape=(layout["size"],), num_outputs=10, layout=layout, hidden_sizes=[8])
+    scaled = MLP(
+        observation_shape=(layout["size"],), num_outputs=10, layout=layout, hidden_sizes=[8]
+    )
     x = observations(layout)
     turn = x.clone()
     turn[:, 0] += 50

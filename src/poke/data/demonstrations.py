@@ -33,6 +33,11 @@ class DemonstrationBatch:
     action_mask: Tensor | None
     num_steps: int = 1
 
+    @property
+    def num_samples(self) -> int:
+        """How many decisions these are."""
+        return len(self.action)
+
 
 class Demonstrations:
     """Source: a file of demonstrations, shuffled anew every epoch.
@@ -63,7 +68,9 @@ class Demonstrations:
         file = find(path)
         data = trajectories.read(file)
         if data.action.ndim != 1:
-            raise DataError(f"{file} holds continuous actions, behaviour cloning here takes discrete ones")
+            raise DataError(
+                f"{file} holds continuous actions, behaviour cloning here takes discrete ones"
+            )
         self.observation_shape: tuple[int, ...] = tuple(data.observation.shape[1:])
         self.layout: Mapping[str, Any] | None = data.metadata.get("layout")
         self.num_actions = data.num_actions
@@ -153,7 +160,9 @@ def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
     return np.isin(episode, drawn[: round(fraction * len(episodes))])
 
 
-def _batch(data: trajectories.Trajectories, rows: np.ndarray, device: str | torch.device) -> DemonstrationBatch:
+def _batch(
+    data: trajectories.Trajectories, rows: np.ndarray, device: str | torch.device
+) -> DemonstrationBatch:
     mask = data.action_mask
     return DemonstrationBatch(
         observation=torch.from_numpy(data.observation[rows]).to(device),

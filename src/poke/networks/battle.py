@@ -28,11 +28,15 @@ class EntityEncoder(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, kind: Mapping[str, Any], embedding_size: int, extra_size: int, size: int) -> None:
+    def __init__(
+        self, kind: Mapping[str, Any], embedding_size: int, extra_size: int, size: int
+    ) -> None:
         super().__init__()
         self.register_buffer("scale", entity_scale(kind), persistent=False)
         self._ids = [(field["offset"], table_key(field["table"])) for field in kind["ids"]]
-        self.linear = nn.Linear(len(self.scale) + len(self._ids) * embedding_size + extra_size, size)
+        self.linear = nn.Linear(
+            len(self.scale) + len(self._ids) * embedding_size + extra_size, size
+        )
 
     def forward(self, entity: Tensor, tables: nn.ModuleDict, extra: Tensor | None = None) -> Tensor:
         """Map `[..., entity_size]` int8 and `[..., extra_size]` float32 to `[..., size]` float32."""
@@ -75,7 +79,9 @@ class BattleNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if layout is None:
-            raise ValueError("network=battle needs observations made of Pokemon; choose network=mlp for others")
+            raise ValueError(
+                "network=battle needs observations made of Pokemon; choose network=mlp for others"
+            )
         self._groups = {group["name"]: group for group in layout["groups"]}
         pokemon, arena = layout["kinds"]["pokemon"], layout["kinds"]["global"]
         self._moves = pokemon["moves"]
@@ -103,8 +109,12 @@ class BattleNetwork(nn.Module):
         """Map `[batch, size]` int8 to `[batch, num_actions]` float32 logits: switches first, then moves by way."""
         own, own_active, own_moves = self._encode_team(observation, "own", self.own_encoder)
         other, other_active, _ = self._encode_team(observation, "opponent", self.opponent_encoder)
-        arena = self.arena_encoder(entities(observation, self._groups["global"]).squeeze(1), self.tables)
-        seen = torch.cat([arena, own_active, other_active, own.mean(dim=1), other.mean(dim=1)], dim=1)
+        arena = self.arena_encoder(
+            entities(observation, self._groups["global"]).squeeze(1), self.tables
+        )
+        seen = torch.cat(
+            [arena, own_active, other_active, own.mean(dim=1), other.mean(dim=1)], dim=1
+        )
         context = torch.relu(self.context(seen))
 
         switch = torch.relu(self.switch_key(own) + self.switch_query(context).unsqueeze(1))
@@ -117,7 +127,9 @@ class BattleNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return each Pokemon `[batch, 6, entity]`, the active one `[batch, entity]` and its moves `[batch, 4, entity]`."""
         team = entities(observation, self._groups[group])
-        move_bytes = team[..., self._moves["offset"] :].unflatten(2, (self._moves["count"], self._moves["size"]))
+        move_bytes = team[..., self._moves["offset"] :].unflatten(
+            2, (self._moves["count"], self._moves["size"])
+        )
         moves = self.move_encoder(move_bytes, self.tables)
         pokemon = encoder(team, self.tables, moves.mean(dim=2))
         active = team[..., self._active].float()

@@ -34,7 +34,9 @@ def dense_scale(layout: Mapping[str, Any]) -> Tensor:
 
 def entity_scale(kind: Mapping[str, Any]) -> Tensor:
     """Return `[dense_size]` float32: the scales of one entity's dense bytes."""
-    return torch.cat([torch.full((feature["size"],), feature["scale"]) for feature in kind["dense"]])
+    return torch.cat(
+        [torch.full((feature["size"],), feature["scale"]) for feature in kind["dense"]]
+    )
 
 
 def entities(observation: Tensor, group: Mapping[str, Any]) -> Tensor:

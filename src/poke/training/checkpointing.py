@@ -298,13 +298,11 @@ class CheckpointManager:
         random_states = {} if self._weights_components else self._random_states.get_state()
         if incremental:
             states = self._directory.rings.select(states)
-        copied = {
+        return {
             **self._staging.copy({"components": states, "random_states": random_states}),
             "metadata": metadata.to_dict(),
             "format_version": FORMAT_VERSION,
         }
-        self._say_if_large(copied["components"])
-        return copied
 
     def _say_if_large(self, components: Mapping[str, Any]) -> None:
         if self._said_large or tensor_bytes(components) <= LARGE_BYTES:
@@ -324,6 +322,7 @@ class CheckpointManager:
         self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
         try:
+            self._say_if_large(payload["components"])
             self._directory.add(payload, metadata, is_best)
             self._failure = None
         except Exception as error:

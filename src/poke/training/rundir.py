@@ -123,7 +123,9 @@ class RunDirectory:
         }
         self._write()
 
-    def begin_again(self, config: Mapping[str, Any], config_yaml: str, resume: Mapping[str, Any]) -> None:
+    def begin_again(
+        self, config: Mapping[str, Any], config_yaml: str, resume: Mapping[str, Any]
+    ) -> None:
         """Note in the account that the run goes on.
 
         Args:
@@ -141,7 +143,12 @@ class RunDirectory:
         self.account = account
         resumes = [*account.get("resumes", []), {"time": utc_now(), **resume}]
         self.update(
-            status="running", ended=None, error=None, exit_reason=None, resumes=resumes, **_whereabouts()
+            status="running",
+            ended=None,
+            error=None,
+            exit_reason=None,
+            resumes=resumes,
+            **_whereabouts(),
         )
 
     def update(self, **fields: Any) -> None:
@@ -171,7 +178,9 @@ class RunDirectory:
         if status is None:
             return {"git": None}
         lines = status.decode(errors="replace").splitlines()
-        head = {line.split()[1]: line.split(maxsplit=2)[2] for line in lines if line.startswith("# ")}
+        head = {
+            line.split()[1]: line.split(maxsplit=2)[2] for line in lines if line.startswith("# ")
+        }
         dirty = any(not line.startswith("#") for line in lines)
         if dirty:
             diff = _git("diff", "HEAD") or b""

@@ -58,6 +58,7 @@ class Trainer:
         self.last_evaluation: Mapping[str, float] = {}
         self._evaluated_at = -1
         self._saved_at = -1
+        self._epoch = -1
 
     @property
     def components(self) -> dict[str, Any]:
@@ -84,6 +85,7 @@ class Trainer:
                 self._evaluate()
             if _crossed(self.save_every, before, self.step) or self._has_new_best():
                 self._save()
+            self.timer.switch("other")
         finished = self.stop_reason is None
         if finished and self._evaluated_at != self.step:
             self._evaluate()
@@ -118,6 +120,10 @@ class Trainer:
         metrics = self.algorithm.update(batch)
         self.step += batch.num_steps
         self.timer.switch("log")
+        self.timer.count(batch.num_steps, batch.num_samples)
+        if self.source.epoch != self._epoch:
+            self._epoch = self.source.epoch
+            self.logger.set_epoch(self._epoch)
         self.logger.log(metrics, self.step)
         self._update_metrics = metrics
 
@@ -131,6 +137,7 @@ class Trainer:
         self.logger.log(metrics, self.step, category=category)
         self.last_evaluation = {f"{category}/{name}": value for name, value in metrics.items()}
         self._evaluated_at = self.step
+        self.checkpoints.check_monitor(self.metrics())
 
     def _has_new_best(self) -> bool:
         return self._evaluated_at == self.step and self.checkpoints.is_best(self.metrics())

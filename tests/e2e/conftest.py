@@ -1,0 +1,103 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL = (
+    "network=mlp",
+    "network.hidden_sizes=[8]",
+    "data.batch_size=64",
+    "eval.batch_size=8192",
+    "logger.tensorboard.enabled=false",
+)
+
+
+class CommandLine:
+    """Runs poke's commands as a user would, in subprocesses, from a folder of the test's own."""
+
+    def __init__(self, cwd: Path) -> None:
+        self.cwd = cwd
+        self.env = {**os.environ, "PYTHONWARNINGS": "default", "WANDB_SILENT": "true"}
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=self.cwd,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, expect: int = 0) -> str:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == expect, f"{arguments}\n{out}\n{err}"
+        return out + err
+
+    def train(self, *overrides: str, run_dir: str | None = None, expect: int = 0) -> str:
+        place = (f"hydra.run.dir={run_dir}",) if run_dir else ()
+        return self("poke.train", *SMALL, *overrides, *place, expect=expect)
+
+    def runs(self) -> list[Path]:
+        return sorted(p.parent for p in self.cwd.glob("outputs/*/*/run.json"))
+
+
+@pytest.fixture
+def poke(tmp_path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def session_poke(tmp_path_factory) -> CommandLine:
+    return CommandLine(tmp_path_factory.mktemp("runs"))
+
+
+def account(run_dir: Path) -> dict:
+    return json.loads((run_dir / "run.json").read_text())
+
+
+def rows(run_dir: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what depends on the clock or the machine."""
+    kept = []
+    with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            values = {
+                name: value
+                for name, value in row.items()
+                if value and name.split("/")[0] not in ("time", "system")
+            }
+            if values.keys() - {"step"}:
+                kept.append(values)
+    return kept
+
+
+def kill_at_step(
+    process: subprocess.Popen, run_dir: Path, step: int, number: int = signal.SIGKILL
+) -> None:
+    """Send a signal once metrics.csv shows a step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(
+                f"ended by itself:\n{process.stdout.read()}\n{process.stderr.read()}"
+            )
+        path = run_dir / "metrics.csv"
+        if path.exists():
+            steps = [
+                int(line.split(",")[0])
+                for line in path.read_text().splitlines()[1:-1]
+                if line[:1].isdigit()
+            ]
+            if steps and max(steps) >= step:
+                process.send_signal(number)
+                process.communicate(timeout=120)
+                return
+        time.sleep(0.005)
+    raise AssertionError(f"step {step} never came")

@@ -1,0 +1,345 @@
+import csv
+import json
+import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from poke.training.rundir import create_run_directory
+
+from .conftest import account, kill_at_step, rows
+
+LENGTH = ("trainer.max_steps=900", "trainer.eval_every=200", "checkpoint.save_every=250")
+
+
+def last_checkpoint(run_dir: Path) -> dict:
+    files = sorted(
+        run_dir.glob("checkpoints/checkpoint_*.pt"), key=lambda p: int(p.stem.rpartition("step")[2])
+    )
+    return torch.load(files[-1], weights_only=True)
+
+
+def assert_equal(a, b, path=""):
+    assert type(a) is type(b), path
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_equal(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}/{i}")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b or (a != a and b != b), path
+
+
+def assert_same_run(run_dir: Path, reference: Path) -> None:
+    assert rows(run_dir) == rows(reference)
+    ours, theirs = last_checkpoint(run_dir), last_checkpoint(reference)
+    for part in ("algorithm", "source", "trainer"):
+        assert_equal(ours["components"][part], theirs["components"][part], part)
+    assert_equal(ours["random_states"], theirs["random_states"], "random_states")
+
+
+@pytest.fixture(scope="module")
+def reference(session_poke) -> Path:
+    """An uninterrupted run."""
+    run_dir = session_poke.cwd / "reference"
+    session_poke.train(*LENGTH, run_dir=str(run_dir))
+    return run_dir
+
+
+def test_a_run_directory_explains_itself(reference):
+    text = (reference / "config.yaml").read_text()
+    assert "${" not in text
+    config = yaml.safe_load(text)
+    assert config["algo"]["schedule_steps"] == 900
+    assert json.loads((reference / "config.json").read_text())["network"]["hidden_sizes"] == [8]
+    assert (reference / ".hydra" / "overrides.yaml").is_file()
+
+    about = account(reference)
+    assert about["status"] == "finished"
+    assert about["step"] == 900
+    assert about["seed"] == 0
+    assert about["device"] == "cpu"
+    assert about["packages"]["torch"] == torch.__version__
+    assert about["command"][:3] == ["python", "-m", "poke.train"]
+    assert about["exit_reason"] == "reached trainer.max_steps"
+    assert about["final"]["val/loss"] >= about["best"]["value"] > 0
+
+    metrics = pd.read_csv(reference / "metrics.csv")
+    for column in (
+        "step",
+        "time",
+        "train/loss",
+        "train/accuracy",
+        "train/grad_norm",
+        "val/loss",
+        "val/accuracy",
+    ):
+        assert column in metrics.columns
+    assert metrics["step"].is_monotonic_increasing
+    assert metrics.loc[metrics["val/loss"].notna(), "step"].tolist() == [200, 400, 600, 800, 900]
+    assert "finished at step 900" in (reference / "train.log").read_text()
+
+
+def test_checkpoints_are_the_newest_and_the_best(reference):
+    index = json.loads((reference / "checkpoints" / "checkpoints.json").read_text())
+    assert index
+    files = list((reference / "checkpoints").glob("checkpoint_epoch*_step*.pt"))
+    assert len(files) <= 6
+    best = torch.load(reference / "checkpoints" / "best.pt", weights_only=True)
+    assert best["metadata"]["metrics"]["val/loss"] == account(reference)["best"]["value"]
+    assert set(last_checkpoint(reference)) == {
+        "components",
+        "metadata",
+        "random_states",
+        "format_version",
+    }
+
+
+def test_the_console_changes_nothing_in_metrics(poke, reference):
+    out = poke.train(*LENGTH, "logger.cli_frequency=300", run_dir="run")
+    printed = [line for line in out.splitlines() if "train" in line and "loss" in line]
+    assert len(printed) == 4  # steps 1, 300, 600, 900
+    assert rows(poke.cwd / "run") == rows(reference)
+
+
+@pytest.mark.parametrize("step", [100, 300, 700])
+def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, reference, step):
+    run_dir = poke.cwd / "run"
+    process = poke.start("poke.train", *_small(), *LENGTH, f"hydra.run.dir={run_dir}")
+    kill_at_step(process, run_dir, step)
+    assert process.returncode == -signal.SIGKILL
+    assert account(run_dir)["status"] == "running"
+    if not list((run_dir / "checkpoints").glob("checkpoint_*.pt")):
+        poke("poke.train", f"resume={run_dir}", expect=0)
+    else:
+        poke("poke.train", f"resume={run_dir}")
+        assert len(account(run_dir)["resumes"]) == 1
+    assert account(run_dir)["status"] == "finished"
+    assert_same_run(run_dir, reference)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_in_good_order(poke, reference, number, status):
+    run_dir = poke.cwd / "run"
+    process = poke.start("poke.train", *_small(), *LENGTH, f"hydra.run.dir={run_dir}")
+    kill_at_step(process, run_dir, 300, number)
+    assert process.returncode == status
+    about = account(run_dir)
+    assert about["status"] == "interrupted"
+    assert last_checkpoint(run_dir)["metadata"]["step"] == about["step"] < 900
+    poke("poke.train", f"resume={run_dir}")
+    assert account(run_dir)["status"] == "finished"
+    assert_same_run(run_dir, reference)
+
+
+def test_a_finished_run_may_grow(poke):
+    poke.train(
+        "trainer.max_steps=100", "algo.schedule_steps=200", "trainer.eval_every=50", run_dir="grown"
+    )
+    poke("poke.train", "resume=grown", "trainer.max_steps=200")
+    poke.train(
+        "trainer.max_steps=200", "algo.schedule_steps=200", "trainer.eval_every=50", run_dir="whole"
+    )
+    assert_same_run(poke.cwd / "grown", poke.cwd / "whole")
+    assert account(poke.cwd / "grown")["resumes"][0]["overrides"] == ["trainer.max_steps=200"]
+    assert (
+        yaml.safe_load((poke.cwd / "grown" / "config.yaml").read_text())["trainer"]["max_steps"]
+        == 200
+    )
+
+
+def test_resuming_from_an_older_checkpoint_leaves_the_newer_ones_behind(poke):
+    poke.train(
+        "trainer.max_steps=120",
+        "checkpoint.save_every=40",
+        "algo.schedule_steps=120",
+        run_dir="run",
+    )
+    file = next((poke.cwd / "run" / "checkpoints").glob("checkpoint_*_step40.pt"))
+    before = rows(poke.cwd / "run")
+    poke("poke.train", f"resume={file}")
+    assert rows(poke.cwd / "run") == before
+    assert account(poke.cwd / "run")["resumes"][0]["step"] == 40
+
+
+def test_what_cannot_be_resumed_is_said_in_one_line(poke):
+    (poke.cwd / "empty").mkdir()
+    for where, line in [
+        ("nowhere", "poke: resume=nowhere: nowhere does not exist"),
+        ("empty", "poke: empty is no run directory: it holds no config.yaml"),
+    ]:
+        assert poke("poke.train", f"resume={where}", expect=2).strip() == line
+
+
+def test_a_run_directory_belongs_to_one_process(poke):
+    run_dir = poke.cwd / "run"
+    process = poke.start(
+        "poke.train", *_small(), "trainer.max_steps=100000", f"hydra.run.dir={run_dir}"
+    )
+    try:
+        while not (run_dir / "metrics.csv").exists():
+            assert process.poll() is None
+        out = poke("poke.train", f"resume={run_dir}", expect=1)
+        assert (
+            out.strip()
+            .splitlines()[-1]
+            .startswith(f"poke: {run_dir} is in use by process {process.pid} on ")
+        )
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_divergence_stops_the_run_and_says_where(poke):
+    out = poke.train(
+        "algo.lr=1e30", "algo.warmup_steps=0", "trainer.max_steps=50", run_dir="run", expect=1
+    )
+    about = account(poke.cwd / "run")
+    assert about["status"] == "failed"
+    assert about["error"].startswith("NonFiniteError: loss is")
+    line = next(line for line in out.splitlines() if line.startswith("poke: failed"))
+    assert f"at step {about['step']}" in line
+    log = (poke.cwd / "run" / "train.log").read_text()
+    assert "Traceback" in log
+    assert "Traceback" not in out
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.path=nowhere.parquet", "nowhere.parquet"),
+        ("data.path=sample:nothing", "no sample nothing (choose from gen1randombattle)"),
+        ("checkpoint.monitor=val/los", "did you mean val/loss"),
+        ("device=cuda", "no CUDA device"),
+    ],
+)
+def test_what_only_shows_at_run_time_is_said_in_one_line_too(poke, override, words):
+    if override == "device=cuda" and torch.cuda.is_available():
+        pytest.skip("a CUDA device is there")
+    out = poke.train(
+        "trainer.max_steps=5", "trainer.eval_every=5", override, run_dir="run", expect=None
+    )
+    assert words in out
+    assert "Traceback" not in out
+    assert account(poke.cwd / "run")["status"] == "failed"
+
+
+def test_a_sweep_gives_each_job_a_directory(poke):
+    poke(
+        "poke.train",
+        *_small(),
+        "-m",
+        "algo.lr=1e-4,3e-4",
+        "seed=0,1",
+        "trainer.max_steps=3",
+        "sweep=grid",
+    )
+    accounts = [
+        json.loads(p.read_text()) for p in (poke.cwd / "multirun" / "grid").glob("*/run.json")
+    ]
+    assert len(accounts) == 4
+    assert {a["status"] for a in accounts} == {"finished"}
+    assert {(a["seed"], a["final"]["train/lr"] > 0) for a in accounts} == {(0, True), (1, True)}
+
+
+def test_a_mistake_in_a_sweep_is_found_before_any_job_runs(poke):
+    out = poke("poke.train", "-m", "algo.lr=1e-4,abc", expect=2)
+    assert out.strip() == "poke: algo.lr must be a number, not 'abc'"
+    assert not (poke.cwd / "multirun").exists()
+
+
+def test_wandb_offline_needs_no_network_and_no_account(poke):
+    poke.train("logger.wandb.mode=offline", "trainer.max_steps=3", run_dir="run")
+    assert list((poke.cwd / "run").glob("wandb/offline-run-*/*.wandb"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["algo.lrr=1"], ["algo=bcc"], ["resume=nowhere"]]
+)
+def test_help_and_mistakes_are_answered_without_torch(arguments, tmp_path):
+    code = f"import sys; from poke.train import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_groups_knobs_and_examples(poke):
+    text = poke("poke.train", "--help")
+    for words in (
+        "algo=",
+        "network=",
+        "checkpoint.monitor=",
+        "logger.cli_frequency=",
+        "Examples",
+        "seed=",
+    ):
+        assert words in text
+
+
+def test_the_commands_are_listed(poke):
+    text = poke("poke")
+    for name in ("train", "record", "compare", "checkpoints"):
+        assert f"python -m poke.{name}" in text
+
+
+def test_runs_started_at_once_never_share_a_directory(tmp_path):
+    made = [create_run_directory(tmp_path / "outputs") for _ in range(200)]
+    assert len(set(made)) == 200
+
+
+def test_it_works_from_an_installed_wheel_in_an_empty_folder(poke, tmp_path):
+    root = Path(__file__).parents[2]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+    ]
+    subprocess.run([*build, str(tmp_path / "dist"), str(root)], check=True)
+    wheel = next((tmp_path / "dist").glob("*.whl"))
+    site = tmp_path / "site"
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        str(site),
+    ]
+    subprocess.run([*install, str(wheel)], check=True)
+    poke.cwd = tmp_path / "empty"
+    poke.cwd.mkdir()
+    poke.env["PYTHONPATH"] = str(site)
+    where = subprocess.run(
+        [sys.executable, "-c", "import poke; print(poke.__file__)"],
+        cwd=poke.cwd, env=poke.env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.startswith(str(site))
+    poke("poke.train", "algo=bc", "trainer.max_steps=2", "network=mlp")
+    (run_dir,) = poke.runs()
+    assert account(run_dir)["status"] == "finished"
+
+
+def _small() -> tuple[str, ...]:
+    from .conftest import SMALL
+
+    return SMALL

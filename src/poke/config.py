@@ -16,8 +16,12 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from hydra.errors import OverrideParseException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -179,7 +183,7 @@ def _explain(name: str, overrides: Sequence[str], message: str) -> str:
             base: Mapping[str, Any] = _compose(name, groups)
         except (HydraException, ConfigCompositionException, OSError):
             base = _compose(name, [])
-        container = OmegaConf.to_container(base, resolve=False)  # type: ignore[arg-type]
+        container = OmegaConf.to_container(base, resolve=False)
         assert isinstance(container, dict)
         known = list(leaf_keys({str(k): v for k, v in container.items()}))
         if key not in known:

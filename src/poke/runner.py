@@ -22,7 +22,7 @@ from poke.schema import ConfigError
 from poke.training.checkpointing import CheckpointManager
 from poke.training.logging import MetricsLogger
 from poke.training.rng import seed_everything
-from poke.training.rundir import RunDirectory, write_text
+from poke.training.rundir import RunDirectory
 from poke.training.timing import StepTimer
 from poke.training.trainer import Trainer
 from poke.training.writers import ConsoleWriter, TerminalHandler

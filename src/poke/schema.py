@@ -33,7 +33,7 @@ def knob(
     """Declare one config value: its range, its choices and one line of help. Without a default it is required."""
     bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
     metadata = {"bounds": bounds, "choices": choices, "help": help}
-    return field(default=default, metadata=metadata)  # type: ignore[call-overload]
+    return field(default=default, metadata=metadata)
 
 
 @dataclass

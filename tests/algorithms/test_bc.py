@@ -91,10 +91,9 @@ def test_cosine_schedule_with_warm_up():
 
 
 class TwoBatches:
-    action_kinds = {
-        "switch": torch.tensor([True, False, False]),
-        "move": torch.tensor([False, True, True]),
-    }
+    def __init__(self):
+        switch = torch.tensor([True, False, False])
+        self.action_kinds = {"switch": switch, "move": ~switch}
 
     def validation_batches(self, batch_size):
         yield batch(10, seed=1)

@@ -20,7 +20,8 @@ def config_keys() -> str:
 
 def test_config_keys_are_the_frozen_ones():
     assert config_keys() == FROZEN.read_text(), (
-        "Config keys changed. If that is meant, say so in CHANGELOG.md and run: python tests/architecture/test_config_keys.py"
+        "Config keys changed. If that is meant, say so in CHANGELOG.md and run: "
+        "python tests/architecture/test_config_keys.py"
     )
 
 

@@ -1,6 +1,4 @@
-import csv
 import json
-import math
 import signal
 import subprocess
 import sys

@@ -42,8 +42,8 @@ class DemonstrationBatch:
 class Demonstrations:
     """Source: a file of demonstrations, shuffled anew every epoch.
 
-    Every `round(1 / val_fraction)`-th episode or so, drawn without regard to the run's seed, is held out: runs with different seeds
-    are judged on the same decisions. The incomplete last batch of an epoch is left out.
+    Which episodes are held out does not depend on the run's seed: runs with different seeds are judged on the same
+    decisions. The incomplete last batch of an epoch is left out.
 
     Args:
         path: a Parquet file in poke's schema, or ``sample:NAME`` for one shipped with poke.

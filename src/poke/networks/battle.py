@@ -1,8 +1,8 @@
 """A network for battles: one shared encoder per move and per Pokemon, pooled into a context that scores each action.
 
 The sets-of-entities encoder follows Vinyals et al., "Grandmaster level in StarCraft II using multi-agent
-reinforcement learning", Nature 2019 (entity encoder and pointer-like selection), with pooling instead of attention (Zaheer et
-al., "Deep Sets", NeurIPS 2017, theorem 2).
+reinforcement learning", Nature 2019 (entity encoder and pointer-like selection), with pooling instead of attention
+(Zaheer et al., "Deep Sets", NeurIPS 2017, theorem 2).
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class BattleNetwork(nn.Module):
     def _encode_team(
         self, observation: Tensor, group: str, encoder: EntityEncoder
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each Pokemon `[batch, 6, entity]`, the active one `[batch, entity]` and its moves `[batch, 4, entity]`."""
+        """Return each Pokemon `[batch, 6, entity]`, the active one `[batch, entity]`, its moves `[batch, 4, entity]`"""
         team = entities(observation, self._groups[group])
         move_bytes = team[..., self._moves["offset"] :].unflatten(
             2, (self._moves["count"], self._moves["size"])

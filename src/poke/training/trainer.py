@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from poke.protocols import Algorithm, Evaluator, Source
@@ -148,7 +148,7 @@ class Trainer:
             epoch=self.source.epoch,
             step=self.step,
             metrics=self.metrics(),
-            timestamp=datetime.now(timezone.utc),
+            timestamp=datetime.now(UTC),
             config=self.config,
         )
         self.checkpoints.save(self.components, metadata)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,6 @@ from torch import Tensor
 
 from poke.data import trajectories
 from poke.data.trajectories import DataError
-
-SAMPLES = Path(__file__).parent / "samples"
 
 
 @dataclass(frozen=True)
@@ -65,15 +62,14 @@ class Demonstrations:
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        file = find(path)
-        data = trajectories.read(file)
+        data = trajectories.read(path)
         if data.action.ndim != 1:
             raise DataError(
-                f"{file} holds continuous actions, behaviour cloning here takes discrete ones"
+                f"{path} holds continuous actions, behaviour cloning here takes discrete ones"
             )
         self.observation_shape: tuple[int, ...] = tuple(data.observation.shape[1:])
         self.layout: Mapping[str, Any] | None = data.metadata.get("layout")
-        self.num_actions = data.num_actions
+        self.num_actions: int = data.metadata["action"]["num_actions"]
         self.action_kinds = _action_kinds(self.layout, self.num_actions, device)
         self.epoch = 0
 
@@ -81,7 +77,7 @@ class Demonstrations:
         if not held_out.any() or held_out.all():
             side = "training" if held_out.all() else "validation"
             raise DataError(
-                f"{file} has {len(np.unique(data.episode))} episodes: "
+                f"{path} has {data.num_episodes} episodes: "
                 f"with data.val_fraction={val_fraction} the {side} split is empty"
             )
         self._training = _batch(data, ~held_out, device)
@@ -137,27 +133,11 @@ class Demonstrations:
         self._position = 0
 
 
-def find(path: str) -> Path:
-    """Return the file that a path or ``sample:NAME`` names.
-
-    Raises:
-        DataError: no such sample; the message lists those there are.
-    """
-    kind, _, name = path.partition(":")
-    if kind != "sample":
-        return Path(path)
-    file = SAMPLES / f"{name}.parquet"
-    if not file.is_file():
-        names = ", ".join(sorted(f.stem for f in SAMPLES.glob("*.parquet")))
-        raise DataError(f"no sample {name} (choose from {names})")
-    return file
-
-
 def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
     """True for each row whose episode is held out; the same for every seed."""
-    episodes = np.unique(episode)
-    drawn = np.random.default_rng(0).permutation(episodes)
-    return np.isin(episode, drawn[: round(fraction * len(episodes))])
+    num_episodes = int(episode.max()) + 1
+    drawn = np.random.default_rng(0).permutation(num_episodes)
+    return np.isin(episode, drawn[: round(fraction * num_episodes)])
 
 
 def _batch(

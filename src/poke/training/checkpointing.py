@@ -88,7 +88,7 @@ class CheckpointManager:
         self._directory = CheckpointDirectory(
             Path(checkpoint_dir), self._monitor, Retention(max_to_keep, keep_best, keep_every)
         )
-        self._keep_best = keep_best
+        self.keep_best = keep_best
         self._async = async_save
         self._weights_components = None if contents == "full" else tuple(weights_components)
         self._random_states = random_states or RandomStates()
@@ -268,7 +268,7 @@ class CheckpointManager:
             CheckpointError: the monitor is not among them; the message names near matches.
         """
         known = sorted(names)
-        if not self._keep_best or self._monitor.name in known:
+        if not self.keep_best or self._monitor.name in known:
             return
         near = difflib.get_close_matches(self._monitor.name, known, n=3, cutoff=0.5) or known
         raise CheckpointError(

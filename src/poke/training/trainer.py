@@ -140,7 +140,9 @@ class Trainer:
         self.checkpoints.check_monitor(self.metrics())
 
     def _has_new_best(self) -> bool:
-        return self._evaluated_at == self.step and self.checkpoints.is_best(self.metrics())
+        if not self.checkpoints.keep_best or self._evaluated_at != self.step:
+            return False
+        return self.checkpoints.is_best(self.metrics())
 
     def _save(self) -> None:
         self.timer.switch("checkpoint")

@@ -1,0 +1,357 @@
+"""Recorded experience as one Parquet file: one row a step, and what it is in its own metadata.
+
+Columns: ``episode`` (int32), ``player`` (int8), ``timestep`` (int32, from 0 for each player of an
+episode), ``observation`` and ``action_mask`` (fixed-size binary: the array's bytes; the mask
+packed, lowest bit first), ``action``, ``reward`` (float32), ``terminated``, ``truncated`` (bool)
+and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an episode's player's
+rows). The metadata's key ``poke`` holds JSON::
+
+    {"schema": "poke.trajectories", "version": 1,
+     "observation": {"dtype": "int8", "shape": [2739]},
+     "action": {"kind": "discrete", "num_actions": 10} or {"kind": "continuous", "shape": [6]},
+     ...whatever the writer says of where the data comes from}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA = "poke.trajectories"
+VERSION = 1
+_OBSERVATION_DTYPES = ("int8", "uint8", "int16", "float16", "float32")
+_PLAIN_COLUMNS = {
+    "episode": pa.int32(),
+    "player": pa.int8(),
+    "timestep": pa.int32(),
+    "reward": pa.float32(),
+    "terminated": pa.bool_(),
+    "truncated": pa.bool_(),
+    "outcome": pa.int8(),
+}
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message is one line that names the file and the fault."""
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Steps of whole episodes, each player's in order.
+
+    Args:
+        observation: `[N, *shape]` of the dtype the metadata names.
+        action: `[N] int64`, or `[N, A] float32` where actions are continuous.
+        action_mask: `[N, num_actions] bool`, True where legal; None where every action always is.
+        reward: `[N] float32`.
+        terminated, truncated: `[N] bool`, as Gymnasium defines them.
+        episode: `[N] int64`, numbered from 0 without gaps.
+        player: `[N] int8`, which side of the episode decided.
+        timestep: `[N] int32`, from 0 for each player of an episode.
+        outcome: `[N] int8`, how the episode ended for this player: 1 won, 0 drawn or none, -1 lost.
+        metadata: the file's JSON block; at least `observation` and `action`.
+    """
+
+    observation: np.ndarray
+    action: np.ndarray
+    action_mask: np.ndarray | None
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    episode: np.ndarray
+    player: np.ndarray
+    timestep: np.ndarray
+    outcome: np.ndarray
+    metadata: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @property
+    def num_episodes(self) -> int:
+        """How many episodes there are."""
+        return int(self.episode.max()) + 1 if len(self) else 0
+
+
+def locate(path: str | Path) -> Path:
+    """Return the file that a data path names: itself, or for ``sample:NAME`` a sample shipped with poke.
+
+    Raises:
+        DataError: no sample of that name.
+    """
+    kind, _, name = str(path).partition(":")
+    if kind != "sample":
+        return Path(path)
+    folder = Path(str(resources.files("poke.data"))) / "samples"
+    found = folder / f"{name}.parquet"
+    if not found.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.parquet"))) or "none"
+        raise DataError(f"no sample {name} is shipped with poke (there are: {known})")
+    return found
+
+
+def read(path: str | Path) -> Trajectories:
+    """Read and check a file of trajectories.
+
+    Args:
+        path: a Parquet file, or ``sample:NAME``.
+
+    Raises:
+        DataError: missing, unreadable, of another schema or version, empty, or with values that cannot be.
+    """
+    file = locate(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    try:
+        table = pq.read_table(file, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{file} is no readable Parquet file: {str(error).splitlines()[0]}"
+        ) from error
+    try:
+        trajectories = _from_table(table)
+        check(trajectories)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error.__cause__
+    return trajectories
+
+
+def write(path: str | Path, trajectories: Trajectories, *, compression_level: int = 9) -> None:
+    """Check trajectories and write them: at the path is the whole file, or what was there before.
+
+    Args:
+        path: its folder is made where it is missing.
+        trajectories: what to write.
+        compression_level: of zstd, 1 to 22.
+
+    Raises:
+        DataError: values that `read` would refuse.
+    """
+    check(trajectories)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            pq.write_table(
+                _to_table(trajectories),
+                file,
+                compression="zstd",
+                compression_level=compression_level,
+                use_dictionary=False,
+                row_group_size=1 << 20,
+                # A page is compressed alone, and a battle repeats itself over many rows.
+                data_page_size=1 << 26,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def concatenate(parts: Sequence[Trajectories], metadata: dict[str, Any]) -> Trajectories:
+    """Join recordings of one kind into one, numbering their episodes on.
+
+    Args:
+        parts: at least one; observations and actions of the same kind.
+        metadata: of the whole.
+
+    Raises:
+        DataError: parts that differ in kind, or none.
+    """
+    if not parts:
+        raise DataError("no trajectories")
+    kinds = [(p.metadata["observation"], p.metadata["action"]) for p in parts]
+    if any(kind != kinds[0] for kind in kinds):
+        raise DataError("recordings of different observations or actions cannot be joined")
+    starts = np.cumsum([0, *(p.num_episodes for p in parts)])
+    arrays: dict[str, Any] = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+        for f in fields(Trajectories)
+        if f.name not in ("metadata", "episode", "action_mask")
+    }
+    masks = [p.action_mask for p in parts if p.action_mask is not None]
+    arrays["action_mask"] = np.concatenate(masks) if masks else None
+    shifted = [p.episode + start for p, start in zip(parts, starts, strict=False)]
+    return Trajectories(**arrays, episode=np.concatenate(shifted), metadata=metadata)
+
+
+def check(trajectories: Trajectories) -> None:
+    """Raise `DataError` for the first thing about trajectories that cannot be."""
+    t = trajectories
+    count = len(t)
+    if count == 0:
+        raise DataError("it holds no steps")
+    for f in fields(Trajectories):
+        value = getattr(t, f.name)
+        if isinstance(value, np.ndarray) and len(value) != count:
+            raise DataError(f"{f.name} has {len(value)} rows, action {count}")
+    shape = tuple(t.metadata["observation"]["shape"])
+    if t.observation.shape[1:] != shape:
+        raise DataError(
+            f"observation has shape {t.observation.shape[1:]}, the metadata says {shape}"
+        )
+    _refuse("reward is not finite", ~np.isfinite(t.reward))
+    if np.issubdtype(t.observation.dtype, np.floating):
+        _refuse("observation is not finite", ~np.isfinite(t.observation).reshape(count, -1).all(1))
+    kind = t.metadata["action"]
+    if kind["kind"] == "continuous":
+        if t.action.shape[1:] != tuple(kind["shape"]):
+            raise DataError(f"action has shape {t.action.shape[1:]}, not {tuple(kind['shape'])}")
+        _refuse("action is not finite", ~np.isfinite(t.action).all(1))
+    else:
+        _refuse(
+            f"action is not one of 0 to {kind['num_actions'] - 1}",
+            (t.action < 0) | (t.action >= kind["num_actions"]),
+        )
+        if t.action_mask is not None:
+            _refuse("action is illegal by its own mask", ~t.action_mask[np.arange(count), t.action])
+    _refuse("outcome is not -1, 0 or 1", np.abs(t.outcome.astype(np.int16)) > 1)
+    _check_order(t)
+
+
+def _check_order(t: Trajectories) -> None:
+    """Check that each player's steps of an episode lie together, in order, and only the last one ends it."""
+    new = np.ones(len(t), dtype=bool)
+    new[1:] = (t.episode[1:] != t.episode[:-1]) | (t.player[1:] != t.player[:-1])
+    expected = np.arange(len(t)) - np.maximum.accumulate(np.where(new, np.arange(len(t)), 0))
+    _refuse("timestep does not count up from 0", t.timestep != expected)
+    last = np.append(new[1:], True)
+    _refuse("an episode goes on after its end", (t.terminated | t.truncated) & ~last)
+
+
+def _refuse(fault: str, rows: np.ndarray) -> None:
+    bad = np.flatnonzero(rows)
+    if len(bad):
+        raise DataError(
+            f"{fault} (row {bad[0]}{f' and {len(bad) - 1} more' if len(bad) > 1 else ''})"
+        )
+
+
+def _from_table(table: pa.Table) -> Trajectories:
+    metadata = _read_metadata(table)
+    action = metadata["action"]
+    continuous = action["kind"] == "continuous"
+    wanted = {*_PLAIN_COLUMNS, "observation", "action"} - set(table.column_names)
+    if wanted:
+        raise DataError(f"it has no column {sorted(wanted)[0]}")
+    for name in table.column_names:
+        if table[name].null_count:
+            raise DataError(f"column {name} has empty cells")
+    dtype, shape = metadata["observation"]["dtype"], metadata["observation"]["shape"]
+    action_mask = None
+    if "action_mask" in table.column_names:
+        packed = _bytes_column(
+            table, "action_mask", "uint8", [math.ceil(action["num_actions"] / 8)]
+        )
+        action_mask = np.unpackbits(
+            packed, axis=1, count=action["num_actions"], bitorder="little"
+        ).astype(bool)
+    plain = {}
+    for name, kind in _PLAIN_COLUMNS.items():
+        if table.schema.field(name).type != kind:
+            raise DataError(f"column {name} is {table.schema.field(name).type}, not {kind}")
+        plain[name] = table[name].to_numpy()
+    plain["episode"] = np.unique(plain["episode"], return_inverse=True)[1].astype(np.int64)
+    return Trajectories(
+        observation=_bytes_column(table, "observation", dtype, shape),
+        action=_bytes_column(table, "action", "float32", action["shape"])
+        if continuous
+        else table["action"].to_numpy().astype(np.int64),
+        action_mask=action_mask,
+        metadata=metadata,
+        **plain,
+    )
+
+
+def _read_metadata(table: pa.Table) -> dict[str, Any]:
+    try:
+        metadata = json.loads((table.schema.metadata or {})[b"poke"])
+        schema, version = metadata["schema"], metadata["version"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError("it holds no trajectories: its metadata has no block of poke's") from error
+    if schema != SCHEMA:
+        raise DataError(f"it holds {schema}, not {SCHEMA}")
+    if version != VERSION:
+        raise DataError(f"its schema is version {version}; this poke reads version {VERSION}")
+    try:
+        valid = metadata["observation"]["dtype"] in _OBSERVATION_DTYPES
+        valid &= all(isinstance(n, int) and n > 0 for n in metadata["observation"]["shape"])
+        if metadata["action"]["kind"] == "discrete":
+            valid &= metadata["action"]["num_actions"] > 0
+        else:
+            valid &= metadata["action"]["kind"] == "continuous" and bool(
+                metadata["action"]["shape"]
+            )
+    except (KeyError, TypeError):
+        valid = False
+    if not valid:
+        raise DataError("its metadata does not say what its observations and actions are")
+    return dict(metadata)
+
+
+def _bytes_column(table: pa.Table, name: str, dtype: str, shape: Sequence[int]) -> np.ndarray:
+    """Return a fixed-size binary column as an array `[N, *shape]`."""
+    width = np.dtype(dtype).itemsize * math.prod(shape)
+    kind = table.schema.field(name).type
+    if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
+        raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], dtype=np.uint8)[
+            chunk.offset * width : (chunk.offset + len(chunk)) * width
+        ]
+        for chunk in table[name].chunks
+        if len(chunk)
+    ]
+    joined = chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.uint8), *chunks])
+    return joined.view(dtype).reshape(table.num_rows, *shape)
+
+
+def _to_table(t: Trajectories) -> pa.Table:
+    columns = {name: pa.array(getattr(t, name), kind) for name, kind in _PLAIN_COLUMNS.items()}
+    columns["observation"] = _to_bytes_column(t.observation)
+    if t.metadata["action"]["kind"] == "continuous":
+        columns["action"] = _to_bytes_column(t.action.astype(np.float32))
+    else:
+        columns["action"] = pa.array(t.action, pa.int16())
+    if t.action_mask is not None:
+        columns["action_mask"] = _to_bytes_column(
+            np.packbits(t.action_mask, axis=1, bitorder="little")
+        )
+    block = {"schema": SCHEMA, "version": VERSION, **t.metadata}
+    return pa.table(columns).replace_schema_metadata({"poke": json.dumps(block)})
+
+
+def _to_bytes_column(array: np.ndarray) -> pa.Array:
+    flat = np.ascontiguousarray(array)
+    width = flat.nbytes // len(flat)
+    return pa.Array.from_buffers(pa.binary(width), len(flat), [None, pa.py_buffer(flat)])
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -225,11 +225,19 @@ def _replace(
     if type(state) is dict and state.keys() == keys:
         return replace(state, path)
     if isinstance(state, dict):
-        parts = {key: _replace(part, keys, replace, (*path, key)) for key, part in state.items()}
-        changed = any(parts[key] is not state[key] for key in state)
-        return parts if changed else state
-    if isinstance(state, (list, tuple)):
-        items = [_replace(part, keys, replace, (*path, index)) for index, part in enumerate(state)]
-        changed = any(new is not old for new, old in zip(items, state, strict=True))
-        return type(state)(items) if changed else state
-    return state
+        parts = list(state.items())
+    elif isinstance(state, (list, tuple)):
+        parts = list(enumerate(state))
+    else:
+        return state
+    changed = {
+        key: replaced
+        for key, part in parts
+        if isinstance(part, (dict, list, tuple))
+        and (replaced := _replace(part, keys, replace, (*path, key))) is not part
+    }
+    if not changed:
+        return state
+    if isinstance(state, dict):
+        return state | changed
+    return type(state)(changed.get(index, part) for index, part in parts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 Path = tuple[Any, ...]
-SCALARS = (type(None), bool, int, float, str, bytes)
+SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class StagingBuffers:
@@ -44,7 +44,8 @@ class StagingBuffers:
                 copies[identity] = used[path] = self._fill_buffer(tensor, path)
             return copies[identity]
 
-        copied = map_tensors(state, copy_tensor)
+        with torch.no_grad():
+            copied = map_tensors(state, copy_tensor)
         self._buffers = used
         for device in {identity[0] for identity in copies if identity[0].type == "cuda"}:
             torch.cuda.current_stream(device).synchronize()
@@ -56,7 +57,7 @@ class StagingBuffers:
             buffer = torch.empty_like(
                 tensor, device="cpu", pin_memory=tensor.is_cuda, requires_grad=False
             )
-        return buffer.copy_(tensor.detach(), non_blocking=True)
+        return buffer.copy_(tensor, non_blocking=True)
 
 
 def map_tensors(state: Any, replace: Callable[[Tensor, Path], Any], path: Path = ()) -> Any:

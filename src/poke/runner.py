@@ -19,12 +19,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from poke.schema import ConfigError
-from poke.training.checkpointing import CheckpointManager
+from poke.training.checkpointing import CheckpointManager, load_components
 from poke.training.logging import MetricsLogger
 from poke.training.rng import seed_everything
 from poke.training.rundir import RunDirectory
 from poke.training.timing import StepTimer
 from poke.training.trainer import Trainer
+from poke.training.warmstart import WarmStartError, fit
 from poke.training.writers import ConsoleWriter, TerminalHandler
 
 log = logging.getLogger("poke")
@@ -109,9 +110,11 @@ def resume(
 
         def start(experiment: Experiment) -> None:
             found = experiment.restore(checkpoint)
+            if found is None:
+                experiment.warm_start(config["init_from"])
             note = {
                 "step": experiment.trainer.step,
-                "checkpoint": f"checkpoints/{found.name}",
+                "checkpoint": f"checkpoints/{found.name}" if found else None,
                 "overrides": list(overrides),
                 "command": list(command),
             }
@@ -129,6 +132,7 @@ class Experiment:
     """
 
     def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        self.path = path
         torch.set_num_threads(config["torch_threads"])
         seed_everything(config["seed"])
         self.device = _device(config["device"])
@@ -157,14 +161,46 @@ class Experiment:
             max_steps=config["trainer"]["max_steps"],
             eval_every=config["trainer"]["eval_every"],
             save_every=config["checkpoint"]["save_every"],
+            save_every_seconds=config["checkpoint"]["save_every_seconds"],
             config=config,
         )
 
     def warm_start(self, init_from: Mapping[str, Any]) -> None:
-        """Take over the weights of another run's algorithm, if one is named."""
+        """Take over the weights of another run's algorithm, if one is named, and say which.
 
-    def restore(self, path: Path | None) -> Path:
-        """Go back to a checkpoint, the newest good one by default, and return its path."""
+        Raises:
+            WarmStartError: they do not fit.
+            CheckpointError: they cannot be read.
+        """
+        if init_from["path"] is None:
+            return
+        path = _weights_file(Path(init_from["path"]))
+        theirs = load_components(path, ["algorithm"])["algorithm"]["network"]
+        try:
+            match = fit(self.algorithm.get_weights(), theirs, strict=init_from["strict"])
+        except WarmStartError as error:
+            raise WarmStartError(f"init_from={path}: {error}") from error
+        self.algorithm.set_weights({**self.algorithm.get_weights(), **match.taken})
+        log.info("starting from %d weights of %s", len(match.taken), path)
+        left_out = {
+            "not there, left as initialised": match.missing,
+            "there, but not used here": match.unused,
+            "of another shape, left as initialised": match.misshapen,
+        }
+        for reason, names in left_out.items():
+            if names:
+                log.info("  %s: %s", reason, ", ".join(names))
+
+    def restore(self, path: Path | None) -> Path | None:
+        """Go back to a checkpoint, by default the newest good one, and return its path.
+
+        A run that was killed before its first checkpoint begins again, and None is returned.
+        """
+        folder = self.path / "checkpoints"
+        if path is None and not any(folder.glob("*.pt*")):
+            self.logger.set_state(self.logger.get_state())  # cuts what the sinks hold
+            log.info("no checkpoint was made yet: beginning again at step 0")
+            return None
         checkpoint = self.checkpoints.load(path)
         # First of all, so that a crash from here on never resumes from what is being abandoned.
         self.checkpoints.rewind(checkpoint)
@@ -287,8 +323,22 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _weights_file(path: Path) -> Path:
+    """The checkpoint that `init_from` names: a file, or the best of a run, or its newest."""
+    if not path.is_dir():
+        return path
+    best = path / "checkpoints" / "best.pt"
+    if best.is_file():
+        return best
+    newest = max(path.glob("checkpoints/checkpoint_*.pt"), key=os.path.getmtime, default=None)
+    if newest is None:
+        raise WarmStartError(f"init_from={path}: no checkpoint in there")
+    return newest
+
+
 def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
-    options = {key: value for key, value in config.items() if key != "save_every"}
+    when = ("save_every", "save_every_seconds")  # the trainer's
+    options = {key: value for key, value in config.items() if key not in when}
     return CheckpointManager(path, **options)
 
 

@@ -95,10 +95,14 @@ class CheckpointConfig:
     """`checkpoint`: when the trainer saves, and how CheckpointManager keeps."""
 
     save_every: int = knob(at_least=0, help="steps; 0: only at the end")
+    save_every_seconds: float = knob(at_least=0, help="besides save_every; 0: never by the clock")
     max_to_keep: int = knob(at_least=1, help="newest; the best is kept besides")
     keep_best: bool = knob()
+    keep_every: int | None = knob(at_least=1, help="steps; never pruned")
     monitor: str = knob(help="the metric that decides which is best")
     mode: str = knob(choices=("min", "max"))
+    async_save: bool = knob(help="write in the background")
+    contents: str = knob(choices=("full", "weights"))
 
 
 @dataclass

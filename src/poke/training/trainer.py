@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +27,7 @@ class Trainer:
         max_steps: train until the clock shows at least this.
         eval_every: steps between evaluations; 0: only at the end.
         save_every: steps between checkpoints; 0: only at the end.
+        save_every_seconds: seconds between checkpoints, besides; 0: never by the clock.
         config: the resolved config, put into every checkpoint.
     """
 
@@ -40,6 +43,7 @@ class Trainer:
         max_steps: int,
         eval_every: int,
         save_every: int,
+        save_every_seconds: float = 0,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         self.algorithm = algorithm
@@ -51,6 +55,7 @@ class Trainer:
         self.max_steps = max_steps
         self.eval_every = eval_every
         self.save_every = save_every
+        self.save_every_seconds = save_every_seconds or math.inf
         self.config = config
         self.step = 0
         self.stop_reason: str | None = None
@@ -58,6 +63,7 @@ class Trainer:
         self.last_evaluation: Mapping[str, float] = {}
         self._evaluated_at = -1
         self._saved_at = -1
+        self._saved_when = time.monotonic()
         self._epoch = -1
 
     @property
@@ -78,14 +84,7 @@ class Trainer:
         Returns:
             Whether the run reached its end.
         """
-        while self.step < self.max_steps and self.stop_reason is None:
-            before = self.step
-            self._train_step()
-            if _crossed(self.eval_every, before, self.step):
-                self._evaluate()
-            if _crossed(self.save_every, before, self.step) or self._has_new_best():
-                self._save()
-            self.timer.switch("other")
+        self.run_until(self.max_steps)
         finished = self.stop_reason is None
         if finished and self._evaluated_at != self.step:
             self._evaluate()
@@ -99,6 +98,27 @@ class Trainer:
         if self._evaluated_at == self.step:
             metrics.update(self.last_evaluation)
         return metrics
+
+    def metadata(self) -> CheckpointMetadata:
+        """Return what a checkpoint of this moment says of itself."""
+        return CheckpointMetadata(
+            epoch=self.source.epoch,
+            step=self.step,
+            metrics=self.metrics(),
+            timestamp=datetime.now(UTC),
+            config=self.config,
+        )
+
+    def run_until(self, step: int) -> None:
+        """Train until the clock shows at least this step, or until `stop` is called."""
+        while self.step < step and self.stop_reason is None:
+            before = self.step
+            self._train_step()
+            if _crossed(self.eval_every, before, self.step):
+                self._evaluate()
+            if self._save_is_due(before):
+                self._save()
+            self.timer.switch("other")
 
     def stop(self, reason: str) -> None:
         """Ask the loop to end after the current step. Safe to call from a signal handler."""
@@ -139,22 +159,19 @@ class Trainer:
         self._evaluated_at = self.step
         self.checkpoints.check_monitor(self.metrics())
 
-    def _has_new_best(self) -> bool:
-        if not self.checkpoints.keep_best or self._evaluated_at != self.step:
-            return False
-        return self.checkpoints.is_best(self.metrics())
+    def _save_is_due(self, before: int) -> bool:
+        if _crossed(self.save_every, before, self.step):
+            return True
+        if time.monotonic() - self._saved_when >= self.save_every_seconds:
+            return True
+        has_new_best = self._evaluated_at == self.step and self.checkpoints.keep_best
+        return has_new_best and self.checkpoints.is_best(self.metrics())
 
     def _save(self) -> None:
         self.timer.switch("checkpoint")
-        metadata = CheckpointMetadata(
-            epoch=self.source.epoch,
-            step=self.step,
-            metrics=self.metrics(),
-            timestamp=datetime.now(UTC),
-            config=self.config,
-        )
-        self.checkpoints.save(self.components, metadata)
+        self.checkpoints.save(self.components, self.metadata())
         self._saved_at = self.step
+        self._saved_when = time.monotonic()
 
 
 def _crossed(every: int, before: int, now: int) -> bool:

@@ -1,0 +1,60 @@
+"""Which weights of another run a new one can start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+class WarmStartError(ValueError):
+    """Weights that do not fit; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How another run's weights fit one's own, by name.
+
+    Args:
+        taken: those of one's own names and shapes.
+        missing: names of one's own that the other run does not have; they keep their initial values.
+        unused: names that only the other run has.
+        misshapen: names of both with different shapes.
+    """
+
+    taken: dict[str, Tensor]
+    missing: list[str]
+    unused: list[str]
+    misshapen: list[str]
+
+
+def fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, strict: bool) -> Fit:
+    """Match weights by name and shape.
+
+    Args:
+        own: the new run's weights.
+        theirs: the other run's.
+        strict: refuse names whose shapes differ, instead of leaving them out.
+
+    Raises:
+        WarmStartError: shapes differ and `strict`, or nothing fits at all.
+    """
+    shared = own.keys() & theirs.keys()
+    misshapen = sorted(name for name in shared if own[name].shape != theirs[name].shape)
+    if misshapen and strict:
+        name = misshapen[0]
+        more = f" and {len(misshapen) - 1} more" if len(misshapen) > 1 else ""
+        raise WarmStartError(
+            f"{name}{more} has shape {tuple(theirs[name].shape)} there and {tuple(own[name].shape)} here; "
+            "init_from.strict=false leaves it out"
+        )
+    taken = {name: theirs[name] for name in own if name in shared and name not in misshapen}
+    if not taken:
+        raise WarmStartError("none of its weights fits: is it the same network?")
+    return Fit(
+        taken=taken,
+        missing=sorted(own.keys() - theirs.keys()),
+        unused=sorted(theirs.keys() - own.keys()),
+        misshapen=misshapen,
+    )

@@ -1,11 +1,31 @@
 "use strict";
-// Runs the Pokemon Showdown server in a root directory of its own, given as the only argument before the flags.
-// The parent holds our stdin open; when it ends, by whatever death, so does the server.
-process.stdin.resume();
-process.stdin.on("end", () => process.exit(0));
-process.stdin.on("error", () => process.exit(0));
-
+// Runs a Pokemon Showdown server in a root directory of its own: node serve.cjs ROOT [FLAGS].
+const fs = require("fs");
+const net = require("net");
 const path = require("path");
+
 const root = process.argv[2];
+
+// The parent holds our stdin open. When it ends, by whatever death, so do the server and its directory.
+function leave() {
+	fs.rmSync(root, { recursive: true, force: true }); // links are removed, never followed
+	process.exit(0);
+}
+process.stdin.on("end", leave).on("error", leave).resume();
+
+// The port is the system's choice; the parent reads it from this line.
+const listen = net.Server.prototype.listen;
+net.Server.prototype.listen = function (...args) {
+	this.once("listening", () => {
+		const { port } = this.address();
+		if (port) console.log(`listening on port ${port}`);
+	});
+	this.once("error", error => {
+		console.error(error.message);
+		process.exit(1);
+	});
+	return listen.apply(this, args);
+};
+
 process.chdir(root);
 require(path.join(root, "dist", "server", "index.js"));

@@ -1,4 +1,4 @@
-"""Ways out of a process: what is open is closed at exit and on SIGTERM, and forgotten in forked children."""
+"""Ways out of a process: what is open is closed at exit and on SIGTERM, and forgotten in forks."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def release(closable: Closable) -> None:
 
 
 def run_first() -> None:
-    """Close before whatever else has asked to be run at exit so far, such as a sink's own library."""
+    """Close before whatever else is to run at exit so far, such as what a sink's library does."""
     atexit.unregister(_close_all)
     atexit.register(_close_all)
 
 
 class TerminationGuard:
-    """Turns a SIGTERM that would end the process on the spot into SystemExit, so that `with` blocks are left."""
+    """Turns a SIGTERM that would end the process on the spot into SystemExit."""
 
     def __init__(self) -> None:
         self._previous: Any = None
 
     def set(self) -> None:
         """Take SIGTERM over, in the main thread and where nobody else has."""
-        if threading.current_thread() is threading.main_thread():
-            if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-                self._previous = signal.signal(signal.SIGTERM, _exit)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            self._previous = signal.signal(signal.SIGTERM, _exit)
 
     def lift(self) -> None:
         """Give SIGTERM back, unless somebody has taken it since."""

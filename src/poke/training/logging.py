@@ -16,11 +16,10 @@ from typing import Any, Self
 from poke.protocols import Writer
 from poke.training import exits
 from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import RESERVED_NAMES, fetch, printable, read_array, read_row
+from poke.training.values import RESERVED_NAMES, SUMS, fetch, printable, read_array, read_row
 from poke.training.windows import NONFINITE, REDUCTIONS, Conflict, Naming, Stream, finish, fold_rows
 
 STATE_VERSION = 1
-_NUMBERS = frozenset((float, int))
 
 Probe = Callable[[], Mapping[str, Mapping[str, float]]]
 
@@ -34,11 +33,12 @@ class MetricsLogger:
         cli_frequency: steps between console rows; 0 or None: the console is told nothing.
         backend_frequency: steps between rows of every backend; 0 or None: they are told nothing.
         event_categories: categories without windows: every call is one row at once, on every sink.
-        reduce: `category/name` patterns to mean, last, sum, min, max or count; the first that fits decides, and
-            the mean where none does.
-        strict: two values for one (category, name, step) raise instead of being warned of and counted.
-        rank: this process's rank; ranks other than 0 take everything and write nothing. By default the
-            environment's RANK.
+        reduce: patterns of `category/name` or name to mean, last, sum, min, max or count; the first
+            that fits decides, and the mean where none does.
+        strict: two values for one (category, name, step) raise, instead of being warned of and
+            counted in `num_conflicts`.
+        rank: this process's rank, by default the environment's RANK; ranks other than 0 take
+            everything and write nothing.
 
     Raises:
         ValueError: a negative frequency or an unknown reduction.
@@ -85,14 +85,14 @@ class MetricsLogger:
         """Take one step's metrics; may be called several times a step.
 
         Args:
-            metrics: names to bools, ints, floats, numpy scalars, one-element tensors, and mappings of these. A value of
-                any other kind is skipped, which is said once a name.
+            metrics: names to bools, ints, floats, numpy scalars, one-element tensors, and mappings of
+                these. A value of any other kind is skipped, which is said once a name.
             step: the step they belong to; never less than the category's last.
             category: the metrics' category.
 
         Raises:
-            ValueError: the step is no non-negative int or goes back, the category is empty or holds a `/`, or, when
-                strict, a name gets a second value for its step.
+            ValueError: the step is no non-negative int or goes back; the category is empty or holds a
+                `/`; or, when strict, a name gets a second value for its step.
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
@@ -104,8 +104,7 @@ class MetricsLogger:
         if type(step) is not int:
             step = _whole(step)
         try:
-            # Python numbers alone sum up to a python number: one call tells them from what has to be read.
-            plain = stream.plain and type(sum(metrics.values())) in _NUMBERS
+            plain = stream.plain and type(sum(metrics.values())) in SUMS  # as in values.is_plain
         except Exception:
             plain = False
         row = {**metrics} if plain else self._read(metrics, stream, category)
@@ -285,9 +284,10 @@ class MetricsLogger:
         if not isinstance(metrics, Mapping):
             self._refuse(category, "*", f"metrics are a mapping, not a {type(metrics).__name__}")
             return {}
-        row, stream.plain, held = read_row(metrics, partial(self._refuse, category))
-        stream.held = stream.held or held
-        return row
+        row = read_row(metrics, partial(self._refuse, category))
+        stream.plain = row.plain
+        stream.held = stream.held or row.held
+        return row.values
 
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]

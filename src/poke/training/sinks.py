@@ -1,4 +1,4 @@
-"""Sinks: writers that may fail without anybody noticing more than one line, and notices said once."""
+"""Sinks: writers whose failures cost one line; and notices, which are given once."""
 
 from __future__ import annotations
 

@@ -1,13 +1,17 @@
 """Reading logged values: plain numbers now, device tensors later and all at once. Imports no torch.
 
-A row maps names to python numbers. A value on an accelerator is held as a `Held` place in the row, copied on the
-device in stream order, until `fetch` brings every held value of many rows over in one transfer.
+A row maps names to python numbers. A value on an accelerator is copied there, in stream order, and
+its place in the row taken by a `Held`, until `fetch` brings the held values of many rows over in one
+transfer.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 Number = int | float
 PLAIN = frozenset((float, int, bool))
+SUMS = frozenset((float, int))
+_ELSEWHERE = object()  # no number: makes a sum fail
 RESERVED_NAMES = frozenset(("step", "time", "epoch"))
 
 
@@ -36,39 +42,87 @@ class Held:
         self.number: Number = 0  # once fetched
 
 
-def read_row(
-    metrics: Mapping[Any, Any], refuse: Callable[[str, str], None]
-) -> tuple[dict[str, Any], bool, bool]:
-    """Return the numbers of possibly nested metrics, whether they were plain, and whether some are held.
+@dataclass(slots=True)
+class Row:
+    """What one call logged.
+
+    Args:
+        values: python numbers, and `Held` where the number is still on its device.
+        plain: the call brought python numbers and nothing else.
+        held: some values are `Held`.
+    """
+
+    values: dict[Any, Any]
+    plain: bool
+    held: bool = False
+
+
+def read_row(metrics: Mapping[Any, Any], refuse: Callable[[str, str], None]) -> Row:
+    """Read possibly nested metrics.
 
     Args:
         metrics: names to numbers, numpy scalars, one-element tensors and mappings of these.
         refuse: told the name of every value that is left out, and why.
     """
-    row: dict[str, Any] = {}
+    try:
+        values = {
+            name: v if type(v) in PLAIN else v.item() if v.is_cpu else _ELSEWHERE
+            for name, v in metrics.items()
+        }
+        if is_plain(values):
+            return Row(values, plain=all(map(operator.is_, values.values(), metrics.values())))
+    except Exception:
+        pass  # something has to be looked at more closely
+    row = Row({}, plain=False)
     distant: dict[Any, list[str]] = {}
-    plain = True
     for name, value in _flatten(metrics):
-        kind = type(value)
-        if kind in PLAIN:
-            row[name] = value
-            continue
-        plain = False
         try:
-            number = _reader(kind)(value)
+            row.values[name] = number = _read(value)
         except Exception:
-            refuse(name, f"a {kind.__name__} is no single number")
-            continue
-        row[name] = number
-        if number is value:
-            distant.setdefault((value.device, value.dtype), []).append(name)
+            refuse(printable(str(name)), f"a {type(value).__name__} is no single number")
+        else:
+            if number is value and type(value) not in PLAIN:
+                distant.setdefault((value.device, value.dtype), []).append(name)
     for names in distant.values():
         import torch
 
-        # A copy, since the tensors may be written to again before the flush; one kernel, no synchronisation.
-        numbers = torch.stack([row[name].detach().reshape(()) for name in names])
-        row.update((name, Held(numbers, index)) for index, name in enumerate(names))
-    return row, plain, bool(distant)
+        # A copy, since the tensors may be written to again before the flush; one kernel, no wait.
+        numbers = torch.stack([row.values[name].detach().reshape(()) for name in names])
+        row.values.update((name, Held(numbers, index)) for index, name in enumerate(names))
+        row.held = True
+    return row
+
+
+def is_plain(values: Mapping[Any, Any]) -> bool:
+    """Whether all values are python numbers; may also raise where they are not.
+
+    Python numbers alone sum up to a python number, so one call in C tells.
+    """
+    return type(sum(values.values())) in SUMS
+
+
+def _flatten(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[Any, Any]]:
+    for key, value in metrics.items():
+        name = f"{prefix}{key}" if prefix else key
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{name}/")
+        else:
+            yield name, value
+
+
+def _read(value: Any) -> Any:
+    """A python number, or the value itself where that is a one-element tensor elsewhere."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor) and not value.is_cpu:
+        if value.numel() != 1 or value.is_complex():
+            raise TypeError
+        return value
+    number = value.item() if hasattr(value, "item") else value
+    if type(number) in PLAIN:
+        return number
+    if isinstance(number, Real | Decimal):
+        return float(number)
+    raise TypeError
 
 
 def fetch(rows: Iterable[dict[str, Any]]) -> None:
@@ -109,46 +163,3 @@ def read_array(values: Any) -> Any:
 def printable(name: str) -> str:
     """Return the name with whatever UTF-8 cannot hold written out."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _flatten(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in metrics.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{name}/")
-        else:
-            yield name, value
-
-
-_readers: dict[type, Callable[[Any], Any]] = {}
-
-
-def _reader(kind: type) -> Callable[[Any], Any]:
-    """The function that reads values of a type, chosen at the type's first sight."""
-    reader = _readers.get(kind)
-    if reader is None:
-        torch = sys.modules.get("torch")
-        tensor = torch is not None and issubclass(kind, torch.Tensor)
-        reader = _readers[kind] = _read_tensor if tensor else _read_other
-    return reader
-
-
-def _read_tensor(value: Tensor) -> Any:
-    """A CPU tensor's number; a tensor elsewhere as it is."""
-    if value.is_cpu:
-        return _real(value.item())
-    if value.numel() != 1 or value.is_complex():
-        raise TypeError
-    return value
-
-
-def _read_other(value: Any) -> Number:
-    return _real(value.item() if hasattr(value, "item") else value)
-
-
-def _real(value: Any) -> Number:
-    if type(value) in PLAIN:
-        return value
-    if isinstance(value, Real) or type(value).__name__ == "Decimal":
-        return float(value)
-    raise TypeError

@@ -1,8 +1,9 @@
 """Windows: which samples of a category a row sums up, and how.
 
-A `Stream` holds a category's rows of samples once; each of its windows, one a sink frequency, remembers how
-many of them it has folded into its totals. A window folds at its own boundaries and every `FOLD_ROWS` rows, at points that depend on nothing
-but the steps logged: so neither another window nor a checkpoint changes a last bit of what it writes.
+A `Stream` holds a category's rows of samples once; each of its windows, one a sink frequency,
+remembers how many of them it has folded into its totals. A window folds at its own boundaries and
+every `FOLD_ROWS` rows, at points that depend on nothing but the calls made: so neither another
+window nor a checkpoint changes the last bit of what it writes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from poke.training.values import Held, fetch
 FOLD_ROWS = 128
 NONFINITE = "/nonfinite"  # ends the name that counts what a name's mean left out
 
-# Of the finite samples of one name: fold a column, merge two folds, finish with (fold, number of samples).
+# Of a name's finite samples: fold a column, merge two folds, finish a fold of so many samples.
 Column = Sequence[Any]
 REDUCTIONS: dict[
     str, tuple[Callable[[Column], Any], Callable[[Any, Any], Any], Callable[[Any, int], Any]]
@@ -93,7 +94,7 @@ def _reduction(naming: Naming, name: str) -> Any:
     return REDUCTIONS[named[1] if named else "mean"]
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Column]:
     """Turn rows into columns, at C speed where all rows have the same names."""
     first = rows[0]
     if len(first) > 1 and set(map(len, rows)) == {len(first)}:

@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from poke.training.writers.console import TerminalHandler as TerminalHandler
     from poke.training.writers.csv import CsvWriter as CsvWriter
     from poke.training.writers.memory import MemoryWriter as MemoryWriter
+    from poke.training.writers.mlflow import MlflowWriter as MlflowWriter
     from poke.training.writers.tensorboard import TensorBoardWriter as TensorBoardWriter
+    from poke.training.writers.trackio import TrackioWriter as TrackioWriter
     from poke.training.writers.wandb import WandbWriter as WandbWriter
 
 _MODULES = {
     "ConsoleWriter": "console",
     "CsvWriter": "csv",
     "MemoryWriter": "memory",
+    "MlflowWriter": "mlflow",
     "TensorBoardWriter": "tensorboard",
     "TerminalHandler": "console",
+    "TrackioWriter": "trackio",
     "WandbWriter": "wandb",
 }
 

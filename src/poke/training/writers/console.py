@@ -1,22 +1,26 @@
-"""The terminal: a line every now and then, and a progress bar where there is somebody to see it."""
+"""The terminal: plain lines in a pipe, and a progress bar below them where somebody is watching."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from poke.training.writers.progress import ProgressBar
+
 
 class ConsoleWriter:
-    """Prints a line for every row and keeps it in a file.
+    """Prints a line for every row, keeps it in a file, and draws a progress bar on a terminal.
 
     Args:
         log_path: file the lines are appended to, usually train.log; None for none.
-        total_steps: where the run ends, for the ETA; None where unknown.
+        total_steps: where the run ends, for the bar and the ETA; None where unknown.
         stream: where lines are printed; standard output by default.
+        clock: returns seconds; never goes back.
     """
 
     def __init__(
@@ -25,75 +29,116 @@ class ConsoleWriter:
         *,
         total_steps: int | None = None,
         stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.log_path = None if log_path is None else Path(log_path)
-        self.total_steps = total_steps
         self._stream = stream
+        self._pace = Pace(total_steps, clock)
         self._epoch: int | None = None
-        self._start: tuple[float, int] | None = None
+        self._bar: ProgressBar | None = None
+        self._bar_is_decided = False
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Print one line."""
-        line = self._line(metrics, step, category)
-        print(line, file=self._stream or sys.stdout, flush=True)
+        self._pace.reach(step)
+        values = "  ".join(f"{_visible(name)} {value:.4g}" for name, value in metrics.items())
+        line = "  ".join(
+            part for part in (self._where(), category, values, self._pace.text) if part
+        )
         if self.log_path is not None:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.log_path, "a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
+        bar = self._started_bar()
+        if bar is None:
+            print(line, file=self._stream or sys.stdout, flush=True)
+        else:
+            bar.show_metrics(category, values)
+            self._refresh(bar)
+            bar.print(line)
 
     def set_epoch(self, epoch: int) -> None:
         """Show this epoch from now on."""
         self._epoch = epoch
 
     def set_progress(self, step: int) -> None:
-        """Learn how far the run is."""
-        if self._start is None:
-            self._start = (time.monotonic(), step)
+        """Move the bar."""
+        self._pace.reach(step)
+        bar = self._started_bar()
+        if bar is not None:
+            self._refresh(bar)
 
     def flush(self) -> None:
         """Every line is flushed as it is printed."""
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Leave the bar as it stands and give the terminal back."""
+        if self._bar is not None:
+            self._refresh(self._bar)
+            self._bar.stop()
+            self._bar = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return nothing: lines that were seen cannot be unseen."""
+        """Return nothing: what was seen cannot be unseen."""
         return {}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore nothing."""
 
-    def _line(self, metrics: Mapping[str, float], step: int, category: str) -> str:
-        self.set_progress(step)
-        where = f"step {step}" if self.total_steps is None else f"step {step}/{self.total_steps}"
-        if self._epoch is not None:
-            where += f" epoch {self._epoch}"
-        values = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
-        return f"{where}  {category}  {values}{self._pace(step)}"
+    def _where(self) -> str:
+        total = "" if self._pace.total_steps is None else f"/{self._pace.total_steps}"
+        epoch = "" if self._epoch is None else f"  epoch {self._epoch}"
+        return f"step {self._pace.step}{total}{epoch}"
 
-    def _pace(self, step: int) -> str:
-        assert self._start is not None
-        began, first = self._start
-        elapsed = time.monotonic() - began
-        if step <= first or elapsed <= 0:
-            return ""
-        rate = (step - first) / elapsed
-        text = f"  {rate:.4g} steps/s"
-        if self.total_steps is not None:
-            text += f"  ETA {duration((self.total_steps - step) / rate)}"
-        return text
+    def _refresh(self, bar: ProgressBar) -> None:
+        bar.refresh(self._pace.step, self._pace.total_steps, f"{self._where()}  {self._pace.text}")
+
+    def _started_bar(self) -> ProgressBar | None:
+        """The bar, begun at the first need; None where nobody would see it."""
+        if not self._bar_is_decided:
+            self._bar_is_decided = True
+            stream = self._stream or sys.stdout
+            if stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+                self._bar = ProgressBar(stream)
+        return self._bar
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as H:MM:SS."""
-    minutes, seconds = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+class Pace:
+    """How fast a run goes and when it will be done.
+
+    Args:
+        total_steps: where it ends; None where unknown.
+        clock: returns seconds.
+    """
+
+    def __init__(self, total_steps: int | None, clock: Callable[[], float]) -> None:
+        self.total_steps = total_steps
+        self.step = 0
+        self.text = ""
+        self._clock = clock
+        self._start: tuple[float, int] | None = None
+        self._mark: tuple[float, int] = (0.0, 0)
+
+    def reach(self, step: int) -> None:
+        """Note that a step is done."""
+        now = self._clock()
+        if self._start is None:
+            self._start = self._mark = (now, step)
+        self.step = max(step, self.step)
+        (began, first), (then, before) = self._start, self._mark
+        if self.step > before and now > then:
+            rate = (self.step - before) / (now - then)
+            self.text = f"{rate:.4g} steps/s"
+            if self.total_steps is not None:
+                remaining = max(0, self.total_steps - self.step)
+                self.text += f"  ETA {_duration(remaining * (now - began) / (self.step - first))}"
+            self._mark = (now, self.step)
 
 
 class TerminalHandler(logging.StreamHandler[TextIO]):
     """Shows log records on standard output as it is at that moment.
 
-    While a progress bar is up, standard output is the bar's own, which prints records above itself; a
+    While a progress bar is up, standard output is the bar's own, which prints above itself; a
     handler that kept the stream it began with would tear the bar.
     """
 
@@ -101,10 +146,17 @@ class TerminalHandler(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:
+    def stream(self) -> TextIO:  # type: ignore[override]
         """Standard output."""
         return sys.stdout
 
-    @stream.setter
-    def stream(self, _stream: TextIO) -> None:
-        raise AttributeError("a TerminalHandler follows sys.stdout")
+
+def _visible(name: str) -> str:
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as H:MM:SS."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

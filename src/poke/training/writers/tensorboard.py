@@ -1,7 +1,7 @@
 """TensorBoard event files, one event a row.
 
-TensorBoard's own protobufs, framed here: SummaryWriter spends ten times as long, most of it on one event a value
-and a checksum in python.
+The events are TensorBoard's own protobufs, framed here: SummaryWriter makes an event of every value
+and checksums it in python, which takes ten times as long.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_PREFIX = "events.out.tfevents."
+import google_crc32c
+
+_SUFFIX = "poke"  # tells our event files from those of others in the same place
 
 
 class TensorBoardWriter:
     """Writes metrics as TensorBoard scalars named `category/name`.
 
     Args:
-        log_dir: directory of the event files; created with the first row.
+        log_dir: directory of the event files; created with the first of them.
     """
 
     def __init__(self, log_dir: str | Path) -> None:
         self.log_dir = Path(log_dir)
         self._file: int | None = None
-        self._path: Path | None = None
         self._size_bytes = 0
         self._last_step = -1
         self._purge_step: int | None = None
+        self._shows_config = False
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Write the row as one event."""
@@ -38,16 +40,77 @@ class TensorBoardWriter:
 
         value = Summary.Value
         values = [value(tag=f"{category}/{k}", simple_value=v) for k, v in metrics.items()]
-        self._write_values(values, step)
+        self._write_summary(Summary(value=values), step)
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Show the config in the tabs HParams and Text."""
+        import yaml
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.types_pb2 import DT_STRING
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+        from tensorboard.plugins.text.metadata import create_summary_metadata
+
+        step = max(self._last_step, 0)
+        trial = str(self.log_dir.absolute())  # so that equal configs of two runs stay two trials
+        self._write_summary(hparams_pb(dict(_leaves(config)), trial_id=trial), step)
+        listing = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+        text = "".join(f"    {line}\n" for line in listing.splitlines())
+        tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()])
+        metadata = create_summary_metadata("config", "The resolved config")
+        value = Summary.Value(tag="config", metadata=metadata, tensor=tensor)
+        self._write_summary(Summary(value=[value]), step)
+        self._shows_config = True
+
+    def log_histogram(self, name: str, values: Any, step: int, category: str) -> None:
+        """Write the distribution of an array's finite values over 64 bins."""
+        import numpy as np
+        from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+
+        finite = values[np.isfinite(values)].astype(np.float64)
+        if not finite.size:
+            return
+        counts, edges = np.histogram(finite, bins=64)
+        histogram = HistogramProto(
+            min=finite.min(),
+            max=finite.max(),
+            num=finite.size,
+            sum=finite.sum(),
+            sum_squares=np.square(finite).sum(),
+            bucket_limit=edges[1:],
+            bucket=counts,
+        )
+        value = Summary.Value(tag=f"{category}/{name}", histo=histogram)
+        self._write_summary(Summary(value=[value]), step)
+
+    def log_image(self, name: str, image: Any, step: int, category: str) -> None:
+        """Write a picture."""
+        from poke.training.writers.media import encode_png, to_pixels
+
+        pixels = to_pixels(image, num_dimensions=3)
+        self._write_picture(encode_png(pixels), pixels.shape, name, step, category)
+
+    def log_video(
+        self, name: str, frames: Any, step: int, category: str, *, frames_per_second: float
+    ) -> None:
+        """Write a film, as the animated GIF that TensorBoard shows among the images."""
+        from poke.training.writers.media import encode_gif, to_pixels
+
+        pixels = to_pixels(frames, num_dimensions=4)
+        gif = encode_gif(pixels, frames_per_second)
+        self._write_picture(gif, pixels.shape[1:], name, step, category)
 
     def flush(self) -> None:
         """Every event is with the operating system already."""
 
     def close(self) -> None:
-        """Close the event file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """End the HParams session and close the event file."""
+        if self._file is None:
+            return
+        if self._shows_config:
+            self._end_session()
+        os.close(self._file)
+        self._file = None
 
     def get_state(self) -> dict[str, Any]:
         """Return the sizes of the event files and the last step."""
@@ -57,10 +120,12 @@ class TensorBoardWriter:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Cut off the events written after the state.
 
-        What follows goes into a file of its own, which opens with a purge step: a TensorBoard that has already read the cut
-        events drops them too.
+        What follows goes into a file of its own that opens with a purge step, so that a TensorBoard
+        that has read the events before they were cut drops them too.
         """
-        self.close()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
         for path in self._event_files():
             size = state["file_sizes_bytes"].get(path.name, 0)
             if size:
@@ -71,25 +136,51 @@ class TensorBoardWriter:
         self._purge_step = self._last_step + 1
 
     def _event_files(self) -> list[Path]:
-        return sorted(self.log_dir.glob(f"{_PREFIX}*")) if self.log_dir.is_dir() else []
+        return sorted(self.log_dir.glob(f"events.out.tfevents.*.{_SUFFIX}"))
 
-    def _write_values(self, values: list[Any], step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
+    def _write_picture(
+        self, encoded: bytes, shape: tuple[int, ...], name: str, step: int, category: str
+    ) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width, channels = shape
+        image = Summary.Image(
+            height=height, width=width, colorspace=channels, encoded_image_string=encoded
+        )
+        value = Summary.Value(tag=f"{category}/{name}", image=image)
+        self._write_summary(Summary(value=[value]), step)
+
+    def _end_session(self) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+        end = plugin_data_pb2.SessionEndInfo(
+            status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time()
+        )
+        content = metadata.create_summary_metadata(
+            plugin_data_pb2.HParamsPluginData(session_end_info=end)
+        )
+        value = Summary.Value(
+            tag=metadata.SESSION_END_INFO_TAG, metadata=content, tensor=metadata.NULL_TENSOR
+        )
+        self._write_summary(Summary(value=[value]), max(self._last_step, 0))
+
+    def _write_summary(self, summary: Any, step: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
 
         if self._file is None:
             self._open()
-        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
-        self._append(event)
+        self._append(Event(wall_time=time.time(), step=step, summary=summary))
         self._last_step = max(self._last_step, step)
 
     def _open(self) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
         self.log_dir.mkdir(parents=True, exist_ok=True)
-        number = len(self._event_files())
-        name = f"{_PREFIX}{time.time():.0f}.{number:03}.{socket.gethostname()}.{os.getpid()}"
-        self._file = os.open(self.log_dir / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        number = len(self._event_files())  # of two files of one second, the later sorts later
+        parts = (f"{time.time():.0f}", f"{number:03}", socket.gethostname(), os.getpid(), _SUFFIX)
+        path = self.log_dir / ".".join(("events.out.tfevents", *map(str, parts)))
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._size_bytes = 0
         self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if self._purge_step is not None:
@@ -98,9 +189,9 @@ class TensorBoardWriter:
             self._purge_step = None
 
     def _append(self, event: Any) -> None:
-        """Write a record where the last one ended, so that a retry overwrites what a failure left."""
+        """Write a record where the last one ended, so that a retry overwrites a failure's half."""
         assert self._file is not None
-        record = frame(event.SerializeToString())
+        record = _frame(event.SerializeToString())
         written = os.pwrite(self._file, record, self._size_bytes)
         if written != len(record):
             os.ftruncate(self._file, self._size_bytes)
@@ -108,14 +199,21 @@ class TensorBoardWriter:
         self._size_bytes += written
 
 
-def frame(data: bytes) -> bytes:
-    """Return data as a TFRecord: length, its checksum, data, its checksum."""
+def _frame(data: bytes) -> bytes:
+    """A TFRecord: length, its checksum, data, its checksum."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
 
 
 def _masked_crc(data: bytes) -> bytes:
-    import google_crc32c
-
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The config's values by dotted key, in types that HParams can show."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, int | float | str) else str(value)

@@ -14,17 +14,19 @@ _log = logging.getLogger("poke")
 class WandbWriter:
     """Logs metrics to a W&B run.
 
-    No `step=` is passed, since W&B drops rows whose step does not increase; every category has a step of its
-    own instead, `<category>/step`, which its charts are drawn over.
+    No `step=` is passed, since W&B drops rows whose step does not increase; every category has a
+    step of its own instead, `<category>/step`, which its charts are drawn over. Where the server or
+    the login is missing, the run is kept offline, which is said once.
 
     Args:
-        directory: where wandb keeps its files, in a folder `wandb`; the run's id is kept there too.
+        directory: where wandb keeps its files, in a folder `wandb`, and the run's id with them.
         project: W&B project.
         mode: online, offline or disabled.
         entity: W&B user or team; the account's default if None.
         name: display name; W&B invents one if None.
         group: group of runs.
         tags: tags of the run.
+        init_timeout_seconds: how long to wait for the server before going offline.
     """
 
     def __init__(
@@ -37,11 +39,18 @@ class WandbWriter:
         name: str | None = None,
         group: str | None = None,
         tags: Sequence[str] | None = None,
+        init_timeout_seconds: float = 30,
     ) -> None:
         self.directory = Path(directory)
         self._mode = mode
-        self._options = {"project": project, "entity": entity, "name": name, "group": group}
-        self._tags = list(tags) if tags else None
+        self._options: dict[str, Any] = {
+            "project": project,
+            "entity": entity,
+            "name": name,
+            "group": group,
+            "tags": list(tags) if tags else None,
+        }
+        self._init_timeout_seconds = init_timeout_seconds
         self._config: dict[str, Any] = {}
         self._run: Any = None
         self._run_id: str | None = None
@@ -49,18 +58,44 @@ class WandbWriter:
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Log one row."""
-        run = self._started()
-        if category not in self._categories:
-            run.define_metric(f"{category}/step", hidden=True)
-            run.define_metric(f"{category}/*", step_metric=f"{category}/step")
-            self._categories.add(category)
-        run.log({f"{category}/step": step, **{f"{category}/{k}": v for k, v in metrics.items()}})
+        row = {f"{category}/{name}": value for name, value in metrics.items()}
+        self._log_row(row, step, category)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Show the config with the run."""
         self._config = dict(config)
         if self._run is not None:
             self._run.config.update(self._config, allow_val_change=True)
+
+    def log_histogram(self, name: str, values: Any, step: int, category: str) -> None:
+        """Log the distribution of an array's values."""
+        import wandb
+
+        self._log_row({f"{category}/{name}": wandb.Histogram(values.ravel())}, step, category)
+
+    def log_image(self, name: str, image: Any, step: int, category: str) -> None:
+        """Log a picture."""
+        import wandb
+
+        from poke.training.writers.media import to_pixels
+
+        pixels = to_pixels(image, num_dimensions=3)
+        self._log_row({f"{category}/{name}": wandb.Image(pixels)}, step, category)
+
+    def log_video(
+        self, name: str, frames: Any, step: int, category: str, *, frames_per_second: float
+    ) -> None:
+        """Log a film."""
+        import wandb
+
+        from poke.training.writers.media import encode_gif, to_pixels
+
+        run = self._started()
+        gif = encode_gif(to_pixels(frames, num_dimensions=4), frames_per_second)
+        path = Path(run.dir).parent / "tmp" / f"{secrets.token_hex(8)}.gif"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gif)
+        self._log_row({f"{category}/{name}": wandb.Video(str(path), format="gif")}, step, category)
 
     def flush(self) -> None:
         """Rows are with wandb's own process already."""
@@ -70,20 +105,29 @@ class WandbWriter:
         if self._run is None:
             return
         run, self._run = self._run, None
+        folder = Path(run.dir).parent
         run.finish()
         if self._mode == "offline":
-            _log.info("W&B run kept offline; to upload it: wandb sync %s", Path(run.dir).parent)
+            _log.info("W&B kept this run offline; to upload it: wandb sync %s", folder)
 
     def get_state(self) -> dict[str, Any]:
         """Return the run's id."""
         return {"run_id": self._id()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Continue the W&B run with the state's id."""
+        """Continue the W&B run of the state."""
         self._run_id = state["run_id"]
 
+    def _log_row(self, row: dict[str, Any], step: int, category: str) -> None:
+        run = self._started()
+        if category not in self._categories:
+            run.define_metric(f"{category}/step", hidden=True)
+            run.define_metric(f"{category}/*", step_metric=f"{category}/step")
+            self._categories.add(category)
+        run.log({f"{category}/step": step, **row})
+
     def _id(self) -> str:
-        """This run's id: the one kept in the directory, or a new one."""
+        """This run's id: that of its state, else the one kept in the directory, else a new one."""
         kept = self.directory / "wandb" / "run_id"
         if self._run_id is None and kept.exists():
             self._run_id = kept.read_text(encoding="utf-8").strip()
@@ -92,21 +136,34 @@ class WandbWriter:
         return self._run_id
 
     def _started(self) -> Any:
-        if self._run is not None:
-            return self._run
+        """The W&B run, begun at the first call."""
+        if self._run is None:
+            kept = self.directory / "wandb" / "run_id"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(f"{self._id()}\n", encoding="utf-8")
+            try:
+                self._run = self._begin()
+            except Exception as error:
+                if self._mode != "online":
+                    raise
+                reason = " ".join(str(error).split())
+                _log.warning("W&B cannot be reached, this run is kept offline: %s", reason)
+                self._mode = "offline"
+                self._run = self._begin()
+        return self._run
+
+    def _begin(self) -> Any:
         import wandb
 
-        run_id = self._id()
-        (self.directory / "wandb").mkdir(parents=True, exist_ok=True)
-        (self.directory / "wandb" / "run_id").write_text(f"{run_id}\n", encoding="utf-8")
-        self._run = wandb.init(
+        timeout = self._init_timeout_seconds
+        quiet = wandb.Settings(silent=True, console="off", init_timeout=timeout)
+        wandb.setup(settings=quiet)  # silent from the start: a login is never asked for
+        return wandb.init(
             dir=self.directory,
-            id=run_id,
+            id=self._id(),
             resume="allow",
-            mode=self._mode,
+            mode=self._mode,  # type: ignore[arg-type]
             config=self._config,
-            tags=self._tags,
-            settings=wandb.Settings(silent=True, console="off"),
+            settings=quiet,
             **self._options,
         )
-        return self._run

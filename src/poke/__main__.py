@@ -5,6 +5,7 @@ COMMANDS = {
     "record": "write demonstrations of an expert",
     "compare": "compare runs: tables, differences, a report",
     "checkpoints": "list, verify, prune or export a run's checkpoints",
+    "verify": "replay a run between two of its checkpoints and compare bit for bit",
 }
 
 

@@ -262,6 +262,7 @@ def _broken_off(
     facts: dict[str, Any] = {}
     if experiment is not None:
         facts = _facts(experiment)
+        _save_what_is_left(experiment)
         for close in (experiment.logger.close, experiment.checkpoints.close):
             try:
                 close()
@@ -286,6 +287,19 @@ def _broken_off(
     if directory.account:
         directory.end("failed", error=line, exit_reason=type(cause).__name__, **facts)
     return Outcome("failed", 2 if isinstance(cause, ConfigError) else 1, None, line)
+
+
+def _save_what_is_left(experiment: Experiment) -> None:
+    """Keep the state that training reached; the batch that broke it is already out of the source."""
+    trainer = experiment.trainer
+    if trainer.step == 0:
+        return
+    try:
+        path = experiment.checkpoints.save_emergency(trainer.components, trainer.metadata())
+    except Exception as error:
+        log.error("no emergency checkpoint: %s", _one_line(error))
+    else:
+        log.info("the state before it is in %s, for init_from", _shown(path))
 
 
 def _facts(experiment: Experiment) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class BehaviourCloning:
             NonFiniteError: an update since the last call met a non-finite loss on a device.
         """
         if self._met_non_finite.item():
+            self._met_non_finite.zero_()  # said once; the skipped updates left the weights good
             raise NonFiniteError("loss or grad_norm", math.nan)
         return {
             "network": self.network.state_dict(),

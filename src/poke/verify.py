@@ -1,0 +1,162 @@
+"""`python -m poke.verify`: replay a run from one of its checkpoints to the next and compare, bit for bit.
+
+The replay happens in a scratch directory; the run's own directory is only read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poke import config
+from poke.schema import ConfigError
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a replay first differs.
+
+    Args:
+        where: the value's path through the components.
+        recorded: what the checkpoint holds.
+        replayed: what the replay came to.
+    """
+
+    where: str
+    recorded: str
+    replayed: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made."""
+    parser = argparse.ArgumentParser(
+        prog="python -m poke.verify",
+        description="Replay a run from one of its checkpoints to the next, and compare bit for bit.",
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path)
+    parser.add_argument(
+        "--from", dest="start", metavar="STEP", type=int, help="default: the newest but one"
+    )
+    arguments = parser.parse_args(argv)
+    return config.answer(lambda: _verify(arguments.run_dir, arguments.start))
+
+
+def _verify(run_dir: Path, start: int | None) -> int:
+    plain = config.read_run(run_dir, [])
+    first, second = _neighbours(run_dir, start)
+    print(f"replaying {run_dir} from {first.name} to {second.name}")
+    difference = replay(plain, first, second)
+    if difference is None:
+        print("bit-equal: every tensor and number of every component")
+        return 0
+    print(
+        f"differs first at {difference.where}: "
+        f"recorded {difference.recorded}, replayed {difference.replayed}"
+    )
+    return 1
+
+
+def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | None:
+    """Train from one checkpoint to the step of another and return the first difference, None where there is none.
+
+    Args:
+        plain: the run's resolved config.
+        first, second: checkpoint files of the run.
+
+    Raises:
+        CheckpointError: one of them cannot be read.
+    """
+    from poke.runner import Experiment
+    from poke.training.checkpoint_contents import state_of
+
+    with tempfile.TemporaryDirectory(prefix="poke-verify-") as scratch:
+        experiment = Experiment(_without_sinks(plain), Path(scratch))
+        recorded = experiment.checkpoints.load(second)
+        loaded = experiment.checkpoints.load(first)
+        experiment.checkpoints.restore(
+            {name: part for name, part in experiment.trainer.components.items()}, loaded
+        )
+        experiment.trainer.run_until(recorded.metadata.step)
+        replayed = {
+            name: state_of(part, name)
+            for name, part in experiment.trainer.components.items()
+            if name != "logger"  # its state is of the sinks, which a replay has not
+        }
+        experiment.close()
+    expected = {name: recorded.components[name] for name in replayed}
+    return next(differences(expected, replayed), None)
+
+
+def differences(recorded: Any, replayed: Any, where: str = "") -> Iterator[Difference]:
+    """Yield every place at which two states differ, in order."""
+    import torch
+
+    if isinstance(recorded, Mapping) and isinstance(replayed, Mapping):
+        for key in [*recorded, *(k for k in replayed if k not in recorded)]:
+            inner = f"{where}.{key}" if where else str(key)
+            if key in recorded and key in replayed:
+                yield from differences(recorded[key], replayed[key], inner)
+            else:
+                yield Difference(
+                    inner, *("present" if key in s else "absent" for s in (recorded, replayed))
+                )
+    elif isinstance(recorded, list | tuple) and isinstance(replayed, list | tuple):
+        if len(recorded) != len(replayed):
+            yield Difference(where, f"{len(recorded)} items", f"{len(replayed)} items")
+        for i, (a, b) in enumerate(zip(recorded, replayed, strict=False)):
+            yield from differences(a, b, f"{where}[{i}]")
+    elif isinstance(recorded, torch.Tensor) and isinstance(replayed, torch.Tensor):
+        a, b = recorded.cpu(), replayed.detach().cpu()
+        if a.shape != b.shape or a.dtype != b.dtype:
+            yield Difference(where, f"{a.dtype} {tuple(a.shape)}", f"{b.dtype} {tuple(b.shape)}")
+        elif not torch.equal(_bits(a), _bits(b)):
+            index = tuple((_bits(a) != _bits(b)).nonzero()[0].tolist())
+            yield Difference(f"{where}{list(index)}", repr(a[index].item()), repr(b[index].item()))
+    elif not (recorded == replayed or (recorded != recorded and replayed != replayed)):
+        yield Difference(where, repr(recorded), repr(replayed))
+
+
+def _bits(tensor: Any) -> Any:
+    """The tensor with NaN equal to itself: floats as integers of their bits."""
+    import torch
+
+    kinds = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return (
+        tensor.contiguous().view(kinds[tensor.itemsize]) if tensor.is_floating_point() else tensor
+    )
+
+
+def _without_sinks(plain: Mapping[str, Any]) -> dict[str, Any]:
+    logger = {
+        k: v
+        for k, v in plain["logger"].items()
+        if not isinstance(v, Mapping) or "_target_" not in v
+    }
+    return {**plain, "logger": {**logger, "cli_frequency": 0, "backend_frequency": 0}}
+
+
+def _neighbours(run_dir: Path, start: int | None) -> tuple[Path, Path]:
+    """The checkpoint to replay from and the one to compare with."""
+
+    def step(path: Path) -> int:
+        return int(path.stem.rpartition("step")[2])
+
+    files = sorted((run_dir / "checkpoints").glob("checkpoint_epoch*_step*.pt"), key=step)
+    if len(files) < 2:
+        raise ConfigError(f"{run_dir} has {len(files)} checkpoints; a replay needs two")
+    if start is None:
+        return files[-2], files[-1]
+    for first, second in zip(files, files[1:], strict=False):
+        if step(first) == start:
+            return first, second
+    known = ", ".join(str(step(path)) for path in files[:-1])
+    raise ConfigError(f"no checkpoint at step {start} with one after it (choose from {known})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -258,35 +258,35 @@ def _broken_off(
     signals: _Signals,
     error: BaseException,
 ) -> Outcome:
-    """Something was raised: keep what can be kept and say what it was in one line."""
-    facts: dict[str, Any] = {}
+    """Something was raised: say what it was in one line and keep what can be kept."""
+    facts = _facts(experiment) if experiment is not None else {}
+    if isinstance(error, _Interrupted):
+        log.info("interrupted before training began: %s", _shown(directory.path))
+        outcome = Outcome("interrupted", 128 + signals.received, None, None)
+        reason = f"received {signals.name}"
+    else:
+        wrapped = isinstance(error, InstantiationException) and error.__cause__ is not None
+        cause = error.__cause__ if wrapped else error
+        assert cause is not None
+        log.debug(
+            "traceback", exc_info=cause
+        )  # train.log takes debug records, the terminal does not
+        after = f" after step {facts['step']}" if facts else ""
+        place = _shown(directory.path / "train.log")
+        log.error("poke: failed%s: %s (traceback in %s)", after, _one_line(cause), place)
+        status = 2 if isinstance(cause, ConfigError) else 1
+        outcome = Outcome("failed", status, None, _one_line(cause))
+        reason = type(cause).__name__
     if experiment is not None:
-        facts = _facts(experiment)
         _save_what_is_left(experiment)
         for close in (experiment.logger.close, experiment.checkpoints.close):
             try:
                 close()
             except Exception as second:  # the first error is the one to report
                 log.error("while closing: %s", _one_line(second))
-    if isinstance(error, _Interrupted):
-        reason = f"received {signals.name}"
-        if directory.account:
-            directory.end("interrupted", exit_reason=reason, **facts)
-        log.info("interrupted before training began: %s", _shown(directory.path))
-        return Outcome("interrupted", 128 + signals.received, None, None)
-    cause = (
-        error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-    )
-    line = _one_line(cause)
-    step = facts.get("step")
-    where = f" at step {step}" if step is not None else ""
-    log.debug("traceback", exc_info=cause)  # train.log takes debug records, the terminal does not
-    log.error(
-        "poke: failed%s: %s (traceback in %s)", where, line, _shown(directory.path / "train.log")
-    )
-    if directory.account:
-        directory.end("failed", error=line, exit_reason=type(cause).__name__, **facts)
-    return Outcome("failed", 2 if isinstance(cause, ConfigError) else 1, None, line)
+    if directory.account:  # empty when a resume failed: the account of the run before stands
+        directory.end(outcome.status, error=outcome.error, exit_reason=reason, **facts)
+    return outcome
 
 
 def _save_what_is_left(experiment: Experiment) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,7 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
         experiment = Experiment(_without_sinks(plain), Path(scratch))
         recorded = experiment.checkpoints.load(second)
         loaded = experiment.checkpoints.load(first)
-        experiment.checkpoints.restore(
-            {name: part for name, part in experiment.trainer.components.items()}, loaded
-        )
+        experiment.checkpoints.restore(experiment.trainer.components, loaded)
         experiment.trainer.run_until(recorded.metadata.step)
         replayed = {
             name: state_of(part, name)
@@ -151,7 +150,7 @@ def _neighbours(run_dir: Path, start: int | None) -> tuple[Path, Path]:
         raise ConfigError(f"{run_dir} has {len(files)} checkpoints; a replay needs two")
     if start is None:
         return files[-2], files[-1]
-    for first, second in zip(files, files[1:], strict=False):
+    for first, second in pairwise(files):
         if step(first) == start:
             return first, second
     known = ", ".join(str(step(path)) for path in files[:-1])

@@ -207,7 +207,7 @@ def test_divergence_stops_the_run_and_says_where(poke):
     assert about["status"] == "failed"
     assert about["error"].startswith("NonFiniteError: loss is")
     line = next(line for line in out.splitlines() if line.startswith("poke: failed"))
-    assert f"at step {about['step']}" in line
+    assert f"after step {about['step']}" in line
     log = (poke.cwd / "run" / "train.log").read_text()
     assert "Traceback" in log
     assert "Traceback" not in out

@@ -8,16 +8,25 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from poke.comparison.reading import read_runs
+from poke.comparison.collection import read_runs
+from poke.comparison.inspection import diff, show
 from poke.comparison.rendering import Style, render
+from poke.comparison.report import render_report
 from poke.comparison.run import Run
-from poke.comparison.selection import where, younger_than
-from poke.comparison.table import Question, compare
+from poke.comparison.selection import find_run, where, younger_than
+from poke.comparison.table import Comparison, Question, compare
+from poke.comparison.watching import running_table, watch
 
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
 
-EXAMPLES = """examples:
-  poke-compare                                        every run, best first
+EPILOG = """commands:
+  diff RUN RUN      in what two runs differ        show RUN    one run in full
+  report [-o FILE]  the comparison as a web page   watch       a live table of running jobs
+
+A run is named by its path or by a unique beginning or end of it.
+
+examples:
+  poke-compare                                     every setting, best first
   poke-compare multirun --metric val/accuracy --by algo.lr --baseline algo.lr=1e-4
   poke-compare --where 'algo.lr<1e-3' --last 2d --format md > table.md
 """
@@ -33,66 +42,156 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 where what was asked cannot be answered.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    parser = (command or _table_parser)()
+    options = parser.parse_args(arguments[1:] if command else arguments)
     try:
-        runs = _select(options)
-        sys.stdout.write(_table(runs, options))
-    except (ValueError, FileNotFoundError) as error:
+        sys.stdout.write(options.answer(options))
+        sys.stdout.flush()
+    except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         print(f"poke: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _table_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare",
         description="Compare runs: which one, which setting, and is it real?",
-        epilog=EXAMPLES,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_question(parser)
+    parser.add_argument(
+        "--format", default="table", choices=("table", "csv", "md", "latex", "json"), help="(table)"
+    )
+    parser.set_defaults(answer=_table)
+    return parser
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare report",
+        description="Write the comparison as one HTML file with its curves.",
+    )
+    _add_question(parser)
+    parser.add_argument(
+        "-o", "--output", default="report.html", metavar="FILE", help="(report.html)"
+    )
+    parser.set_defaults(answer=_report)
+    return parser
+
+
+def _diff_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare diff",
+        description="Tell in what two runs differ: config, metrics, git, packages.",
+    )
+    parser.add_argument(
+        "runs", nargs=2, metavar="RUN", help="a path, or a unique beginning or end of one"
+    )
+    _add_search(parser)
+    parser.set_defaults(answer=lambda options: diff(*_named(options)))
+    return parser
+
+
+def _show_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare show",
+        description="Tell what a run was, where it came from, how it went, and how to repeat it.",
+    )
+    parser.add_argument(
+        "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
+    )
+    _add_search(parser)
+    parser.set_defaults(answer=lambda options: show(*_named(options)))
+    return parser
+
+
+def _watch_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare watch",
+        description="Show the running jobs until interrupted; once, where the output is no terminal.",
     )
     parser.add_argument(
         "directories", nargs="*", metavar="DIR", help="folders to search (outputs multirun)"
     )
-    parser.add_argument("--metric", help="what to compare (default: what the runs monitored)")
     parser.add_argument(
-        "--mode", choices=("min", "max"), help="which way is better (default: from the name)"
+        "--metric", help="what to show of each job (default: what the runs monitored)"
     )
     parser.add_argument(
-        "--at", default="last", type=_at, metavar="last|best|STEP", help="which value of a run"
+        "--every", type=_seconds, default=2.0, metavar="SECONDS", help="pause between looks (2)"
     )
     parser.add_argument(
-        "--by", metavar="KEYS", help="settings that tell groups apart, with commas; run: no groups"
+        "--no-cache", action="store_true", help="read everything again at each look"
     )
-    parser.add_argument(
+    parser.set_defaults(answer=_watch)
+    return parser
+
+
+COMMANDS = {
+    "diff": _diff_parser,
+    "show": _show_parser,
+    "report": _report_parser,
+    "watch": _watch_parser,
+}
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("directories", nargs="*", metavar="DIR", help="folders to search (outputs multirun)")
+    add("--metric", help="what to compare (default: what the runs monitored)")
+    add("--mode", choices=("min", "max"), help="which way is better (default: from the name)")
+    add(
+        "--at",
+        default="last",
+        type=_at,
+        metavar="last|best|STEP",
+        help="which value of a run (last)",
+    )
+    add(
+        "--by",
+        metavar="KEYS",
+        help="settings that tell groups apart, with commas; run: each by itself",
+    )
+    add(
         "--where",
         action="append",
         default=[],
         metavar="EXPR",
-        help="'KEY=VALUE', also != < <= > >= ~",
+        help="'KEY=VALUE', or != < <= > >= ~",
     )
-    parser.add_argument("--last", metavar="AGE", help="only runs started within 90m, 2d, 1w")
+    add("--last", metavar="AGE", help="only runs started within 90m, 12h, 2d, 1w")
+    add("--top", type=_positive, default=25, metavar="N", help="how many groups to show (25)")
+    add("--include-failed", action="store_true", help="average runs in that did not finish")
+    add("--baseline", metavar="LABEL", help="compare every group with this one, as in algo.lr=1e-4")
+    add("--no-cache", action="store_true", help="read everything again")
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--top", type=_positive, default=25, metavar="N", help="how many groups to show (25)"
+        "--in",
+        dest="directories",
+        action="append",
+        metavar="DIR",
+        help="where to look (outputs multirun)",
     )
-    parser.add_argument(
-        "--format", default="table", choices=("table", "csv", "md", "latex", "json")
-    )
-    parser.add_argument(
-        "--include-failed", action="store_true", help="average runs in that did not finish"
-    )
-    parser.add_argument("--baseline", metavar="LABEL", help="compare every group with this one")
     parser.add_argument("--no-cache", action="store_true", help="read everything again")
-    return parser
 
 
-def _select(options: argparse.Namespace) -> list[Run]:
+def _read(options: argparse.Namespace) -> list[Run]:
     given = options.directories
     directories = given or [name for name in DEFAULT_DIRECTORIES if os.path.isdir(name)]
-    runs = read_runs(directories, cache=not options.no_cache)
+    return read_runs(directories, cache=not options.no_cache)
+
+
+def _selected(options: argparse.Namespace) -> list[Run]:
+    runs = _read(options)
     if not runs:
-        raise ValueError(f"no runs under {' or '.join(given or DEFAULT_DIRECTORIES)}")
+        raise ValueError(f"no runs under {' or '.join(options.directories or DEFAULT_DIRECTORIES)}")
     for expression in options.where:
         runs = where(runs, expression)
     if options.last:
@@ -102,7 +201,19 @@ def _select(options: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def _table(runs: Sequence[Run], options: argparse.Namespace) -> str:
+def _named(options: argparse.Namespace) -> list[Run]:
+    """Return the runs that are named, which need not lie in a searched folder if they are given as paths."""
+    named = [read_runs([name], cache=False) if os.path.isdir(name) else [] for name in options.runs]
+    if all(len(runs) == 1 for runs in named):
+        return [runs[0] for runs in named]
+    everything = _read(options)
+    return [
+        runs[0] if len(runs) == 1 else find_run(everything, name)
+        for runs, name in zip(named, options.runs, strict=True)
+    ]
+
+
+def _comparison(options: argparse.Namespace) -> Comparison:
     question = Question(
         metric=options.metric,
         mode=options.mode,
@@ -111,16 +222,33 @@ def _table(runs: Sequence[Run], options: argparse.Namespace) -> str:
         include_failed=options.include_failed,
         baseline=options.baseline,
     )
-    comparison = compare(runs, question, top=options.top, cache=not options.no_cache)
-    return render(comparison, options.format, _style())
+    return compare(_selected(options), question, top=options.top, cache=not options.no_cache)
 
 
-def _style() -> Style:
+def _table(options: argparse.Namespace) -> str:
     terminal = sys.stdout.isatty()
-    return Style(
+    style = Style(
         width=shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None,
         dim=terminal and "NO_COLOR" not in os.environ,
     )
+    return render(_comparison(options), options.format, style)
+
+
+def _report(options: argparse.Namespace) -> str:
+    page = render_report(_comparison(options), options.output, cache=not options.no_cache)
+    with open(options.output, "w", encoding="utf-8") as file:
+        file.write(page)
+    return f"wrote {options.output} ({len(page.encode()) / 1000:.0f} kB)\n"
+
+
+def _watch(options: argparse.Namespace) -> str:
+    def look() -> str:
+        return running_table(_read(options), options.metric)
+
+    if not sys.stdout.isatty():
+        return look()
+    watch(look, options.every, lambda text: print(text, end="", flush=True))
+    return ""
 
 
 def _at(text: str) -> str | int:
@@ -136,6 +264,16 @@ def _positive(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     flat: dict[str, Value] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            flat.update(flatten(value, f"{name}."))
-        elif value is None or isinstance(value, str | int | float | bool):
+        if value is None or isinstance(value, (str, int, float)):
             flat[name] = value
+        elif isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{name}."))
         else:
             flat[name] = json.dumps(value, default=str)
     return flat

@@ -5,11 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 RECORD_FILE = "run.json"
 METRIC_FILES = ("metrics.csv", "progress.csv")
 CONFIG_FILES = ("config.json", "config.yaml", "hparams.yaml")
 HYDRA_CONFIG = os.path.join(".hydra", "config.yaml")
+
+
+class Fingerprint(NamedTuple):
+    """What tells the files of a run from those of an earlier look.
+
+    Args:
+        identity: name, mtime, ctime, size and inode of each file, as text.
+        modified: newest mtime, nanoseconds since 1970.
+        newest: newest mtime or ctime, nanoseconds since 1970.
+    """
+
+    identity: str
+    modified: int
+    newest: int
+
+    def inode(self, name: str) -> str | None:
+        """Return the inode of one of the files, None where it was not there."""
+        part = next(
+            (part for part in self.identity.split("|") if part.startswith(f"{name} ")), None
+        )
+        return part and part.rpartition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +56,10 @@ class RunFiles:
         """Return the path of a file of this run."""
         return os.path.join(self.directory, name)
 
-    def fingerprint(self) -> tuple[str, int]:
-        """Return the files' identities as text, and the newest of their times in nanoseconds."""
+    def fingerprint(self) -> Fingerprint:
+        """Return the identity of the files as they are now."""
         parts = []
-        newest = 0
+        modified = newest = 0
         for name in (self.config, self.metrics, self.record):
             try:
                 stat = os.stat(self.path(name)) if name else None
@@ -49,15 +71,18 @@ class RunFiles:
             parts.append(
                 f"{name} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_size} {stat.st_ino}"
             )
+            modified = max(modified, stat.st_mtime_ns)
             newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
-        return "|".join(parts), newest
+        return Fingerprint("|".join(parts), modified, newest)
 
 
 def find_runs(root: str, seen: set[tuple[int, int]] | None = None) -> Iterator[RunFiles]:
     """Yield every run directory at or below ``root``, in the order of their paths.
 
-    A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched. Links to
-    directories are followed after everything else, so that a directory reached twice goes by its own
+    A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched.
+    Links to
+    directories are followed after everything else, so that a directory reached twice goes by its
+    own
     name and a loop ends.
 
     Args:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poke.comparison.checkpoints import best_checkpoints
+from poke.comparison.collection import read_histories, read_runs
+from poke.comparison.history import EMPTY, is_empty
 from poke.comparison.metrics import infer_mode
-from poke.comparison.parsing import EMPTY, is_empty
-from poke.comparison.reading import read_histories, read_runs
-from poke.comparison.run import COMPLETE
+from poke.comparison.run import COMPLETE, Run
 from poke.comparison.statistics import Estimate, estimate
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def load_runs(directories: Directories, *, cache: bool = True) -> pd.DataFrame:
         cache: keep and use an index at the root of each searched folder.
 
     Returns:
-        Columns ``run`` (the directory), ``status``, ``seed``, ``started``, ``ended`` (datetime64, UTC), ``step``,
+        Columns ``run`` (the directory), ``status``, ``seed``, ``started``, ``ended`` (datetime64,
+        UTC), ``step``,
         every config key under its dotted name (missing where a run lacks it), ``last/<metric>`` and
-        ``best/<metric>`` (float64), the best by the metric's mode: as monitored, else as its name tells; a
+        ``best/<metric>`` (float64), the best by the metric's mode: as monitored, else as its name
+        tells; a
         metric whose mode is not known has no best.
 
     Raises:
@@ -45,8 +47,8 @@ def load_runs(directories: Directories, *, cache: bool = True) -> pd.DataFrame:
             "run": [run.name for run in runs],
             "status": [run.status for run in runs],
             "seed": [run.seed for run in runs],
-            "started": pd.to_datetime([run.instant("started") for run in runs], utc=True),
-            "ended": pd.to_datetime([run.instant("ended") for run in runs], utc=True),
+            "started": _instants(runs, "started"),
+            "ended": _instants(runs, "ended"),
             "step": [run.summary.step for run in runs],
         }
     )
@@ -69,11 +71,13 @@ def load_history(
 
     Args:
         directories: a folder to search, a run directory, or several of them.
-        metrics: names of the metrics to keep; rows that hold none of them are left out. None keeps everything.
+        metrics: names of the metrics to keep; rows that hold none of them are left out. None keeps
+            everything.
         cache: keep and use an index at the root of each searched folder.
 
     Returns:
-        Columns ``run`` (Categorical), ``step`` (int64, or float64 where a step is no whole number), ``time``
+        Columns ``run`` (Categorical), ``step`` (int64, or float64 where a step is no whole number),
+        ``time``
         (datetime64, UTC, missing where the file tells no time), then one float64 column a metric.
 
     Raises:
@@ -110,7 +114,9 @@ def load_history(
     whole = np.all(np.isfinite(steps)) and np.all(steps == np.floor(steps))
     head = pd.DataFrame(
         {
-            "run": pd.Categorical.from_codes(codes, categories=[run.name for run in runs]),
+            "run": pd.Categorical.from_codes(
+                codes, categories=pd.Index([run.name for run in runs])
+            ),
             "step": steps.astype(np.int64) if whole else steps,
             "time": _timestamps(matrix[1]),
         }
@@ -132,12 +138,15 @@ def summarize(
         frame: from ``load_runs``.
         by: the columns that tell settings apart.
         metric: a column of the frame, or a metric's name, which stands for its last value.
-        mode: ``min`` or ``max``, which way is better; None takes it from the metric's name, and max where that is mute.
+        mode: ``min`` or ``max``, which way is better; None takes it from the metric's name, and max
+            where that is mute.
         include_failed: average runs in that did not finish.
 
     Returns:
-        One row a setting: the columns of ``by``, ``n`` (int), ``mean``, ``std`` (with n - 1), ``low`` and ``high`` (95 %
-        bootstrap interval of the mean, NaN below 3 runs), ``iqm`` (NaN below 4 runs). Settings missing in a run are a
+        One row a setting: the columns of ``by``, ``n`` (int), ``mean``, ``std`` (with n - 1),
+        ``low`` and ``high`` (95 %
+        bootstrap interval of the mean, NaN below 3 runs), ``iqm`` (NaN below 4 runs). Settings
+        missing in a run are a
         group of their own. Runs that lack the metric are left out.
 
     Raises:
@@ -161,7 +170,8 @@ def summarize(
 def compare_checkpoints(
     directories: Directories, metric: str = "val/loss", mode: str | None = None
 ) -> pd.DataFrame:
-    """Return the best checkpoint of each run, best first. Reads ``checkpoints.json`` only, never a checkpoint.
+    """Return the best checkpoint of each run, best first. Reads ``checkpoints.json`` only, never a
+    checkpoint.
 
     Args:
         directories: a folder to search, a run directory, or several of them.
@@ -169,7 +179,8 @@ def compare_checkpoints(
         mode: ``min`` or ``max``; None takes it from the metric's name.
 
     Returns:
-        Columns ``run``, ``checkpoint`` (its path), ``step``, ``epoch`` (int) and the metric (float64).
+        Columns ``run``, ``checkpoint`` (its path), ``step``, ``epoch`` (int) and the metric
+        (float64).
 
     Raises:
         FileNotFoundError: a given directory does not exist.
@@ -184,6 +195,12 @@ def compare_checkpoints(
         ],
         columns=["run", "checkpoint", "step", "epoch", metric],
     )
+
+
+def _instants(runs: Sequence[Run], key: str) -> Any:
+    """Return a time of each run, missing where it has none."""
+    stamps = [run.instant(key) for run in runs]
+    return _timestamps(np.array([stamp.timestamp() if stamp else np.nan for stamp in stamps]))
 
 
 def _timestamps(seconds: np.ndarray) -> Any:

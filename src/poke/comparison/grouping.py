@@ -32,7 +32,8 @@ class Group:
     """Runs that are repeats of one another.
 
     Args:
-        settings: the value of each key that tells groups apart; a key that its runs lack is not there.
+        settings: the value of each key that tells groups apart; a key that its runs lack is not
+            there.
         runs: the runs.
         strata: positions in ``runs`` of runs that differ in nothing but the seed.
     """
@@ -57,7 +58,8 @@ def is_seed(key: str) -> bool:
 
 
 def differing_keys(runs: Sequence[Run]) -> tuple[list[str], dict[str, Value]]:
-    """Return the settings in which runs differ, seeds and bookkeeping apart, and those that are equal in all.
+    """Return the settings in which runs differ, seeds and bookkeeping apart, and those that are
+    equal in all.
 
     A setting that one run has and another lacks differs. Runs without any config are left out.
     """
@@ -81,7 +83,8 @@ def group_runs(runs: Sequence[Run], keys: Sequence[str], differing: Sequence[str
 
     Args:
         runs: the runs.
-        keys: config keys or run fields that tell groups apart. A run without a config stands by itself.
+        keys: config keys or run fields that tell groups apart. A run without a config stands by
+            itself.
         differing: every key in which the runs differ; those not in ``keys`` make a group's strata.
     """
     groups: dict[Any, Group] = {}

@@ -1,9 +1,10 @@
 """The cache that makes a second look cheap: one SQLite file at the root of the searched folder.
 
-An entry holds what was read of one run under the identity of the files it was read from. It is used only if those are
-unchanged and were older than two seconds when it was written, since a file may change twice within one tick of
-its file system's clock. A transaction makes each writing whole or nothing. An index that is damaged, of another version or
-of another program is thrown away; where none can be kept, everything is simply read again.
+An entry holds what was read of one run under the identity of the files it was read from. It is used
+only if those are unchanged and were older than two seconds when it was written, since a file may
+change twice within one tick of its file system's clock. A transaction makes each writing whole or
+nothing. An index that is damaged, of another version or of another program is thrown away; where
+none can be kept, everything is simply read again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from poke.comparison.discovery import RunFiles
-from poke.comparison.history import History, Position
+from poke.comparison.discovery import Fingerprint, RunFiles
+from poke.comparison.history import History
+from poke.comparison.incremental import Position
 from poke.comparison.run import Run
 from poke.comparison.summary import Summary
 
@@ -72,12 +74,10 @@ class Index:
                 if entry is None:
                     continue
                 (_, known, settled, _, numbers), text = entry
-                fingerprint, newest = files.fingerprint()
-                run = _decode(files, known, newest, text, numbers)
-                if settled and fingerprint == known:
-                    current[files.directory] = run
-                else:
-                    overtaken[files.directory] = run
+                now = files.fingerprint()
+                same = settled and now.identity == known
+                run = _decode(files, now._replace(identity=known), text, numbers)
+                (current if same else overtaken)[files.directory] = run
         return current, overtaken
 
     def store(self, runs: Iterable[Run], present: Sequence[RunFiles]) -> None:
@@ -106,7 +106,7 @@ class Index:
                 "select * from histories"
             ):
                 run = wanted.get(path)
-                if run is not None and run.fingerprint == fingerprint:
+                if run is not None and run.fingerprint.identity == fingerprint:
                     rows = np.frombuffer(matrix).reshape(-1, num_rows)
                     yield run, History(json.loads(names), rows, json.loads(problems))
 
@@ -116,7 +116,7 @@ class Index:
         rows = [
             (
                 self._key(run.files),
-                run.fingerprint,
+                run.fingerprint.identity,
                 json.dumps(history.names),
                 json.dumps(history.problems),
                 history.matrix.shape[1],
@@ -163,9 +163,11 @@ class Index:
                 return database
             if os.path.getsize(self._path):
                 raise sqlite3.DatabaseError("another program's or another version's")
+            # large pages read rows of 100 kB twice as fast
             database.executescript(
-                "pragma page_size = 65536; begin exclusive;"  # large pages read 100 kB histories twice as fast
-                f"pragma application_id = {APPLICATION_ID}; pragma user_version = {VERSION}; {SCHEMA} commit;"
+                "pragma page_size = 65536; begin exclusive;"
+                f"pragma application_id = {APPLICATION_ID}; pragma user_version = {VERSION};"
+                f"{SCHEMA} commit;"
             )
             return database
         except BaseException:
@@ -186,7 +188,7 @@ class Index:
 
 
 def _is_settled(run: Run, now: int) -> bool:
-    return run.modified * 1e9 + SETTLED_NANOSECONDS < now
+    return run.fingerprint.newest + SETTLED_NANOSECONDS < now
 
 
 def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
@@ -202,19 +204,11 @@ def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
             [position.end, position.rows, position.edges],
         ]
     )
-    return run.fingerprint, int(_is_settled(run, now)), text, summary.numbers.tobytes()
+    return run.fingerprint.identity, int(_is_settled(run, now)), text, summary.numbers.tobytes()
 
 
-def _decode(files: RunFiles, fingerprint: str, newest: int, text: list, numbers: bytes) -> Run:
+def _decode(files: RunFiles, fingerprint: Fingerprint, text: list, numbers: bytes) -> Run:
     record, config, problems, names, step, (end, rows, edges) = text
     summary = Summary(names, np.frombuffer(numbers).reshape(6, len(names)), step)
-    return Run(
-        files,
-        record,
-        config,
-        summary,
-        Position(end, rows, edges),
-        problems,
-        fingerprint,
-        newest / 1e9,
-    )
+    position = Position(end, rows, edges)
+    return Run(files, record, config, summary, position, problems, fingerprint)

@@ -10,10 +10,43 @@ from collections.abc import Sequence
 from poke.comparison.run import Run
 
 LOWER_IS_BETTER = frozenset(
-    ["loss", "error", "err", "perplexity", "ppl", "nll", "bce", "mse", "mae", "rmse", "kl", "divergence", "regret", "latency", "length", "len"]
+    [
+        "loss",
+        "error",
+        "err",
+        "perplexity",
+        "ppl",
+        "nll",
+        "bce",
+        "mse",
+        "mae",
+        "rmse",
+        "kl",
+        "divergence",
+        "regret",
+        "latency",
+        "length",
+        "len",
+    ]
 )
 HIGHER_IS_BETTER = frozenset(
-    ["accuracy", "acc", "return", "returns", "reward", "rewards", "rew", "score", "win", "wins", "success", "f1", "auc", "bleu", "elo"]
+    [
+        "accuracy",
+        "acc",
+        "return",
+        "returns",
+        "reward",
+        "rewards",
+        "rew",
+        "score",
+        "win",
+        "wins",
+        "success",
+        "f1",
+        "auc",
+        "bleu",
+        "elo",
+    ]
 )
 USUAL = ("val/loss", "eval/return_mean", "val_loss", "rollout/ep_rew_mean", "train/loss", "loss")
 
@@ -37,7 +70,8 @@ def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
 
     Args:
         runs: the runs, which must not be empty.
-        wanted: a metric's name, or the unambiguous end of one. None chooses what most runs monitored, else a usual name.
+        wanted: a metric's name, or the unambiguous end of one. None chooses what most runs
+            monitored, else a usual name.
 
     Raises:
         MetricError: no run has it; the message names near matches.

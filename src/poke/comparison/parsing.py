@@ -1,138 +1,182 @@
-"""Turn the text of a metrics file into one float64 matrix.
-
-An empty cell and a cell that says ``nan`` differ: the first was never measured, the second is a run that broke. Both are
-NaN in float64, so an empty cell carries a payload of its own (as R's NA does) which survives copies and files.
-"""
+"""Turn the text of metrics files into numbers."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poke.comparison.history import EMPTY, History
+from poke.comparison.incremental import Text
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EMPTY_BITS = np.uint64(0x7FF8_0000_0000_07A2)
-EMPTY: float = np.array([EMPTY_BITS]).view(np.float64)[0]
-
 STEP_NAMES = ("step", "global_step", "time/total_timesteps", "timesteps_total", "iteration")
 TIME_NAMES = ("time", "wall_time", "timestamp")
+NEWLINE = ord("\n")
+BLOCK_BYTES = 1 << 20  # what one thread parses at a time
 
 
-def is_empty(values: np.ndarray) -> np.ndarray:
-    """Return where a float64 array holds ``EMPTY``."""
-    return np.ascontiguousarray(values).view(np.uint64) == EMPTY_BITS
+def parse(texts: Sequence[Text]) -> list[History]:
+    """Parse CSV texts; those of equal columns go through the parser together, which saves most of its cost."""
+    parsed: dict[int, History] = {}
+    by_header: dict[bytes, list[int]] = {}
+    for place, text in enumerate(texts):
+        by_header.setdefault(text.header, []).append(place)
+    for header, places in by_header.items():
+        columns = _Columns(header)
+        together = [texts[place] for place in places]
+        tables = _parse_together(columns, together) or [
+            _parse_alone(columns, text) for text in together
+        ]
+        parsed |= dict(zip(places, tables, strict=True))
+    return [parsed[place] for place in range(len(texts))]
 
 
-def parse_rows(
-    header: bytes, body: bytes, first_row: int = 0
-) -> tuple[list[str], np.ndarray, list[str]]:
-    """Parse CSV text.
+class _Columns:
+    """The columns of a header: which holds the step, which the time, which are read.
 
     Args:
-        header: the line that names the columns.
-        body: whole lines.
-        first_row: number of rows before ``body``; the rows of a file without a step column are numbered.
-
-    Returns:
-        The names of the metrics, a matrix ``[2 + num_names, num_rows] float64`` of steps, times (seconds since
-        1970) and metrics, and one line for each thing that could not be read.
+        header: the header line.
     """
-    text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r")
-    columns = next(csv.reader([text]), [])
-    step = next((columns.index(name) for name in STEP_NAMES if name in columns), None)
-    time = next((columns.index(name) for name in TIME_NAMES if name in columns), None)
-    cells, problems = _read_columns(body, columns, time)
-    num_rows = len(cells[0]) if cells else 0
-    kept: dict[str, np.ndarray] = {}
-    for position, name in enumerate(columns):
-        values = cells[position] if cells else np.empty(0)
-        if position in (step, time) or values is None:
-            continue
-        if name in kept:
-            problems.append(f"has two columns named {name}; the first is read")
-        else:
-            kept[name] = values
-    matrix = np.empty((2 + len(kept), num_rows))
-    matrix[0] = np.arange(first_row, first_row + num_rows)
-    matrix[1] = np.nan
-    for row, index in ((0, step), (1, time)):
-        values = cells[index] if cells and index is not None else None
-        if values is not None:
-            matrix[row] = values
-    for row, values in enumerate(kept.values(), start=2):
-        matrix[row] = values
-    return list(kept), matrix, problems
+
+    def __init__(self, header: bytes) -> None:
+        text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").rstrip("\r")
+        self.names: list[str] = next(csv.reader([text]), [])
+        self.step = next(
+            (self.names.index(name) for name in STEP_NAMES if name in self.names), None
+        )
+        self.time = next(
+            (self.names.index(name) for name in TIME_NAMES if name in self.names), None
+        )
+        self.metrics: dict[str, int] = {}
+        self.problems: list[str] = []
+        for place, name in enumerate(self.names):
+            if place in (self.step, self.time):
+                continue
+            if name in self.metrics:
+                self.problems.append(f"has two columns named {name}; the first is read")
+            self.metrics.setdefault(name, place)
+
+    def rows(self, cells: Mapping[int, np.ndarray], num_rows: int) -> np.ndarray:
+        """Return the matrix of ``History`` from the cells of each column; a metric without cells is left out."""
+        metrics = [place for place in self.metrics.values() if place in cells]
+        matrix = np.empty((2 + len(metrics), num_rows))
+        matrix[0] = np.arange(num_rows) if self.step is None else cells.get(self.step, np.nan)
+        matrix[1] = np.nan if self.time is None else cells.get(self.time, np.nan)
+        for row, place in enumerate(metrics, start=2):
+            matrix[row] = cells[place]
+        return matrix
 
 
-def _read_columns(
-    body: bytes, columns: Sequence[str], time: int | None
-) -> tuple[list[np.ndarray | None], list[str]]:
-    """Return one float64 array a column (None for text) and what could not be read."""
-    if not body.strip():
-        return [], []
+def _parse_together(columns: _Columns, texts: Sequence[Text]) -> list[History] | None:
+    """Return the rows of texts whose cells are all numbers, None where some are not or a line is torn."""
     import pyarrow as pa
 
-    torn: list[Any] = []
-    problems: list[str] = []
-    numbers = {str(index): pa.float64() for index in range(len(columns))}
-    if time is not None:
-        numbers[str(time)] = pa.timestamp("us", "UTC")
+    body = b"".join(text.body for text in texts)
+    if not body or not columns.names:
+        return None
     try:
-        table = _read_csv(body, len(columns), numbers, torn)
-        cells: list[np.ndarray | None] = [_to_numpy(column) for column in table.columns]
-    except pa.ArrowInvalid:  # some cell is not of its column's type: find out which
-        torn.clear()
-        table = _read_csv(body, len(columns), dict.fromkeys(numbers, pa.binary()), torn)
-        cells = []
-        for index, column in enumerate(table.columns):
-            values, bad = _to_numbers(column.to_pylist(), is_time=index == time)
-            cells.append(values)
-            if bad:
-                problems.append(f"has {bad} cells in {columns[index]} that are no numbers")
+        table = _read_csv(body, _number_types(columns), BLOCK_BYTES)
+    except pa.ArrowInvalid:
+        return None
+    lengths = [_count_lines(text.body) for text in texts]
+    if table.num_rows != sum(lengths):
+        return None
+    cells = {
+        place: _to_numpy(column, is_time=place == columns.time)
+        for place, column in enumerate(table.columns)
+    }
+    matrix = columns.rows(cells, table.num_rows)
+    parsed: list[History] = []
+    start = 0
+    for text, length in zip(texts, lengths, strict=True):
+        rows = matrix[:, start : start + length]
+        if columns.step is None:
+            rows[0] += text.first_row - start
+        parsed.append(History(list(columns.metrics), rows, columns.problems))
+        start += length
+    return parsed
+
+
+def _parse_alone(columns: _Columns, text: Text) -> History:
+    """Return the rows of a text in which some cells may be no numbers and some lines torn."""
+    import pyarrow as pa
+
+    if not text.body.strip() or not columns.names:
+        return History(
+            list(columns.metrics), np.empty((2 + len(columns.metrics), 0)), columns.problems
+        )
+    torn: list[Any] = []
+
+    def skip(line: Any) -> str:
+        torn.append(line)
+        return "skip"
+
+    problems = list(columns.problems)
+    types = dict.fromkeys(_number_types(columns), pa.binary())
+    table = _read_csv(text.body, types, len(text.body) + 1, skip)
+    cells: dict[int, np.ndarray] = {}
+    for place, column in enumerate(table.columns):
+        values, bad = _to_numbers(column.to_pylist(), is_time=place == columns.time)
+        if values is not None:
+            cells[place] = values
+        if bad:
+            problems.append(f"has {bad} cells in {columns.names[place]} that are no numbers")
     if torn:
-        problems.append(f"has {len(torn)} lines with the wrong number of cells; they are skipped")
-    return cells, problems
+        problems.append(f"has {len(torn)} lines with a wrong number of cells, which are skipped")
+    matrix = columns.rows(cells, table.num_rows)
+    if columns.step is None:
+        matrix[0] += text.first_row
+    return History(
+        [name for name, place in columns.metrics.items() if place in cells], matrix, problems
+    )
 
 
-def _read_csv(body: bytes, num_columns: int, types: dict[str, Any], torn: list[Any]) -> pa.Table:
+def _number_types(columns: _Columns) -> dict[str, Any]:
+    import pyarrow as pa
+
+    types = {str(place): pa.float64() for place in range(len(columns.names))}
+    if columns.time is not None:
+        types[str(columns.time)] = pa.timestamp("us", "UTC")
+    return types
+
+
+def _read_csv(
+    body: bytes, types: dict[str, Any], block_bytes: int, skip: Callable[[Any], str] | None = None
+) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    def skip(row: Any) -> str:
-        torn.append(row.number)
-        return "skip"
-
     return arrow_csv.read_csv(
-        pa.BufferReader(body),
-        # one block and one thread: a column that starts empty keeps its type, and files are read side by side
-        arrow_csv.ReadOptions(
-            use_threads=False,
-            block_size=len(body) + 1,
-            column_names=[str(index) for index in range(num_columns)],
-        ),
-        arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        pa.py_buffer(body),
+        arrow_csv.ReadOptions(block_size=block_bytes, column_names=list(types)),
+        arrow_csv.ParseOptions(newlines_in_values=skip is not None, invalid_row_handler=skip),
         arrow_csv.ConvertOptions(
             column_types=types, null_values=[""], strings_can_be_null=True, check_utf8=False
         ),
     )
 
 
-def _to_numpy(column: Any) -> np.ndarray:
-    import pyarrow as pa
-
-    if pa.types.is_timestamp(column.type):
-        stamps = column.to_numpy()
-        seconds = stamps.astype("datetime64[us]").astype(np.int64) / 1e6
-        return np.where(np.isnat(stamps), np.nan, seconds)
-    values = column.to_numpy()
-    if column.null_count:
-        values = np.where(column.is_null().to_numpy(), EMPTY, values)
-    return values
+def _to_numpy(column: Any, is_time: bool) -> np.ndarray:
+    """Return a column's numbers straight from its buffers: arrow's own conversion would import pandas."""
+    parts = []
+    for chunk in column.chunks:
+        valid, data = chunk.buffers()
+        length = len(chunk)
+        if is_time:
+            values = np.frombuffer(data, np.int64, length) / 1e6
+        else:
+            values = np.frombuffer(data, np.float64, length)
+        if chunk.null_count:
+            bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=length, bitorder="little")
+            values = np.where(bits, values, EMPTY)
+        parts.append(values)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _to_numbers(cells: Sequence[bytes | None], is_time: bool) -> tuple[np.ndarray | None, int]:
@@ -158,3 +202,7 @@ def _seconds(cell: bytes) -> float:
     except ValueError:
         stamp = datetime.fromisoformat(text)
     return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
+
+
+def _count_lines(body: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == NEWLINE))

@@ -28,8 +28,10 @@ def where(runs: Sequence[Run], expression: str) -> list[Run]:
 
     Args:
         runs: the runs.
-        expression: ``KEY OP VALUE``: a config key, a field of the run (run, status, seed, host, device, started, step) or a
-            metric (its last value); ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=`` or ``~`` (contains). A run that lacks the key
+        expression: ``KEY OP VALUE``: a config key, a field of the run (run, status, seed, host,
+            device, started, step) or a
+            metric (its last value); ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=`` or ``~``
+            (contains). A run that lacks the key
             only passes ``!=``.
 
     Raises:
@@ -52,7 +54,8 @@ def where(runs: Sequence[Run], expression: str) -> list[Run]:
 
 
 def younger_than(runs: Sequence[Run], age: str) -> list[Run]:
-    """Return the runs that started within an age such as 90m, 2d or 1w; a run without a start counts by its files.
+    """Return the runs that started within an age such as 90m, 2d or 1w; a run without a start
+    counts by its files.
 
     Raises:
         SelectionError: it is no age.
@@ -67,7 +70,7 @@ def younger_than(runs: Sequence[Run], age: str) -> list[Run]:
     return [
         run
         for run in runs
-        if (run.instant("started") or datetime.fromtimestamp(run.modified, UTC)) >= bound
+        if (run.instant("started") or datetime.fromtimestamp(run.modified_seconds, UTC)) >= bound
     ]
 
 

@@ -1,8 +1,9 @@
-"""Statistics for a few seeds: intervals by bootstrap, interquartile means, and comparisons with a baseline.
+"""Statistics for a few seeds: intervals by bootstrap, interquartile means, and comparisons with a
+baseline.
 
-Stratified bootstrap, interquartile mean and probability of improvement follow Agarwal et al. 2021, "Deep reinforcement
-learning at the edge of the statistical precipice"; Welch's test follows Colas et al. 2019, "A hitchhiker's guide to
-statistical comparisons of reinforcement learning algorithms".
+Stratified bootstrap, interquartile mean and probability of improvement follow Agarwal et al. 2021,
+"Deep reinforcement learning at the edge of the statistical precipice"; Welch's test follows Colas
+et al. 2019, "A hitchhiker's guide to statistical comparisons of reinforcement learning algorithms".
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def difference_interval(
 
 
 def improvement(values: np.ndarray, baseline: np.ndarray, mode: str) -> float:
-    """Return the probability that a run drawn from ``values`` is better than one drawn from ``baseline``.
+    """Return the probability that a run drawn from ``values`` is better than one drawn from
+    ``baseline``.
 
     Args:
         values: ``[num_values] float64``.

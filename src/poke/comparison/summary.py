@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poke.comparison.history import History
-from poke.comparison.parsing import EMPTY, is_empty
+from poke.comparison.history import EMPTY, History, is_empty
 
 LAST, LAST_STEP, LOWEST, LOWEST_STEP, HIGHEST, HIGHEST_STEP = range(6)
 
@@ -18,8 +17,10 @@ class Summary:
 
     Args:
         names: names of the metrics.
-        numbers: ``[6, num_names] float64``: last value (which may be NaN where a run broke) and its step, lowest finite
-            value and its step, highest finite value and its step; ``EMPTY`` and NaN where there is none.
+        numbers: ``[6, num_names] float64``: last value (which may be NaN where a run broke) and its
+            step, lowest finite
+            value and its step, highest finite value and its step; ``EMPTY`` and NaN where there is
+            none.
         step: the last step of the file, NaN where it has no rows.
     """
 
@@ -53,7 +54,8 @@ class Summary:
         """Return the summary of these rows followed by those of ``later``, which has the same metrics."""
         mine, new = self.numbers, later.numbers
         numbers = mine.copy()
-        # a lowest or highest of the later rows must be better to replace: the first step that reached it counts
+        # a lowest or highest of the later rows must be better to replace: the first step that
+        # reached it counts
         for row, replace in (
             (LAST, ~is_empty(new[LAST])),
             (LOWEST, (new[LOWEST] < mine[LOWEST]) | np.isnan(mine[LOWEST])),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from poke.comparison.collection import read_histories
 from poke.comparison.configs import Value
 from poke.comparison.grouping import (
     Group,
@@ -17,7 +18,6 @@ from poke.comparison.grouping import (
     resolve_key,
 )
 from poke.comparison.metrics import choose_metric, choose_mode
-from poke.comparison.reading import read_histories
 from poke.comparison.run import Run
 from poke.comparison.statistics import (
     Estimate,
@@ -144,7 +144,8 @@ def compare(
         cache: see ``read_histories``.
 
     Raises:
-        ValueError: the question names a metric, setting or baseline that is not there; the message is one line.
+        ValueError: the question names a metric, setting or baseline that is not there; the message
+            is one line.
     """
     metric = choose_metric(runs, question.metric)
     mode, source = choose_mode(runs, metric, question.mode)
@@ -182,7 +183,8 @@ def compare(
             [rows[id(group)] for group in shown if group is not baseline], rows[id(baseline)], mode
         )
     return Comparison(
-        metric, mode, source, question.at, keys, equal, [rows[id(group)] for group in shown], len(groups),
+        metric, mode, source, question.at, keys, equal, [rows[id(group)] for group in shown],
+        len(groups),
         len(measured), aside, _notes(groups, values, runs), baseline.label if baseline else None,
     )  # fmt: skip
 

@@ -1,0 +1,62 @@
+// What every part of the page uses: the data, elements, colours and numbers. All text goes in as text.
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const hidden = new Set(); // places of the groups whose curves are switched off
+
+function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined) node.setAttribute(key, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function shape(name, attributes = {}, text = null) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text !== null) node.textContent = text;
+  return node;
+}
+
+// Ten hues far apart; the groups after the tenth get them again with dashes.
+const HUES = [255, 45, 150, 330, 90, 200, 15, 295, 120, 225];
+const colour = (place) => `oklch(var(--shade) var(--colour) ${HUES[place % HUES.length]})`;
+const dashes = (place) => ["none", "7 4", "2 4", "10 3 2 3"][Math.floor(place / HUES.length) % 4];
+const swatch = (place) => element("span", { class: "swatch", style: `background:${colour(place)}`, "aria-hidden": "true" });
+
+function show(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value !== "number") return String(value);
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace("e+", "e");
+  return String(Number(value.toPrecision(4)));
+}
+
+function duration(seconds) {
+  if (seconds < 120) return `${show(seconds)} s`;
+  if (seconds < 7200) return `${show(seconds / 60)} min`;
+  return `${show(seconds / 3600)} h`;
+}
+
+// Round numbers that divide a range into about `count` parts.
+function ticks(low, high, count) {
+  const rough = (high - low) / count || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(value);
+  return found;
+}
+
+function logTicks(low, high) {
+  const found = [];
+  for (let power = Math.floor(low); power <= Math.ceil(high); power++) {
+    for (const factor of high - low > 2 ? [1] : [1, 2, 5]) {
+      const value = power + Math.log10(factor);
+      if (value >= low - 1e-9 && value <= high + 1e-9) found.push(value);
+    }
+  }
+  return found.length > 1 ? found : ticks(low, high, 4);
+}

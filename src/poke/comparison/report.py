@@ -1,0 +1,177 @@
+"""The comparison as one HTML file: table, learning curves, parallel coordinates. It needs no network."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from poke.comparison.collection import read_histories
+from poke.comparison.grouping import format_value
+from poke.comparison.history import History
+from poke.comparison.rendering import footnotes, headline, to_json
+from poke.comparison.run import Run
+from poke.comparison.table import Comparison, Row
+
+PAGE = Path(__file__).parent / "page"
+SCRIPTS = ("elements.js", "table.js", "curves.js", "parallel.js", "page.js")
+MAX_POINTS = 200
+SIGNIFICANT_DIGITS = 5
+
+
+def render_report(
+    comparison: Comparison, output: str | os.PathLike[str], *, cache: bool = True
+) -> str:
+    """Return the page.
+
+    Args:
+        comparison: what it shows.
+        output: where it will lie, which links to run directories start from.
+        cache: see ``read_histories``.
+    """
+    folder = os.path.dirname(os.path.abspath(output))
+    runs = [run for row in comparison.rows for run in row.group.runs]
+    histories = dict(
+        zip((run.name for run in runs), read_histories(runs, cache=cache), strict=True)
+    )
+    data = to_json(comparison) | {
+        "headline": headline(comparison),
+        "footnotes": footnotes(comparison),
+        "equal": [[key, format_value(value)] for key, value in comparison.equal.items()],
+        "not_averaged": [
+            _aside(run, why, comparison.metric, folder) for run, why in comparison.aside
+        ],
+    }
+    for group, row in zip(data["groups"], comparison.rows, strict=True):
+        group["runs"] = [
+            {"name": run.name, "href": _link(run, folder), "seed": run.seed, "value": value}
+            for run, value in zip(row.group.runs, group["values"], strict=True)
+        ]
+        group["settings"] = {key: format_value(value) for key, value in row.group.settings.items()}
+        group["curve"] = group_curve(row, histories, comparison.metric)
+        del group["values"], group["seeds"]
+    return _assemble(_rounded(data))
+
+
+def group_curve(row: Row, histories: dict[str, History], metric: str) -> dict[str, list[float]]:
+    """Return a group's learning curve: its mean, and the lowest and highest run around it.
+
+    Args:
+        row: the group.
+        histories: rows of its runs, by run name.
+        metric: what the curve shows.
+
+    Returns:
+        Lists of equal length, at most ``MAX_POINTS``: ``steps``, ``seconds`` since a run's first row (NaN where the
+        files tell no time), ``mean``, ``low``, ``high`` and ``n``, the number of runs that reached that step. A run
+        counts from its first to its last finite value and is interpolated between them.
+    """
+    curves = [_curve(histories[run.name], metric) for run in row.group.runs]
+    curves = [curve for curve in curves if curve.size]
+    if not curves:
+        return {name: [] for name in ("steps", "seconds", "mean", "low", "high", "n")}
+    grid = np.unique(np.concatenate([curve[0] for curve in curves]))
+    if grid.size > MAX_POINTS:
+        grid = np.linspace(grid[0], grid[-1], MAX_POINTS)
+        curves = [_thinned(curve, grid) for curve in curves]
+    values = np.array([_at(grid, curve[0], curve[2]) for curve in curves])
+    seconds = np.array([_at(grid, curve[0], curve[1]) for curve in curves])
+    reached = np.isfinite(values)
+    some = reached.any(axis=0)
+    count = reached.sum(axis=0)
+    known = np.isfinite(seconds)
+    elapsed = np.where(known, seconds, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    columns = {
+        "steps": grid,
+        "seconds": np.where(known.any(axis=0), elapsed, np.nan),
+        "mean": np.where(reached, values, 0.0).sum(axis=0) / np.maximum(count, 1),
+        "low": np.where(reached, values, np.inf).min(axis=0),
+        "high": np.where(reached, values, -np.inf).max(axis=0),
+        "n": count,
+    }
+    return {name: column[some].tolist() for name, column in columns.items()}
+
+
+def _curve(history: History, metric: str) -> np.ndarray:
+    """Return ``[3, num_points] float64``: steps, seconds since the first row, values, all values finite."""
+    if metric not in history.names:
+        return np.empty((3, 0))
+    steps, times, values = history.column(metric)
+    finite = np.isfinite(values) & np.isfinite(steps)
+    known = history.times[np.isfinite(history.times)]
+    start = known[0] if known.size else math.nan
+    return np.stack([steps[finite], times[finite] - start, values[finite]])
+
+
+def _thinned(curve: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Return the curve with the points nearest to one grid step averaged."""
+    nearest = np.rint((curve[0] - grid[0]) / (grid[1] - grid[0])).astype(int)
+    places, first = np.unique(nearest, return_index=True)
+    if np.any(np.diff(nearest) < 0):
+        curve = curve[:, np.argsort(nearest, kind="stable")]
+        places, first = np.unique(np.sort(nearest), return_index=True)
+    counts = np.diff([*first, curve.shape[1]])
+    means = np.add.reduceat(curve, first, axis=1) / counts
+    means[0] = grid[places]
+    return means
+
+
+def _at(grid: np.ndarray, steps: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.interp(grid, steps, values, left=np.nan, right=np.nan)
+
+
+def _aside(run: Run, why: str, metric: str, folder: str) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "href": _link(run, folder),
+        "why": why,
+        "step": run.summary.step,
+        "value": run.summary.last(metric)[0],
+        "error": run.record.get("error"),
+    }
+
+
+def _link(run: Run, folder: str) -> str:
+    return f"{quote(os.path.relpath(os.path.abspath(run.name), folder))}/"
+
+
+def _rounded(value: Any) -> Any:
+    """Return plain values with floats at five digits, and null for what JSON has no number for."""
+    if isinstance(value, float):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_rounded(part) for part in value]
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _assemble(data: dict[str, Any]) -> str:
+    # no character that could end the script element or begin a tag is left in the data
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return _fill(
+        _read("page.html"),
+        {"style": _read("page.css"), "script": "\n".join(map(_read, SCRIPTS)), "data": text},
+    )
+
+
+def _fill(template: str, parts: dict[str, str]) -> str:
+    """Return the template with each ``{{name}}`` replaced; what is put in is not looked at again."""
+    page: Sequence[str] = template.split("{{")
+    filled = [page[0]]
+    for piece in page[1:]:
+        name, _, rest = piece.partition("}}")
+        filled += [parts[name], rest]
+    return "".join(filled)
+
+
+def _read(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")

@@ -35,7 +35,8 @@ rows = []
 for path in sorted(glob.glob(sys.argv[1] + '/**/metrics.csv', recursive=True)):
     config = OmegaConf.load(path.replace('metrics.csv', 'config.yaml'))
     frame = pd.read_csv(path)
-    rows.append({'run': path, 'lr': config.algo.lr, 'last': frame['val/loss'].iloc[-1], 'best': frame['val/loss'].min()})
+    loss = frame['val/loss']
+    rows.append({'run': path, 'lr': config.algo.lr, 'last': loss.iloc[-1], 'best': loss.min()})
 print(pd.DataFrame(rows).groupby('lr')[['last', 'best']].agg(['mean', 'std']))
 """
 NAIVE_HISTORY = """
@@ -100,8 +101,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--growth", action="store_true", help="also ten times the runs (2.3 GB, a minute)")
-    parser.add_argument("--mlflow-python", help="an interpreter that has mlflow, if this one has not")
+    parser.add_argument(
+        "--growth", action="store_true", help="also ten times the runs (2.3 GB, a minute)"
+    )
+    parser.add_argument(
+        "--mlflow-python", help="an interpreter that has mlflow, if this one has not"
+    )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="poke-compare-"))
     try:
@@ -117,7 +122,13 @@ def main() -> None:
 def generate(root: Path, num_runs: int, num_rows: int) -> None:
     """Write run directories; seeds vary fastest, then the learning rate."""
     generator = np.random.default_rng(0)
-    names = ["step", "time", *(f"train/m{column}" for column in range(NUM_COLUMNS - 4)), "val/loss", "val/accuracy"]
+    names = [
+        "step",
+        "time",
+        *(f"train/m{column}" for column in range(NUM_COLUMNS - 4)),
+        "val/loss",
+        "val/accuracy",
+    ]
     texts = []
     for _ in range(min(NUM_VARIANTS, num_runs)):
         lines = [",".join(names)]
@@ -138,7 +149,9 @@ def generate(root: Path, num_runs: int, num_rows: int) -> None:
         }
         text = json.dumps(config)
         (directory / "config.json").write_text(text)
-        (directory / "config.yaml").write_text(json.dumps(config, indent=2))  # JSON is YAML, indented like a block
+        (directory / "config.yaml").write_text(
+            json.dumps(config, indent=2)
+        )  # JSON is YAML, indented like a block
         (directory / "run.json").write_text(json.dumps(record(directory.name, seed)))
         (directory / "metrics.csv").write_text(texts[number % len(texts)])
 
@@ -157,7 +170,9 @@ def record(name: str, seed: int) -> dict:
         "host": "elsewhere",
         "pid": 4711,
         "python": "3.11.7",
-        "packages": {package: "1.2.3" for package in "torch numpy pandas hydra-core omegaconf wandb".split()},
+        "packages": dict.fromkeys(
+            ["torch", "numpy", "pandas", "hydra-core", "omegaconf", "wandb"], "1.2.3"
+        ),
         "git": {"commit": "a" * 40, "branch": "main", "dirty": False},
         "seed": seed,
         "device": "cpu",
@@ -180,7 +195,9 @@ def measure(root: Path, options: argparse.Namespace) -> None:
         return wall(look)
 
     turns = min(3, options.turns)
-    first, naive = take_turns(turns, first_look, lambda: wall([sys.executable, "-c", NAIVE_TABLE, str(root)]))
+    first, naive = take_turns(
+        turns, first_look, lambda: wall([sys.executable, "-c", NAIVE_TABLE, str(root)])
+    )
     show("first look / naive notebook", first, naive, "<= 0.125")
     wall(look)
     second, pandas = take_turns(
@@ -212,7 +229,9 @@ def measure(root: Path, options: argparse.Namespace) -> None:
     first, naive = take_turns(turns, first_history, lambda: told(naive_history))
     show("load_history, first / pandas loop", first, naive, "<= 0.5")
     again, naive = take_turns(
-        turns, lambda: told([sys.executable, "-c", OUR_HISTORY, str(root)]), lambda: told(naive_history)
+        turns,
+        lambda: told([sys.executable, "-c", OUR_HISTORY, str(root)]),
+        lambda: told(naive_history),
     )
     show("load_history, again / pandas loop", again, naive, "<= 0.1")
     python = options.mlflow_python or sys.executable
@@ -228,9 +247,21 @@ def report_size(root: Path) -> None:
     """Measure the report of 20 curves of 200 points."""
     generate(root, 20, 200)
     page = root / "report.html"
-    command = [sys.executable, "-m", "poke.compare", "report", str(root), "--by", "run", "-o", str(page)]
+    command = [
+        sys.executable,
+        "-m",
+        "poke.compare",
+        "report",
+        str(root),
+        "--by",
+        "run",
+        "-o",
+        str(page),
+    ]
     subprocess.run(command, check=True, capture_output=True)
-    print(f"{'report of 20 curves x 200 points':36s} {os.path.getsize(page) / 1000:8.1f} kB    target <= 200 kB")
+    print(
+        f"{'report of 20 curves x 200 points':36s} {os.path.getsize(page) / 1000:8.1f} kB    target <= 200 kB"
+    )
 
 
 def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
@@ -249,7 +280,9 @@ def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
         "import resource, sys, poke.compare; poke.compare.main(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
     )
-    answer = subprocess.run([sys.executable, "-c", code, str(many)], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, str(many)], capture_output=True, text=True, check=True
+    )
     memory = float(answer.stdout.splitlines()[-1])
     print(f"{'memory at 10 x the runs':36s} {memory:8.2f} GB    target <= 1 GB")
 
@@ -267,10 +300,14 @@ def told(command: list[str]) -> float:
     return float(answer.stdout.splitlines()[-1])
 
 
-def take_turns(turns: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[float, float]:
+def take_turns(
+    turns: int, ours: Callable[[], float], theirs: Callable[[], float]
+) -> tuple[float, float]:
     """Return both medians, measured alternately."""
     pairs = [(ours(), theirs()) for _ in range(turns)]
-    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+    return statistics.median(pair[0] for pair in pairs), statistics.median(
+        pair[1] for pair in pairs
+    )
 
 
 def show(name: str, ours: float, theirs: float, target: str) -> None:

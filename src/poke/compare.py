@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from poke.comparison.collection import read_runs
+from poke.comparison.errors import ComparisonError
 from poke.comparison.inspection import diff, show
 from poke.comparison.rendering import Style, render
 from poke.comparison.report import render_report
 from poke.comparison.run import Run
-from poke.comparison.selection import find_run, where, younger_than
+from poke.comparison.selection import filter_runs, find_run, younger_than
 from poke.comparison.table import Comparison, Question, compare
 from poke.comparison.watching import running_table, watch
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         sys.stdout.write(options.answer(options))
         sys.stdout.flush()
-    except (ValueError, OSError) as error:
+    except (ComparisonError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
@@ -191,13 +192,15 @@ def _read(options: argparse.Namespace) -> list[Run]:
 def _selected(options: argparse.Namespace) -> list[Run]:
     runs = _read(options)
     if not runs:
-        raise ValueError(f"no runs under {' or '.join(options.directories or DEFAULT_DIRECTORIES)}")
+        raise ComparisonError(
+            f"no runs under {' or '.join(options.directories or DEFAULT_DIRECTORIES)}"
+        )
     for expression in options.where:
-        runs = where(runs, expression)
+        runs = filter_runs(runs, expression)
     if options.last:
         runs = younger_than(runs, options.last)
     if not runs:
-        raise ValueError("no run is left after --where and --last")
+        raise ComparisonError("no run is left after --where and --last")
     return runs
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from poke.comparison.discovery import find_runs
-from poke.comparison.metrics import MetricError, infer_mode
+from poke.comparison.errors import ComparisonError
+from poke.comparison.metrics import infer_mode
 
 INDEX_FILE = os.path.join("checkpoints", "checkpoints.json")
 
@@ -37,7 +38,7 @@ def read_checkpoints(directory: str) -> list[Checkpoint]:
     """Return a run's checkpoints, oldest first; none where the run has no index of them.
 
     Raises:
-        ValueError: the index is damaged.
+        ComparisonError: the index is damaged.
     """
     try:
         with open(os.path.join(directory, INDEX_FILE), encoding="utf-8") as file:
@@ -58,7 +59,7 @@ def read_checkpoints(directory: str) -> list[Checkpoint]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{os.path.join(directory, INDEX_FILE)} cannot be read") from None
+        raise ComparisonError(f"{os.path.join(directory, INDEX_FILE)} cannot be read") from None
 
 
 def best_checkpoints(
@@ -73,12 +74,11 @@ def best_checkpoints(
 
     Raises:
         FileNotFoundError: a given directory does not exist.
-        MetricError: the name does not tell which way is better.
-        ValueError: an index is damaged.
+        ComparisonError: the name does not tell which way is better, or an index is damaged.
     """
     mode = mode or infer_mode(metric)
     if mode is None:
-        raise MetricError(f"is more or less {metric} better? give the mode, max or min")
+        raise ComparisonError(f"is more or less {metric} better? give the mode, max or min")
     sign = 1.0 if mode == "min" else -1.0
     seen: set[tuple[int, int]] = set()
     best: list[tuple[str, Checkpoint]] = []

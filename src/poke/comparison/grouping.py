@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from poke.comparison.configs import Value
+from poke.comparison.errors import ComparisonError
 from poke.comparison.run import Run
 
 MISSING = "-"  # what a table shows where a run lacks a setting
@@ -21,10 +22,6 @@ RUN_FIELDS: dict[str, Callable[[Run], Value]] = {
     "started": lambda run: run.record.get("started"),
     "step": lambda run: run.summary.step,
 }
-
-
-class KeyNameError(ValueError):
-    """A setting that no run has."""
 
 
 @dataclass(slots=True)
@@ -126,7 +123,7 @@ def resolve_key(key: str, runs: Iterable[Run], more: Iterable[str] = ()) -> str:
         more: other names that are allowed.
 
     Raises:
-        KeyNameError: there is none, or more than one; the message names near matches.
+        ComparisonError: there is none, or more than one; the message names near matches.
     """
     names = dict.fromkeys(name for run in runs for name in run.config)
     if key in names or key in RUN_FIELDS or key in (others := dict.fromkeys(more)):
@@ -137,7 +134,7 @@ def resolve_key(key: str, runs: Iterable[Run], more: Iterable[str] = ()) -> str:
         return tails[0]
     near = tails or difflib.get_close_matches(key, [*everything, *RUN_FIELDS], n=3, cutoff=0.5)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-    raise KeyNameError(f"no run has a setting {key}{hint}")
+    raise ComparisonError(f"no run has a setting {key}{hint}")
 
 
 def format_value(value: object) -> str:
@@ -147,6 +144,24 @@ def format_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def is_value(value: Value, text: str) -> bool:
+    """Tell whether a setting is what a person typed; 1e-3 and 0.001 are the same number."""
+    number, typed = to_number(value), to_number(text)
+    if number is not None and typed is not None:
+        return number == typed
+    return format_value(value) == text
+
+
+def to_number(value: object) -> float | None:
+    """Return a number, or a text that is one, as a float; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def _look_up(run: Run, key: str) -> tuple[bool, Value]:

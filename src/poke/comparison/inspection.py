@@ -12,6 +12,7 @@ from typing import Any
 
 from poke.comparison.checkpoints import read_checkpoints
 from poke.comparison.discovery import RECORD_FILE
+from poke.comparison.errors import ComparisonError
 from poke.comparison.grouping import MISSING, format_value
 from poke.comparison.metrics import infer_mode
 from poke.comparison.rendering import align, format_number
@@ -164,7 +165,7 @@ def _metrics(run: Run) -> list[str]:
 def _checkpoints(run: Run) -> list[str]:
     try:
         checkpoints = read_checkpoints(run.name)
-    except ValueError as error:
+    except ComparisonError as error:
         return [f"! {error}"]
     if not checkpoints:
         return ["no checkpoints"]

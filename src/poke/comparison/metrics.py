@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from poke.comparison.errors import ComparisonError
 from poke.comparison.run import Run
 
 LOWER_IS_BETTER = frozenset(
@@ -51,10 +52,6 @@ HIGHER_IS_BETTER = frozenset(
 USUAL = ("val/loss", "eval/return_mean", "val_loss", "rollout/ep_rew_mean", "train/loss", "loss")
 
 
-class MetricError(ValueError):
-    """A metric that no run has, or whose better direction nobody knows."""
-
-
 def infer_mode(name: str) -> str | None:
     """Return ``min`` or ``max`` as the metric's name tells by its last telling word, None where it does not."""
     for word in reversed(re.split(r"[^a-z0-9]+", name.lower())):
@@ -74,7 +71,7 @@ def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
             monitored, else a usual name.
 
     Raises:
-        MetricError: no run has it; the message names near matches.
+        ComparisonError: no run has it; the message names near matches.
     """
     names = list(dict.fromkeys(name for run in runs for name in run.summary.measured()))
     if wanted is None:
@@ -82,7 +79,7 @@ def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
         likely = [name for name, _ in monitored.most_common()] + list(USUAL)
         chosen = next((name for name in likely if name in names), None)
         if chosen is None:
-            raise MetricError(f"which metric? say --metric ({_choices(names)})")
+            raise ComparisonError(f"which metric? say --metric ({_choices(names)})")
         return chosen
     if wanted in names:
         return wanted
@@ -91,14 +88,14 @@ def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
         return tails[0]
     near = tails or difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     hint = f" (did you mean {' or '.join(near)}?)" if near else f" ({_choices(names)})"
-    raise MetricError(f"no run has a metric {wanted}{hint}")
+    raise ComparisonError(f"no run has a metric {wanted}{hint}")
 
 
 def choose_mode(runs: Sequence[Run], metric: str, wanted: str | None) -> tuple[str, str]:
     """Return the metric's mode, ``min`` or ``max``, and where it comes from.
 
     Raises:
-        MetricError: neither the runs nor the name tell.
+        ComparisonError: neither the runs nor the name tell.
     """
     if wanted:
         return wanted, "as asked"
@@ -109,7 +106,7 @@ def choose_mode(runs: Sequence[Run], metric: str, wanted: str | None) -> tuple[s
         return monitored.most_common(1)[0][0], "as the runs monitored it"
     mode = infer_mode(metric)
     if mode is None:
-        raise MetricError(f"is more or less {metric} better? say --mode max or --mode min")
+        raise ComparisonError(f"is more or less {metric} better? say --mode max or --mode min")
     return mode, "from its name"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from poke.comparison.configs import Value, read_config
@@ -34,10 +35,13 @@ def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
         readings = [
             _Reading(files, known.get(files.directory)) for files in found[start : start + BATCH]
         ]
-        texts = [reading.text for reading in readings if reading.text]
-        histories = iter(parse(texts))
+        _parse_all(readings)
+        uncertain = [reading for reading in readings if not reading.fits()]
+        for reading in uncertain:
+            reading.read_metrics(None)
+        _parse_all(uncertain)
         for reading in readings:
-            run = reading.finish(next(histories) if reading.text else None)
+            run = reading.finish()
             # what could not be read may have been deleted while we looked
             if not run.problems or os.path.isdir(run.name):
                 runs.append(run)
@@ -62,7 +66,7 @@ def read_rows(runs: Sequence[Run]) -> list[History]:
 
 
 class _Reading:
-    """One run directory, read up to the text of its metrics.
+    """One run directory on its way to a run.
 
     Args:
         files: the directory.
@@ -78,42 +82,47 @@ class _Reading:
         self._position = Position()
         self._before: Run | None = None
         self.text: Text | None = None
-        try:
-            name = files.record
-            if name:
-                self._record = _read_record(files.path(name))
-        except (OSError, ValueError, RecursionError) as error:
-            self._problems.append(f"{name} {_reason(error)}")
-        try:
-            name = files.config
-            if name:
-                self._config = _without_own_path(read_config(files.path(name)), files, self._record)
-        except (OSError, ValueError, RecursionError) as error:
-            self._problems.append(f"{name} {_reason(error)}")
-        try:
-            name = files.metrics
-            if name:
-                grown = known and known.fingerprint.inode(name) == self._fingerprint.inode(name)
-                since = known.position if known and grown else None
-                self.text, self._position, continues = read_text(files.path(name), since)
-                self._before = known if continues else None
-        except (OSError, ValueError) as error:
-            self._problems.append(f"{name} {_reason(error)}")
+        self.history = History()
+        if files.record:
+            with self._noting(files.record):
+                self._record = _read_record(files.path(files.record))
+        if files.config:
+            with self._noting(files.config):
+                config = read_config(files.path(files.config))
+                self._config = _without_own_path(config, files, self._record)
+        self.read_metrics(known)
 
-    def finish(self, history: History | None) -> Run:
-        """Return the run, given the rows of ``text``."""
-        summary = summarize_history(history or History())
-        problems = (
-            [f"{self._files.metrics} {problem}" for problem in history.problems] if history else []
+    def read_metrics(self, known: Run | None) -> None:
+        """Read the metrics' text, from where ``known`` ended if the file is the same one grown."""
+        name = self._files.metrics
+        self._before, self.text, self.history = None, None, History()
+        if not name:
+            return
+        # a part read by itself would count what cannot be read otherwise than the whole
+        same = (
+            known
+            and known.fingerprint.inode(name) == self._fingerprint.inode(name)
+            and not any(problem.startswith(f"{name} ") for problem in known.problems)
         )
-        if history:
-            self._position.rows += history.matrix.shape[1]
+        with self._noting(name):
+            self.text, self._position, continues = read_text(
+                self._files.path(name), known.position if known and same else None
+            )
+            self._before = known if continues else None
+
+    def fits(self) -> bool:
+        """Tell whether the rows that were read can be added to those of the earlier reading."""
+        return not self._before or (
+            not self.history.problems and self.history.names == self._before.summary.names
+        )
+
+    def finish(self) -> Run:
+        """Return the run."""
+        summary = summarize_history(self.history)
+        self._position.rows += self.history.matrix.shape[1]
         if self._before:
-            earlier = [
-                line for line in self._before.problems if line.startswith(f"{self._files.metrics} ")
-            ]
-            problems = [*earlier, *(line for line in problems if line not in earlier)]
             summary = self._before.summary.extend(summary)
+        problems = [f"{self._files.metrics} {problem}" for problem in self.history.problems]
         return Run(
             self._files,
             self._record,
@@ -123,6 +132,22 @@ class _Reading:
             self._problems + problems,
             self._fingerprint,
         )
+
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        """Note what goes wrong with one of the files."""
+        try:
+            yield
+        except (OSError, ValueError, RecursionError) as error:
+            self._problems.append(f"{name} {_reason(error)}")
+
+
+def _parse_all(readings: Sequence[_Reading]) -> None:
+    texts = [reading.text for reading in readings if reading.text]
+    histories = iter(parse(texts))
+    for reading in readings:
+        if reading.text:
+            reading.history = next(histories)
 
 
 def _read_record(path: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from poke.comparison.configs import Value
-from poke.comparison.grouping import RUN_FIELDS, format_value, resolve_key
+from poke.comparison.errors import ComparisonError
+from poke.comparison.grouping import RUN_FIELDS, format_value, is_value, resolve_key, to_number
 from poke.comparison.run import Run
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -19,11 +20,7 @@ ORDERINGS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-class SelectionError(ValueError):
-    """An expression, an age or a name that selects nothing it could mean."""
-
-
-def where(runs: Sequence[Run], expression: str) -> list[Run]:
+def filter_runs(runs: Sequence[Run], expression: str) -> list[Run]:
     """Return the runs for which an expression holds.
 
     Args:
@@ -35,19 +32,18 @@ def where(runs: Sequence[Run], expression: str) -> list[Run]:
             only passes ``!=``.
 
     Raises:
-        SelectionError: it is no such expression.
-        KeyNameError: no run has the key.
+        ComparisonError: it is no such expression, or no run has the key.
     """
     match = re.fullmatch(r"\s*([^\s=!<>~]+)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", expression)
     if not match:
-        raise SelectionError(
+        raise ComparisonError(
             f"--where {expression!r} is not KEY OP VALUE, with =, !=, <, <=, >, >= or ~ between"
         )
     key, operator, wanted = match.groups()
     metrics = dict.fromkeys(name for run in runs for name in run.summary.names)
     key = resolve_key(key, runs, metrics)
-    if operator in ORDERINGS and _number(wanted) is None:
-        raise SelectionError(
+    if operator in ORDERINGS and to_number(wanted) is None:
+        raise ComparisonError(
             f"--where {expression!r}: {operator} asks for a number, not {wanted!r}"
         )
     return [run for run in runs if _holds(_value(run, key), operator, wanted)]
@@ -58,11 +54,11 @@ def younger_than(runs: Sequence[Run], age: str) -> list[Run]:
     counts by its files.
 
     Raises:
-        SelectionError: it is no age.
+        ComparisonError: it is no age.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age)
     if not match:
-        raise SelectionError(f"--last {age!r} is not a number and one of s, m, h, d, w, as in 2d")
+        raise ComparisonError(f"--last {age!r} is not a number and one of s, m, h, d, w, as in 2d")
     try:
         bound = datetime.now(UTC) - timedelta(seconds=float(match[1]) * UNITS[match[2]])
     except OverflowError:
@@ -78,7 +74,7 @@ def find_run(runs: Sequence[Run], name: str) -> Run:
     """Return the run that a path names, or a unique beginning or end of one.
 
     Raises:
-        SelectionError: none does, or several do.
+        ComparisonError: none does, or several do.
     """
     wanted = name.rstrip("/").removeprefix("./")
     for matches in (
@@ -93,10 +89,10 @@ def find_run(runs: Sequence[Run], name: str) -> Run:
             return found[0]
         if found:
             some = ", ".join(run.name for run in found[:3])
-            raise SelectionError(
+            raise ComparisonError(
                 f"{name} names {len(found)} runs: {some}{', ...' if len(found) > 3 else ''}"
             )
-    raise SelectionError(f"no run is named {name}")
+    raise ComparisonError(f"no run is named {name}")
 
 
 def _beginnings(run: Run) -> list[str]:
@@ -115,20 +111,9 @@ def _value(run: Run, key: str) -> Value:
 
 
 def _holds(value: Value, operator: str, wanted: str) -> bool:
-    number, bound = _number(value), _number(wanted)
-    both = number is not None and bound is not None
     if operator in ORDERINGS:
+        number, bound = to_number(value), to_number(wanted)
         return number is not None and bound is not None and ORDERINGS[operator](number, bound)
     if operator == "~":
         return value is not None and wanted in format_value(value)
-    equal = number == bound if both else format_value(value) == wanted
-    return equal if operator == "=" else not equal
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return is_value(value, wanted) == (operator == "=")

@@ -10,10 +10,12 @@ import numpy as np
 
 from poke.comparison.collection import read_histories
 from poke.comparison.configs import Value
+from poke.comparison.errors import ComparisonError
 from poke.comparison.grouping import (
     Group,
     differing_keys,
     group_runs,
+    is_value,
     repeated_seeds,
     resolve_key,
 )
@@ -27,10 +29,6 @@ from poke.comparison.statistics import (
     improvement,
     welch_p,
 )
-
-
-class BaselineError(ValueError):
-    """A baseline that names no group, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def compare(
         cache: see ``read_histories``.
 
     Raises:
-        ValueError: the question names a metric, setting or baseline that is not there; the message
+        ComparisonError: the question names a metric, setting or baseline that is not there; the message
             is one line.
     """
     metric = choose_metric(runs, question.metric)
@@ -252,21 +250,22 @@ def _contrast(rows: Sequence[Row], baseline: Row, mode: str) -> None:
 def _find_baseline(groups: Sequence[Group], wanted: str) -> Group:
     """Return the group that a label names: the whole label, or settings of which it must have every one."""
     whole = [group for group in groups if group.label == wanted]
-    parts = set(wanted.split())
-    tails = [
-        group
-        for group in groups
-        if all(
-            any(mine == part or mine.endswith(f".{part}") for mine in group.label.split())
-            for part in parts
-        )
-    ]
+    tails = [group for group in groups if all(_has(group, part) for part in wanted.split())]
     found = whole or tails
     if len(found) == 1:
         return found[0]
     some = "; ".join(group.label for group in (found or groups)[:4])
     what = f"names {len(found)} groups" if found else "names no group"
-    raise BaselineError(f"--baseline {wanted!r} {what} (choose from {some})")
+    raise ComparisonError(f"--baseline {wanted!r} {what} (choose from {some})")
+
+
+def _has(group: Group, part: str) -> bool:
+    """Tell whether a group has the setting that ``KEY=VALUE`` names; 1e-3 and 0.001 are the same value."""
+    key, equals, value = part.partition("=")
+    return bool(equals) and any(
+        (name == key or name.endswith(f".{key}")) and is_value(mine, value)
+        for name, mine in group.settings.items()
+    )
 
 
 def _notes(

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from poke.comparison.errors import ComparisonError
 from poke.comparison.history import History
 from poke.comparison.inspection import format_seconds
-from poke.comparison.metrics import MetricError, choose_metric, choose_mode
+from poke.comparison.metrics import choose_metric, choose_mode
 from poke.comparison.reading import read_rows
 from poke.comparison.rendering import align, format_number
 from poke.comparison.run import Run
@@ -27,13 +28,13 @@ def running_table(runs: Sequence[Run], metric: str | None) -> str:
         metric: what to show of each; None takes what the runs monitored.
 
     Raises:
-        MetricError: no run has the metric that was asked for.
+        ComparisonError: no run has the metric that was asked for.
     """
     active = [run for run in runs if run.status in ("running", "stale")]
     try:
         name = choose_metric(runs, metric) if runs else None
         mode = choose_mode(runs, name, None)[0] if name else None
-    except MetricError:
+    except ComparisonError:
         if metric is not None:
             raise
         name = mode = None  # nothing is measured yet, or nobody says which way is better
@@ -42,7 +43,8 @@ def running_table(runs: Sequence[Run], metric: str | None) -> str:
         for run, history in zip(active, read_rows(active), strict=True)
     ]
     header = ["run", "status", "step", "", "steps/s", "left", name or "metric", "best", "heard"]
-    ended = f"{len(active)} running, {len(runs) - len(active)} ended"
+    stale = sum(run.status == "stale" for run in active)
+    ended = f"{len(active) - stale} running, {stale} stale, {len(runs) - len(active)} ended"
     return (
         "\n".join([*(align(header, rows, 2) if rows else ["nothing is running"]), "", ended]) + "\n"
     )

@@ -62,7 +62,7 @@ function drawCurves() {
 function drawGrid(svg, { left, right, bottom, top, px, width, height }) {
   const inside = height - MARGIN.top - MARGIN.bottom;
   const y = (value) => height - MARGIN.bottom - ((value - bottom) / (top - bottom)) * inside;
-  for (const value of settings.log ? logTicks(bottom, top) : ticks(bottom, top, Math.max(3, inside / 60))) {
+  for (const value of settings.log ? logTicks(bottom, top) : ticks(bottom, top, Math.max(4, inside / 50))) {
     svg.append(shape("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }));
     svg.append(shape("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, show(settings.log ? 10 ** value : value)));
   }

@@ -26,12 +26,13 @@ const colour = (place) => `oklch(var(--shade) var(--colour) ${HUES[place % HUES.
 const dashes = (place) => ["none", "7 4", "2 4", "10 3 2 3"][Math.floor(place / HUES.length) % 4];
 const swatch = (place) => element("span", { class: "swatch", style: `background:${colour(place)}`, "aria-hidden": "true" });
 
-function show(value) {
+function show(value, digits = 4) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace("e+", "e");
-  return String(Number(value.toPrecision(4)));
+  const short = Number(value.toPrecision(digits));
+  if (size !== 0 && (size < 1e-4 || size >= 1e6)) return short.toExponential().replace("e+", "e");
+  return String(short);
 }
 
 function duration(seconds) {

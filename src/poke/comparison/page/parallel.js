@@ -15,7 +15,7 @@ function axes() {
 function numberScale(values) {
   const low = Math.min(...values);
   const high = Math.max(...values);
-  const log = low > 0 && high / low >= 50;
+  const log = low > 0 && high / low >= 10;
   const scaled = (value) => (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low || 1));
   const few = [...new Set(values)];
   const marks = few.length <= 6 ? few : log ? [low, Math.sqrt(low * high), high] : [low, (low + high) / 2, high];

@@ -1,7 +1,8 @@
 // The table of settings: sorted by a click on a heading, filtered by words, each row opening to its runs.
 const spread = (estimate) =>
-  estimate.std === null ? [show(estimate.mean)] : [show(estimate.mean), element("span", { class: "spread" }, ` ± ${show(estimate.std)}`)];
+  estimate.std === null ? [show(estimate.mean)] : [show(estimate.mean), element("span", { class: "spread" }, ` ± ${show(estimate.std, 2)}`)];
 const range = (low, high) => (low === null ? "" : `[${show(low)}, ${show(high)}]`);
+const probability = (value) => (value !== null && value < 0.001 ? "<0.001" : show(value, 2));
 const numeric = (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : text);
 const atName = typeof data.at === "number" ? `step ${data.at}` : data.at;
 
@@ -27,7 +28,7 @@ function columns() {
     const part = (name) => (group) => (group.contrast ? group.contrast[name] : null);
     add("difference", part("difference"), (group) => [group.contrast ? show(group.contrast.difference) : "baseline"]);
     add("its 95 % interval", part("low"), (group) => [group.contrast ? range(group.contrast.low, group.contrast.high) : ""]);
-    add("p (Holm)", part("p"), (group) => [show(part("p")(group))]);
+    add("p (Holm)", part("p"), (group) => [probability(part("p")(group))]);
     add("P(better)", part("improvement"), (group) => [show(part("improvement")(group))]);
   }
   return found;

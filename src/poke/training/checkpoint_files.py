@@ -77,14 +77,28 @@ class _HashingFile:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._error: OSError | None = None
         self._hash = xxhash.xxh3_128()
         self._handed_over = 0
         self._size_bytes = 0
 
+    def save(self, payload: Any) -> None:
+        try:
+            with _without_zip_checksums():
+                torch.save(payload, self)  # type: ignore[arg-type]
+        except Exception:
+            if self._error is not None:
+                raise self._error from None  # torch reports its own confusion instead
+            raise
+
     def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data)
-        for start in range(0, len(view), WRITE_BYTES):
-            self._write_chunk(view[start : start + WRITE_BYTES])
+        try:
+            for start in range(0, len(view), WRITE_BYTES):
+                self._write_chunk(view[start : start + WRITE_BYTES])
+        except OSError as error:
+            self._error = error
+            raise
         return len(view)
 
     def _write_chunk(self, chunk: memoryview) -> None:
@@ -130,8 +144,7 @@ def written_file(directory: Path, payload: Any, *, num_bytes: int) -> Iterator[W
         raise OSError(errno.ENOSPC, f"{needed} needed, {free} free", str(directory))
     with _temporary_file(directory) as (descriptor, temporary):
         file = _HashingFile(descriptor)
-        with _without_zip_checksums():
-            torch.save(payload, file)  # type: ignore[arg-type]
+        file.save(payload)
         size_bytes, digest = file.seal()
         os.fsync(descriptor)
         yield WrittenFile(temporary, size_bytes, digest)

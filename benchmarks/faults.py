@@ -1,0 +1,230 @@
+"""Kill a process that saves checkpoints, again and again, and look at what it leaves.
+
+    python benchmarks/faults.py kills --count 200 --megabytes 200
+    python benchmarks/faults.py boundaries
+
+``kills`` sends SIGKILL at random moments of a save loop. ``boundaries`` ends the process at every single
+call to the file system that a save makes. After each death the next start must find a newest
+checkpoint that loads and holds exactly what an undisturbed run has at that step, no damaged file
+under a final name, and no leftover bytes. The exit status is 0 if all of that held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from poke.training.checkpoint_contents import read_checkpoint
+from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
+
+MAX_TO_KEEP = 2
+FILE_CALLS = ("open", "write", "pwrite", "fsync", "replace", "link", "unlink", "close", "mkdir")
+
+
+class Walk:
+    """A random walk in a large tensor, with a replay of every value it had.
+
+    Its next step depends on the process's random state: a resume that loses that state, or
+    any row of the replay, ends elsewhere.
+    """
+
+    def __init__(self, num_bytes: int) -> None:
+        self.weights = torch.zeros(num_bytes // 4)
+        self.visited = torch.zeros(64)
+        self.step = 0
+
+    def advance(self) -> None:
+        self.weights += torch.rand(())
+        self.visited[self.step % len(self.visited)] = self.weights[0]
+        self.step += 1
+
+    def get_state(self) -> dict:
+        ring = {
+            "ring_columns": {"value": self.visited},
+            "num_appended": self.step,
+            "generation": 0,
+        }
+        return {"weights": self.weights, "visited": ring, "step": self.step}
+
+    def set_state(self, state) -> None:
+        self.weights.copy_(state["weights"])
+        self.visited.copy_(state["visited"]["ring_columns"]["value"])
+        self.step = state["step"]
+
+
+def save_loop(directory: Path, num_bytes: int, num_saves: int, *, async_save: bool) -> None:
+    """Resume where there is something to resume from, then step and save."""
+    walk = Walk(num_bytes)
+    manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP, async_save=async_save)
+    if manager.list_checkpoints():
+        manager.restore({"walk": walk}, manager.load())
+    else:
+        torch.manual_seed(0)
+    for _ in range(num_saves):
+        walk.advance()
+        # A loss that falls and rises: the best is now the newest, now an old one.
+        metrics = {"val/loss": float((walk.step * 7) % 5)}
+        manager.save({"walk": walk}, CheckpointMetadata(0, walk.step, metrics))
+    manager.close()
+
+
+def fork(run: Callable[[], None]) -> int:
+    """Run a function in a child process and return its id."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            run()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+
+def faults_after(directory: Path, num_bytes: int, *, may_be_empty: bool) -> tuple[list[str], int]:
+    """Start anew on what a death left; return what is wrong and the step resumed from."""
+    wrong = []
+    for path in directory.glob("*.pt"):
+        try:
+            read_checkpoint(path)
+        except Exception as error:
+            wrong.append(f"bad file under a final name: {error}")
+    manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP)
+    listed = manager.list_checkpoints()
+    if not listed:
+        return wrong + ([] if may_be_empty else ["no checkpoint is left"]), 0
+    checkpoint = manager.load()
+    if checkpoint.metadata.step != listed[-1].step:
+        wrong.append(f"step {listed[-1].step} is listed, {checkpoint.metadata.step} was loaded")
+    expected = Walk(4)
+    torch.manual_seed(0)
+    for _ in range(checkpoint.metadata.step):
+        expected.advance()
+    random_state = torch.get_rng_state()
+    walk = Walk(num_bytes)
+    manager.restore({"walk": walk}, checkpoint)
+    if not torch.equal(walk.weights, expected.weights.expand_as(walk.weights)):
+        wrong.append(f"step {walk.step} has other weights than an undisturbed run")
+    if not torch.equal(walk.visited, expected.visited):
+        wrong.append(f"step {walk.step} has another replay than an undisturbed run")
+    if not torch.equal(torch.get_rng_state(), random_state):
+        wrong.append(f"step {walk.step} has another random state than an undisturbed run")
+    wrong += leaked(directory, len(listed))
+    return wrong, checkpoint.metadata.step
+
+
+def leaked(directory: Path, num_listed: int) -> list[str]:
+    """Return what stands in the directory and has no business there."""
+    named = {"best.pt", "checkpoints.json", "segments"}
+    files = [path.name for path in directory.iterdir() if path.name not in named]
+    wrong = [f"leftover {name}" for name in files if not name.startswith("checkpoint_")]
+    wrong += [f"leftover {path.name}" for path in (directory / "segments").glob(".*")]
+    if len(files) - len(wrong) != num_listed or num_listed > MAX_TO_KEEP + 1:
+        wrong.append(f"{num_listed} checkpoints are listed, the directory holds {files}")
+    return wrong
+
+
+def random_kills(directory: Path, count: int, num_bytes: int, seed: int) -> list[str]:
+    """Kill a save loop ``count`` times, resuming each time from what the kill before left."""
+    moments = random.Random(seed)
+    wrong: list[str] = []
+    step = 0
+    for number in range(count):
+        pid = fork(lambda: save_loop(directory, num_bytes, 10_000, async_save=True))
+        time.sleep(moments.uniform(0.1, 0.3) + moments.expovariate(2))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        found, reached = faults_after(directory, num_bytes, may_be_empty=step == 0)
+        if reached < step:
+            found.append(f"went back from step {step} to {reached}")
+        step = reached
+        wrong += [f"kill {number}: {line}" for line in found]
+    print(f"{count} kills of a {num_bytes / 1e6:g} MB save loop, {step} steps saved")
+    return wrong
+
+
+def boundary_kills(directory: Path, num_bytes: int) -> list[str]:
+    """End a process at its first file system call, at its second, and so on through some saves."""
+    wrong: list[str] = []
+    number = 0
+    status = 1
+    before = directory.with_name("before")
+    save_loop(before, num_bytes, 4, async_save=False)
+    while status != 0:
+        number += 1
+        shutil.rmtree(directory)
+        shutil.copytree(before, directory)
+        pid = fork(lambda: _die_at_call(number, lambda: _again(directory, num_bytes)))
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        found, step = faults_after(directory, num_bytes, may_be_empty=False)
+        if step < 4:
+            found.append(f"went back from step 4 to {step}")
+        wrong += [f"death at call {number}: {line}" for line in found]
+    print(f"{number - 1} deaths, one at each file system call of two saves")
+    return wrong
+
+
+def _again(directory: Path, num_bytes: int) -> None:
+    """Two more saves, the second in place of a checkpoint of the same step."""
+    save_loop(directory, num_bytes, 1, async_save=False)
+    walk = Walk(num_bytes)
+    manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP, async_save=False)
+    manager.restore({"walk": walk}, manager.load())
+    manager.save({"walk": walk}, CheckpointMetadata(0, walk.step, {"val/loss": -1.0}))
+    manager.close()
+
+
+def _die_at_call(number: int, run: Callable[[], None]) -> None:
+    """Run a function in a process that ends, without any clean-up, just before its n-th call."""
+    calls = 0
+
+    def counted(call: Callable) -> Callable:
+        def counting(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == number:
+                os._exit(9)
+            return call(*arguments, **options)
+
+        return counting
+
+    for name in FILE_CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+    run()
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("kills", "boundaries"))
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--megabytes", type=float, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # a child of a process with threads cannot start its own
+    logging.basicConfig(level=logging.ERROR)
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch) / "checkpoints"
+        directory.mkdir()
+        if options.what == "kills":
+            num_bytes = int(options.megabytes * 1e6)
+            wrong = random_kills(directory, options.count, num_bytes, options.seed)
+        else:
+            wrong = boundary_kills(directory, 40_000)
+    print("\n".join(wrong) if wrong else "nothing lost, nothing damaged, nothing left over")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

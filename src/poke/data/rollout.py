@@ -1,0 +1,279 @@
+"""Experience collected by playing: one preallocated block of transitions, filled anew for every update.
+
+Generalised advantage estimation: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage
+Estimation", ICLR 2016, equations 11-16; bootstrapping at time limits: Pardo et al., "Time Limits in Reinforcement
+Learning", ICML 2018, section 2.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ActionSpace:
+    """What a policy chooses among.
+
+    Args:
+        num_outputs: number of discrete actions, or size of a continuous one.
+        continuous: whether an action is a vector of numbers.
+    """
+
+    num_outputs: int
+    continuous: bool
+
+
+class VectorEnvironment(Protocol):
+    """Environments stepped together. The arrays are overwritten by every step."""
+
+    num_envs: int
+    observation: np.ndarray  # [num_envs, *observation_shape]: what to act on now
+    action_mask: np.ndarray | None  # [num_envs, num_actions] bool, true where legal
+    reward: np.ndarray  # [num_envs] float32: of the last step, as training takes it
+    terminated: np.ndarray  # [num_envs] bool
+    truncated: np.ndarray  # [num_envs] bool
+    idle: np.ndarray  # [num_envs] bool: the next step only resets, whatever the action
+    final_observations: Mapping[int, np.ndarray]  # where the last step ended and reset at once
+    finished: list[tuple[float, int]]  # return and length of episodes that ended in the last step
+    exact_state: bool  # whether get_state holds all of it
+
+    def reset(self, entropy: Sequence[int]) -> None: ...
+    def step(self, action: np.ndarray) -> None: ...
+    def get_state(self) -> dict[str, Any]: ...
+    def set_state(self, state: Mapping[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Environment(Protocol):
+    """Describes environments and makes them."""
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: np.dtype[Any]
+    action_space: ActionSpace
+    num_envs: int
+
+    def make(self) -> VectorEnvironment: ...
+
+
+class ActorCritic(Protocol):
+    """The side of an algorithm that collects."""
+
+    def rollout_step(
+        self, observation: np.ndarray, action_mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return sampled actions, their log-probabilities and the states' values."""
+        ...
+
+    def value(self, observation: np.ndarray) -> np.ndarray:
+        """Return `[batch]` float32 values."""
+        ...
+
+
+class Rollout:
+    """A block of transitions, time first; tensors and numpy arrays over the same memory.
+
+    Args:
+        num_steps: transitions of each environment.
+        num_envs: environments.
+        observation_shape: of one observation.
+        observation_dtype: uint8 or float32.
+        action_space: decides shape and dtype of actions.
+        masked: whether there are action masks.
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        num_envs: int,
+        observation_shape: tuple[int, ...],
+        observation_dtype: np.dtype[Any],
+        action_space: ActionSpace,
+        masked: bool,
+    ) -> None:
+        block = (num_steps, num_envs)
+        outputs = action_space.num_outputs
+        self.observation = np.zeros((*block, *observation_shape), observation_dtype)
+        if action_space.continuous:
+            self.action = np.zeros((*block, outputs), np.float32)
+        else:
+            self.action = np.zeros(block, np.int64)
+        self.action_mask = np.ones((*block, outputs), np.bool_) if masked else None
+        self.log_prob = np.zeros(block, np.float32)
+        self.value = np.zeros(block, np.float32)
+        self.reward = np.zeros(block, np.float32)
+        self.terminated = np.zeros(block, np.bool_)
+        self.truncated = np.zeros(block, np.bool_)
+        self.idle = np.zeros(block, np.bool_)
+        # The value of the state a transition led to, where that is not the next row's state.
+        self.final_value = np.zeros(block, np.float32)
+        self.last_value = np.zeros(num_envs, np.float32)
+        self.last_idle = np.zeros(num_envs, np.bool_)
+        self.metrics: dict[str, float] = {}
+
+    @property
+    def num_steps(self) -> int:
+        """How many transitions are real: rows that only reset an environment are none."""
+        return self.idle.size - int(np.count_nonzero(self.idle))
+
+    def rows(self) -> Tensor:
+        """Return `[num_steps]` int64: the flat indices of real transitions."""
+        return torch.from_numpy(np.flatnonzero(~self.idle.reshape(-1)))
+
+    def advantages(self, gamma: float, gae_lambda: float) -> tuple[np.ndarray, np.ndarray]:
+        """Estimate advantages and returns.
+
+        An episode that was cut off goes on in the estimate with the value of its final observation; one that
+        terminated does not.
+
+        Args:
+            gamma: discount factor.
+            gae_lambda: 0 for one-step estimates, 1 for Monte-Carlo ones.
+
+        Returns:
+            Advantages and returns (advantage + value), `[num_steps, num_envs]` float32. Idle rows mean nothing.
+        """
+        ended = self.terminated | self.truncated
+        next_value = np.concatenate([self.value[1:], self.last_value[None]])
+        # Where environments reset in the step that ends an episode, the next row is another episode's.
+        np.copyto(next_value, self.final_value, where=ended & ~self._idle_next())
+        delta = self.reward + gamma * next_value * ~self.terminated - self.value
+        carry = (gamma * gae_lambda * ~ended).astype(np.float32)
+        advantage = np.empty_like(delta)
+        running = np.zeros_like(self.last_value)
+        for t in range(len(delta) - 1, -1, -1):
+            running *= carry[t]
+            running += delta[t]
+            advantage[t] = running
+        return advantage, advantage + self.value
+
+    def _idle_next(self) -> np.ndarray:
+        """True where the next row is the final observation itself, waiting for the reset."""
+        return np.concatenate([self.idle[1:], self.last_idle[None]])
+
+
+class Collector:
+    """Source: plays `num_steps` in every environment and hands over the block.
+
+    Args:
+        environment: makes the environments.
+        num_steps: transitions of each environment an update.
+        seed: of the environments.
+        device: where the algorithm learns; collecting happens in main memory.
+        episode_window: how many finished episodes the reported mean return and length are taken over.
+
+    Raises:
+        ValueError: an environment gave a reward that is not finite, or forbade every action.
+    """
+
+    epoch = 0
+    layout = None
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        num_steps: int,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        episode_window: int = 100,
+    ) -> None:
+        self.environment = environment
+        self.observation_shape = environment.observation_shape
+        self.action_space = environment.action_space
+        self.num_actions = environment.action_space.num_outputs
+        self.environments = environment.make()
+        self.environments.reset([seed, 0])
+        self._seed = seed
+        self._num_rollouts = 0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
+        self._policy: ActorCritic | None = None
+        self._rollout = Rollout(
+            num_steps,
+            environment.num_envs,
+            environment.observation_shape,
+            environment.observation_dtype,
+            environment.action_space,
+            masked=self.environments.action_mask is not None,
+        )
+
+    @property
+    def exact_resume(self) -> bool:
+        """Whether a resumed run goes on with the very environments it was stopped with."""
+        return self.environments.exact_state
+
+    def attach(self, algorithm: ActorCritic) -> None:
+        """Let this algorithm choose the actions from now on."""
+        self._policy = algorithm
+
+    def sample(self) -> Rollout:
+        """Play and return the block; the next call overwrites it."""
+        if self._policy is None:
+            raise RuntimeError("attach an algorithm before sampling")
+        rollout, environments, policy = self._rollout, self.environments, self._policy
+        num_finished = 0
+        rollout.final_value.fill(0)
+        for t in range(len(rollout.reward)):
+            rollout.observation[t] = environments.observation
+            rollout.idle[t] = environments.idle
+            mask = environments.action_mask
+            if mask is not None and rollout.action_mask is not None:
+                if not mask.any(axis=1).all():
+                    raise ValueError("the environment's action mask forbids every action")
+                rollout.action_mask[t] = mask
+            action, rollout.log_prob[t], rollout.value[t] = policy.rollout_step(
+                rollout.observation[t], mask
+            )
+            rollout.action[t] = action
+            environments.step(action)
+            rollout.reward[t] = environments.reward
+            rollout.terminated[t] = environments.terminated
+            rollout.truncated[t] = environments.truncated
+            if environments.finished:
+                num_finished += len(environments.finished)
+                self._recent.extend(environments.finished)
+                for i, final in environments.final_observations.items():
+                    if environments.truncated[i] and not environments.terminated[i]:
+                        rollout.final_value[t, i] = policy.value(final[None])[0]
+        rollout.last_value[...] = policy.value(environments.observation)
+        rollout.last_idle[...] = environments.idle
+        if not np.isfinite(rollout.reward).all():
+            t, i = np.argwhere(~np.isfinite(rollout.reward))[0]
+            raise ValueError(f"environment {i} gave a reward of {rollout.reward[t, i]}")
+        self._num_rollouts += 1
+        rollout.metrics = self._episode_metrics(num_finished)
+        return rollout
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the environments with their half-finished episodes, and the returns of those just finished."""
+        return {
+            "environments": self.environments.get_state(),
+            "num_rollouts": self._num_rollouts,
+            "recent_episodes": list(self._recent),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on where the state was taken; environments that cannot be copied begin new episodes."""
+        self._num_rollouts = state["num_rollouts"]
+        self._recent.clear()
+        self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
+        if not self.exact_resume:
+            self.environments.reset([self._seed, self._num_rollouts])
+        self.environments.set_state(state["environments"])
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.environments.close()
+
+    def _episode_metrics(self, num_finished: int) -> dict[str, float]:
+        metrics: dict[str, float] = {"episodes": num_finished}
+        if self._recent:
+            metrics["episode_return"] = float(np.mean([episode[0] for episode in self._recent]))
+            metrics["episode_length"] = float(np.mean([episode[1] for episode in self._recent]))
+        return metrics

@@ -1,0 +1,98 @@
+"""How well a policy plays: whole episodes on environments of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from poke.envs.environments import Environments
+
+
+class Player(Protocol):
+    """An algorithm that acts."""
+
+    def act(
+        self, observation: torch.Tensor, *, action_mask: torch.Tensor | None, explore: bool
+    ) -> torch.Tensor: ...
+
+
+class EvaluatedEnvironment(Protocol):
+    """Makes environments for evaluation."""
+
+    def make_evaluation(self, num_envs: int, *, render: bool = False) -> Environments: ...
+
+
+class EpisodeEvaluator:
+    """Evaluator: plays the same episodes at every evaluation, by the policy's most probable actions.
+
+    Every environment plays one episode, all of them side by side, begun from seeds that neither the run's seed nor
+    training decides; so runs and moments of a run are judged on the same beginnings.
+
+    Args:
+        environment: makes the environments.
+        episodes: how many.
+        seed: of the episodes.
+    """
+
+    category = "eval"
+
+    def __init__(self, environment: EvaluatedEnvironment, *, episodes: int, seed: int) -> None:
+        self._environment = environment
+        self._episodes = episodes
+        self._seed = seed
+        self._environments: Environments | None = None
+
+    def evaluate(self, algorithm: Player) -> dict[str, float]:
+        """Return return_mean, return_std, return_min, return_max and length_mean."""
+        if self._environments is None:
+            self._environments = self._environment.make_evaluation(self._episodes)
+        episodes = play(self._environments, algorithm, self._seed)
+        returns = np.array([episode[0] for episode in episodes])
+        return {
+            "return_mean": float(returns.mean()),
+            "return_std": float(returns.std()),
+            "return_min": float(returns.min()),
+            "return_max": float(returns.max()),
+            "length_mean": float(np.mean([episode[1] for episode in episodes])),
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        """Return nothing: every evaluation begins anew."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take nothing back."""
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._environments is not None:
+            self._environments.close()
+
+
+def play(environments: Environments, algorithm: Player, seed: int) -> list[tuple[float, int]]:
+    """Play one episode in each environment.
+
+    Args:
+        environments: are reset first.
+        algorithm: chooses its most probable actions.
+        seed: of the episodes.
+
+    Returns:
+        Return and length of each.
+    """
+    environments.reset([seed])
+    episodes: dict[int, tuple[float, int]] = {}
+    while len(episodes) < environments.num_envs:
+        mask = environments.action_mask
+        action = algorithm.act(
+            torch.from_numpy(environments.observation),
+            action_mask=None if mask is None else torch.from_numpy(mask),
+            explore=False,
+        )
+        environments.step(action.cpu().numpy())
+        for i, episode in zip(environments.finished_envs, environments.finished, strict=True):
+            episodes.setdefault(i, episode)
+    return [episodes[i] for i in range(environments.num_envs)]

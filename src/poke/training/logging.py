@@ -5,19 +5,26 @@ Not thread-safe: one thread logs. Imports no torch and no sink's library.
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 from poke.protocols import Writer
 from poke.training import exits
+from poke.training.naming import Naming, printable
 from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import RESERVED_NAMES, SUMS, fetch, printable, read_array, read_row
-from poke.training.windows import NONFINITE, REDUCTIONS, Conflict, Naming, Stream, finish, fold_rows
+from poke.training.values import SUMS, fetch, read_array, read_row, whole_step
+from poke.training.windows import (
+    NONFINITE,
+    REDUCTIONS,
+    Conflict,
+    Stream,
+    checked_frequency,
+    finish,
+    fold_rows,
+)
 
 STATE_VERSION = 1
 
@@ -61,15 +68,18 @@ class MetricsLogger:
             if how not in REDUCTIONS:
                 choices = ", ".join(REDUCTIONS)
                 raise ValueError(f"reduce['{pattern}'] must be one of {choices}, not {how!r}")
+        every = {
+            "console": checked_frequency("cli_frequency", cli_frequency),
+            "backend": checked_frequency("backend_frequency", backend_frequency),
+        }
+        writers = {"console": [console] if console else [], "backend": list(backends)}
         rank = int(os.environ.get("RANK", "0")) if rank is None else rank
-        console_every = _frequency("cli_frequency", cli_frequency) if rank == 0 else 0
-        backend_every = _frequency("backend_frequency", backend_frequency) if rank == 0 else 0
         self._notices = Notices()
-        self._console = Sinks([console] if console and console_every else [], self._notices)
-        self._backends = Sinks(backends if backend_every else [], self._notices)
-        self._sinks = {"console": self._console, "backend": self._backends}
-        every = {"console": console_every, "backend": backend_every}
-        self._frequencies = {name: every[name] for name, sinks in self._sinks.items() if sinks}
+        self._sinks = {
+            window: Sinks(writers[window] if every[window] and rank == 0 else [], self._notices)
+            for window in every
+        }
+        self._frequencies = {window: every[window] for window in every if self._sinks[window]}
         self._event_categories = frozenset(event_categories)
         self._strict = strict
         self.num_conflicts = 0  # times one (category, name, step) was given two values
@@ -102,7 +112,7 @@ class MetricsLogger:
                 self._log_event(metrics, step, category)
                 return
         if type(step) is not int:
-            step = _whole(step)
+            step = whole_step(step)
         try:
             plain = stream.plain and type(sum(metrics.values())) in SUMS  # as in values.is_plain
         except Exception:
@@ -122,7 +132,7 @@ class MetricsLogger:
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Hand the resolved config, plain containers, to the sinks that can show it."""
         self._check_open()
-        self._backends.offer("log_config", config)
+        self._sinks["backend"].offer("log_config", config)
 
     def log_histogram(self, name: str, values: Any, step: int, category: str = "train") -> None:
         """Show the distribution of values, an array or tensor of any shape, on the sinks that can."""
@@ -169,7 +179,7 @@ class MetricsLogger:
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the console which epoch it is."""
-        self._console.offer("set_epoch", epoch)
+        self._sinks["console"].offer("set_epoch", epoch)
 
     def flush(self) -> None:
         """Write every window as it stands, without waiting for its boundary, and flush every sink."""
@@ -193,7 +203,7 @@ class MetricsLogger:
             exits.release(self)
 
     def abandon(self) -> None:
-        """Forget everything pending and every sink: a forked child calls this, for they are its parent's."""
+        """Forget what is pending and every sink: in a forked child they are its parent's."""
         for sinks in self._sinks.values():
             sinks.abandon()
         self._frequencies = {}
@@ -229,8 +239,8 @@ class MetricsLogger:
         for name, stream in self._streams.items():
             stream.set_state(state["streams"][name])
         self._events = {name: self._new_event_stream(name) for name in state["events"]}
-        for name, stream in self._events.items():
-            stream.step = state["events"][name]
+        for name, step in state["events"].items():
+            self._events[name].step = step
         self.num_conflicts = state["num_conflicts"]
         for name, sinks in self._sinks.items():
             sinks.set_state(state["sinks"].get(name, {}))
@@ -260,25 +270,11 @@ class MetricsLogger:
         return stream
 
     def _new_stream(self, category: str) -> Stream:
-        return Stream(self._frequencies, Naming(lambda key: self._name(key, category)))
+        naming = Naming(category, self._reduce, partial(self._refuse, category))
+        return Stream(self._frequencies, naming)
 
     def _new_event_stream(self, category: str) -> Stream:
-        def named_last(key: Any) -> tuple[str, str] | None:
-            named = self._name(key, category)
-            return named and (named[0], "last")
-
-        return Stream({}, Naming(named_last))
-
-    def _name(self, key: Any, category: str) -> tuple[str, str] | None:
-        """The name and reduction of a key, or None, said once, where it cannot be a name."""
-        name = printable(str(key))
-        if name in RESERVED_NAMES or not name:
-            self._refuse(category, name, "the name is reserved" if name else "the name is empty")
-            return None
-        for pattern, how in self._reduce.items():
-            if fnmatchcase(f"{category}/{name}", pattern) or fnmatchcase(name, pattern):
-                return name, how
-        return name, "mean"
+        return Stream({}, Naming(category, {"*": "last"}, partial(self._refuse, category)))
 
     def _read(self, metrics: Any, stream: Stream, category: str) -> dict[str, Any]:
         if not isinstance(metrics, Mapping):
@@ -291,7 +287,7 @@ class MetricsLogger:
 
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]
-        step = _whole(step)
+        step = whole_step(step)
         row = self._read(metrics, stream, category)
         fetch([row])
         if step > stream.step:
@@ -299,12 +295,12 @@ class MetricsLogger:
         else:
             self._log_again(row, step, stream, category)
         record = finish(fold_rows([row], stream.naming), stream.naming)
-        for sinks in (self._backends, self._console):
-            self._write(sinks, record, step, category)
-            sinks.flush()
+        for window in ("backend", "console"):
+            self._write(window, record, step, category)
+            self._sinks[window].flush()
 
     def _turn(self, stream: Stream, step: int, category: str) -> None:
-        """Leave the stream's step, now complete, for one that ends a window or follows one that did."""
+        """Leave the stream's step, which is complete now: write the windows it ended."""
         ended = stream.ended()
         if ended:
             self._write_windows(stream, ended, category)
@@ -312,10 +308,11 @@ class MetricsLogger:
 
     def _log_again(self, row: dict[str, Any], step: int, stream: Stream, category: str) -> None:
         """Check a call that does not move its category forward."""
-        step = _whole(step)
+        step = whole_step(step)
         if step < stream.step:
             raise ValueError(f"step {step} of '{category}' lies before its step {stream.step}")
-        self._report(stream.repeat(row), step, category)
+        self._report(stream.conflicts(row), step, category)
+        stream.current = {**stream.current, **row}
 
     def _report(self, conflicts: Sequence[Conflict], step: int, category: str) -> None:
         """Count the names that were given two values."""
@@ -329,16 +326,16 @@ class MetricsLogger:
     def _write_windows(self, stream: Stream, windows: Sequence[str], category: str) -> None:
         rows = stream.take(windows)
         for window, row in rows.items():
-            self._write(self._sinks[window], row, stream.step, category)
+            self._write(window, row, stream.step, category)
         if category == "train" and "backend" in rows:
             self._ask_probes(stream.step)
-            self._console.offer("set_progress", stream.step)
+            self._sinks["console"].offer("set_progress", stream.step)
         if rows and self._first_write:
             self._first_write = False
             exits.run_first()
         self._report(stream.settle(), stream.step, category)
 
-    def _write(self, sinks: Sinks, row: Mapping[str, float], step: int, category: str) -> None:
+    def _write(self, window: str, row: Mapping[str, float], step: int, category: str) -> None:
         if not row:
             return
         for name in row:
@@ -346,7 +343,7 @@ class MetricsLogger:
                 metric = f"{category}/{name.removesuffix(NONFINITE)}"
                 message = f"{metric} was NaN or infinite at or before step {step}"
                 self._notices.tell(f"nonfinite {metric}", message)
-        sinks.write(row, step, category)
+        self._sinks[window].write(row, step, category)
 
     def _ask_probes(self, step: int) -> None:
         for probe in list(self._probes):
@@ -357,19 +354,22 @@ class MetricsLogger:
                 self._notices.tell(f"probe {probe}", f"a probe is left out: {describe(error)}")
                 continue
             for category, metrics in found.items():
-                self._write(self._backends, metrics, step, category)
+                stream = self._new_event_stream(category)
+                row = self._read(metrics, stream, category)
+                record = finish(fold_rows([row], stream.naming), stream.naming)
+                self._write("backend", record, step, category)
 
     def _show(
         self, method: str, name: str, values: Any, step: int, category: str, **options: Any
     ) -> None:
         self._check_open()
-        step = _whole(step)
+        step = whole_step(step)
         try:
             array = read_array(values)
         except Exception as error:
             self._refuse(category, name, describe(error))
             return
-        self._backends.offer(method, printable(name), array, step, category, **options)
+        self._sinks["backend"].offer(method, printable(name), array, step, category, **options)
 
     def _refuse(self, category: str, name: str, reason: str) -> None:
         self._notices.tell(f"skip {category}/{name}", f"{category}/{name} is not logged: {reason}")
@@ -377,21 +377,3 @@ class MetricsLogger:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the logger is closed")
-
-
-def _frequency(name: str, value: int | None) -> int:
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number >= 0, not {value!r}")
-    return value
-
-
-def _whole(step: Any) -> int:
-    try:
-        whole = operator.index(step)
-    except TypeError:
-        whole = -1
-    if whole < 0 or isinstance(step, bool):
-        raise ValueError(f"a step is a non-negative int, not {step!r}")
-    return whole

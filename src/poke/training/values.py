@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+from poke.training.naming import printable
+
 Number = int | float
 PLAIN = frozenset((float, int, bool))
 SUMS = frozenset((float, int))
 _ELSEWHERE = object()  # no number: makes a sum fail
-RESERVED_NAMES = frozenset(("step", "time", "epoch"))
 
 
 class Held:
@@ -147,6 +148,21 @@ def fetch(rows: Iterable[dict[str, Any]]) -> None:
         row[name] = held.number = arrived[id(held.numbers)][held.index]
 
 
+def whole_step(step: Any) -> int:
+    """Return a step as an int.
+
+    Raises:
+        ValueError: it is no non-negative whole number.
+    """
+    try:
+        whole = operator.index(step)
+    except TypeError:
+        whole = -1
+    if whole < 0 or isinstance(step, bool):
+        raise ValueError(f"a step is a non-negative int, not {step!r}")
+    return whole
+
+
 def read_array(values: Any) -> Any:
     """Return an array or tensor of any shape as a numpy array."""
     import numpy as np
@@ -158,8 +174,3 @@ def read_array(values: Any) -> Any:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{array.dtype} is no type of numbers")
     return array
-
-
-def printable(name: str) -> str:
-    """Return the name with whatever UTF-8 cannot hold written out."""
-    return name.encode("utf-8", "backslashreplace").decode()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from poke.training.naming import Naming
 from poke.training.values import Held, fetch
 
 FOLD_ROWS = 128
@@ -37,22 +38,6 @@ Conflict = tuple[str, Any, Any]  # a name and two values for it
 
 # A name's fold, number of finite samples, number of non-finite ones.
 Total = tuple[Any, int, int]
-
-
-class Naming(dict[Any, "tuple[str, str] | None"]):
-    """What becomes of a key that was logged: its name and reduction, or None where it is left out.
-
-    Args:
-        rule: decides about a key at its first sight.
-    """
-
-    def __init__(self, rule: Callable[[Any], tuple[str, str] | None]) -> None:
-        super().__init__()
-        self._rule = rule
-
-    def __missing__(self, key: Any) -> tuple[str, str] | None:
-        self[key] = found = self._rule(key)
-        return found
 
 
 def fold_rows(rows: Sequence[Mapping[str, Any]], naming: Naming) -> dict[str, Total]:
@@ -121,6 +106,19 @@ def _all_finite(column: Column) -> bool:
         return math.isfinite(sum(column))
     except OverflowError:  # an int beyond every float
         return False
+
+
+def checked_frequency(name: str, value: int | None) -> int:
+    """Return the steps between a sink's rows, 0 for none.
+
+    Raises:
+        ValueError: the value is neither a non-negative int nor None.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} must be a whole number >= 0, not {value!r}")
+    return value
 
 
 class Window:
@@ -208,17 +206,16 @@ class Stream:
             fetch(self.rows)
             self.held = False
 
-    def repeat(self, row: dict[str, Any]) -> list[Conflict]:
-        """Take a further row of the present step; return the names that now have two values."""
-        conflicts = []
+    def conflicts(self, row: Mapping[Any, Any]) -> list[Conflict]:
+        """Return the names that a further row of the present step gives a second value."""
+        found = []
         for name in row.keys() & self.current.keys():
             earlier, value = self.current[name], row[name]
             if isinstance(earlier, Held) or isinstance(value, Held):
                 self.suspects.append((name, earlier, value))
             elif _differ(earlier, value):
-                conflicts.append((name, earlier, value))
-        self.current = {**self.current, **row}
-        return conflicts
+                found.append((name, earlier, value))
+        return found
 
     def settle(self) -> list[Conflict]:
         """Return the names that turn out to have had two values, now that they were fetched."""

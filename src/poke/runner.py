@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from poke.schema import ConfigError
+from poke.signals import Interrupted, Signals
 from poke.training.checkpointing import CheckpointManager, load_components
 from poke.training.logging import MetricsLogger
 from poke.training.rng import seed_everything
@@ -48,12 +47,13 @@ class Outcome:
     error: str | None
 
 
-class _Interrupted(BaseException):
-    """A signal met before training began."""
-
-
 def run(
-    config: Mapping[str, Any], path: Path, *, overrides: Sequence[str], command: Sequence[str]
+    config: Mapping[str, Any],
+    path: Path,
+    *,
+    overrides: Sequence[str],
+    command: Sequence[str],
+    should_stop: Callable[[], str | None] | None = None,
 ) -> Outcome:
     """Run an experiment in a directory of its own.
 
@@ -62,6 +62,7 @@ def run(
         path: the run directory; exists.
         overrides: what the user changed, for run.json.
         command: the command line, for run.json.
+        should_stop: asked twice a second; answers with a reason to stop, or None.
 
     Raises:
         RunDirectoryError: another process holds the directory.
@@ -82,7 +83,7 @@ def run(
         def start(experiment: Experiment) -> None:
             experiment.warm_start(config["init_from"])
 
-        return _execute(config, directory, start)
+        return _execute(config, directory, start, should_stop)
 
 
 def resume(
@@ -92,6 +93,7 @@ def resume(
     *,
     overrides: Sequence[str],
     command: Sequence[str],
+    should_stop: Callable[[], str | None] | None = None,
 ) -> Outcome:
     """Go on with a run, in place.
 
@@ -101,6 +103,7 @@ def resume(
         checkpoint: the file to go on from; the newest good one by default.
         overrides: what the user changed now, for run.json.
         command: the command line, for run.json.
+        should_stop: asked twice a second; answers with a reason to stop, or None.
 
     Raises:
         RunDirectoryError: another process holds the directory.
@@ -120,7 +123,7 @@ def resume(
             }
             directory.begin_again(config, _yaml(config), note)
 
-        return _execute(config, directory, start)
+        return _execute(config, directory, start, should_stop)
 
 
 class Experiment:
@@ -215,11 +218,14 @@ class Experiment:
 
 
 def _execute(
-    config: Mapping[str, Any], directory: RunDirectory, start: Callable[[Experiment], None]
+    config: Mapping[str, Any],
+    directory: RunDirectory,
+    start: Callable[[Experiment], None],
+    should_stop: Callable[[], str | None] | None,
 ) -> Outcome:
     """Build, start, train, close, and write into the account how it went."""
     experiment = None
-    with _messages(directory.path), _Signals() as signals:
+    with _messages(directory.path), Signals(should_stop) as signals:
         try:
             experiment = Experiment(config, directory.path)
             start(experiment)
@@ -228,18 +234,18 @@ def _execute(
             signals.deliver_to(experiment.trainer.stop)
             finished = experiment.trainer.fit()
             experiment.close()
-        except (Exception, _Interrupted) as error:
+        except (Exception, Interrupted) as error:
             return _broken_off(directory, experiment, signals, error)
         return _completed(directory, experiment, signals, finished)
 
 
 def _completed(
-    directory: RunDirectory, experiment: Experiment, signals: _Signals, finished: bool
+    directory: RunDirectory, experiment: Experiment, signals: Signals, finished: bool
 ) -> Outcome:
     """The loop ended by itself or by a signal, and all is on disk."""
     facts = _facts(experiment)
     status = "finished" if finished else "interrupted"
-    reason = "reached trainer.max_steps" if finished else f"received {signals.name}"
+    reason = "reached trainer.max_steps" if finished else signals.reason
     directory.end(status, exit_reason=reason, **facts)
     best = facts["best"]
     about_best = (
@@ -255,15 +261,15 @@ def _completed(
 def _broken_off(
     directory: RunDirectory,
     experiment: Experiment | None,
-    signals: _Signals,
+    signals: Signals,
     error: BaseException,
 ) -> Outcome:
     """Something was raised: say what it was in one line and keep what can be kept."""
     facts = _facts(experiment) if experiment is not None else {}
-    if isinstance(error, _Interrupted):
+    if isinstance(error, Interrupted):
         log.info("interrupted before training began: %s", _shown(directory.path))
         outcome = Outcome("interrupted", 128 + signals.received, None, None)
-        reason = f"received {signals.name}"
+        reason = signals.reason
     else:
         wrapped = isinstance(error, InstantiationException) and error.__cause__ is not None
         cause = error.__cause__ if wrapped else error
@@ -410,41 +416,3 @@ def _messages(path: Path) -> Iterator[None]:
             log.removeHandler(handler)
             handler.close()
         log.level, log.propagate = before
-
-
-class _Signals:
-    """SIGINT and SIGTERM ask the loop to stop after its step; a second one ends the process at once.
-
-    Ending at once does no harm: whatever is on disk under its final name is whole.
-    """
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._stop: Callable[[str], None] | None = None
-        self._before: dict[int, Any] = {}
-
-    @property
-    def name(self) -> str:
-        """The received signal's name."""
-        return signal.Signals(self.received).name
-
-    def deliver_to(self, stop: Callable[[str], None]) -> None:
-        """From now on ask `stop`, instead of raising in the middle of what runs."""
-        self._stop = stop
-
-    def __enter__(self) -> _Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
-            os._exit(128 + number)
-        self.received = number
-        if self._stop is None:
-            raise _Interrupted
-        self._stop(self.name)

@@ -1,0 +1,73 @@
+"""Signals, and whatever else asks a run to stop from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+LOOK_SECONDS = 0.5
+
+
+class Interrupted(BaseException):
+    """A signal met before training began."""
+
+
+class Signals:
+    """SIGINT and SIGTERM ask the loop to stop after its step; a second one ends the process at once.
+
+    Ending at once does no harm: whatever is on disk under its final name is whole.
+
+    Args:
+        should_stop: asked twice a second; what it answers is a reason to stop as after a SIGTERM.
+    """
+
+    def __init__(self, should_stop: Callable[[], str | None] | None = None) -> None:
+        self.received = 0
+        self._reason: str | None = None
+        self._should_stop = should_stop
+        self._stop: Callable[[str], None] | None = None
+        self._before: dict[int, Any] = {}
+        self._over = threading.Event()
+
+    @property
+    def reason(self) -> str:
+        """Why the run was asked to stop."""
+        return self._reason or f"received {signal.Signals(self.received).name}"
+
+    def deliver_to(self, stop: Callable[[str], None]) -> None:
+        """From now on ask `stop`, instead of raising in the middle of what runs."""
+        self._stop = stop
+
+    def __enter__(self) -> Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        if self._should_stop is not None:
+            threading.Thread(target=self._look, args=(self._should_stop,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            os._exit(128 + number)
+        self.received = number
+        if self._stop is None:
+            raise Interrupted
+        self._stop(self.reason)
+
+    def _look(self, should_stop: Callable[[], str | None]) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            reason = should_stop()
+            if reason is not None:
+                if not (self.received or self._over.is_set()):
+                    self._reason = reason
+                    # A handler runs in the main thread, which may be deep in a step.
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return

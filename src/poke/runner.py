@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import os
@@ -9,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import LambdaType
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 
 from poke.schema import ConfigError
@@ -28,6 +30,9 @@ from poke.training.warmstart import WarmStartError, fit
 from poke.training.writers import ConsoleWriter, TerminalHandler
 
 log = logging.getLogger("poke")
+
+# What a constructor named in the config is given when it has a parameter of that name.
+PARTS = ("seed", "device", "environment", "source", "network", "make_network", "action_space")
 
 
 @dataclass(frozen=True)
@@ -135,20 +140,18 @@ class Experiment:
     """
 
     def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        self.config = config
         self.path = path
         torch.set_num_threads(config["torch_threads"])
         seed_everything(config["seed"])
         self.device = _device(config["device"])
-        self.source = _build(config, "data", seed=config["seed"], device=self.device)
-        network = _build(
-            config,
-            "network",
-            observation_shape=self.source.observation_shape,
-            num_outputs=self.source.num_actions,
-            layout=self.source.layout,
-        )
-        self.algorithm = _build(config, "algo", network=network, device=self.device)
-        self.evaluator = _build(config, "eval", source=self.source) if config.get("eval") else None
+        self.seed = config["seed"]
+        self.environment = self._build("env") if config.get("env") else None
+        self.source = self._build("data")
+        self.algorithm = self._build("algo")
+        if hasattr(self.source, "attach"):
+            self.source.attach(self.algorithm)
+        self.evaluator = self._build("eval") if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
         self.logger = _logger(config, path)
@@ -167,6 +170,36 @@ class Experiment:
             save_every_seconds=config["checkpoint"]["save_every_seconds"],
             config=config,
         )
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """A network of the configured kind with one output an action."""
+        return self.make_network(self.source.num_actions)
+
+    @property
+    def action_space(self) -> Any:
+        """What the policy chooses among."""
+        return self.source.action_space
+
+    def make_network(self, num_outputs: int) -> torch.nn.Module:
+        """Make a network of the configured kind for the source's observations."""
+        return self._build(
+            "network",
+            observation_shape=self.source.observation_shape,
+            num_outputs=num_outputs,
+            layout=self.source.layout,
+        )
+
+    def _build(self, group: str, **given: Any) -> Any:
+        """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
+        node = dict(self.config[group])
+        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        given = {name: part for name, part in given.items() if name in parameters}
+        for name in PARTS:
+            if name in parameters and name not in node:
+                given[name] = getattr(self, name)
+        # Given to Hydra, the parts would be copied into a config.
+        return instantiate(node, _convert_="all", _partial_=True)(**given)
 
     def warm_start(self, init_from: Mapping[str, Any]) -> None:
         """Take over the weights of another run's algorithm, if one is named, and say which.
@@ -197,12 +230,11 @@ class Experiment:
     def restore(self, path: Path | None) -> Path | None:
         """Go back to a checkpoint, by default the newest good one, and return its path.
 
-        A run that was killed before its first checkpoint begins again, and None is returned.
+        A run that was killed before the checkpoint of step 0 begins again, and None is returned.
         """
         folder = self.path / "checkpoints"
         if path is None and not any(folder.glob("*.pt*")):
-            self.logger.set_state(self.logger.get_state())  # cuts what the sinks hold
-            log.info("no checkpoint was made yet: beginning again at step 0")
+            log.info("it was stopped before its first step: beginning again")
             return None
         checkpoint = self.checkpoints.load(path)
         # First of all, so that a crash from here on never resumes from what is being abandoned.
@@ -229,6 +261,8 @@ def _execute(
         try:
             experiment = Experiment(config, directory.path)
             start(experiment)
+            if not getattr(experiment.source, "exact_resume", True):
+                directory.update(exact_resume=False)
             log.info("run directory %s", _shown(directory.path))
             experiment.logger.log_config(config)
             signals.deliver_to(experiment.trainer.stop)
@@ -326,11 +360,6 @@ def _best(checkpoints: CheckpointManager, monitor: str, mode: str) -> dict[str, 
     if best is None:
         return None
     return {"metric": monitor, "mode": mode, "value": best.metrics[monitor], "step": best.step}
-
-
-def _build(config: Mapping[str, Any], group: str, **parts: Any) -> Any:
-    """Instantiate a group's object, giving it the parts the runner owns."""
-    return instantiate(dict(config[group]), **parts, _convert_="all")
 
 
 def _device(name: str) -> torch.device:

@@ -83,6 +83,61 @@ class HeldOutConfig:
 
 
 @dataclass
+class PPOConfig:
+    """`algo=ppo`."""
+
+    lr: float = knob(above=0, help="Adam's learning rate at the start")
+    lr_schedule: str = knob(choices=("constant", "linear"))
+    schedule_steps: int = knob(at_least=1, help="where the linear schedule reaches 0")
+    gamma: float = knob(at_least=0, at_most=1)
+    gae_lambda: float = knob(at_least=0, at_most=1)
+    num_epochs: int = knob(at_least=1, help="passes over each block of experience")
+    minibatch_size: int = knob(at_least=2, help="divides env.num_envs * data.num_steps")
+    clip_range: float = knob(above=0)
+    clip_value_loss: bool = knob()
+    normalize_advantage: bool = knob()
+    entropy_coefficient: float = knob()
+    value_coefficient: float = knob(at_least=0)
+    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
+    target_kl: float | None = knob(above=0)
+    shared_network: bool = knob()
+
+
+@dataclass
+class GymEnvironmentConfig:
+    """`env=cartpole`, `env=acrobot`, `env=gym env.id=ID`."""
+
+    id: str = knob(help="as Gymnasium registers it")
+    num_envs: int = knob(at_least=1, help="stepped together in training")
+    vectorization: str = knob(choices=("auto", "serial", "async", "vector_entry_point"))
+    kwargs: Any = knob(help="for the environment's constructor")
+    evaluation_kwargs: Any = knob(help="in their place in evaluation")
+    max_episode_steps: int | None = knob(at_least=1)
+    frame_stack: int = knob(at_least=1)
+    normalize_observation: bool = knob()
+    observation_clip: float = knob(above=0)
+    normalize_reward: bool = knob()
+    reward_clip: float = knob(above=0)
+    reward_gamma: float = knob(at_least=0, at_most=1)
+
+
+@dataclass
+class CollectorConfig:
+    """`data=rollout`."""
+
+    num_steps: int = knob(at_least=1, help="of each environment, an update")
+    episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")
+
+
+@dataclass
+class EpisodeEvaluatorConfig:
+    """`eval=episodes`."""
+
+    episodes: int = knob(at_least=1)
+    seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
+
+
+@dataclass
 class TrainerConfig:
     """`trainer`."""
 
@@ -94,7 +149,7 @@ class TrainerConfig:
 class CheckpointConfig:
     """`checkpoint`: when the trainer saves, and how CheckpointManager keeps."""
 
-    save_every: int = knob(at_least=0, help="steps; 0: only at the end")
+    save_every: int = knob(at_least=0, help="steps; 0: only at the beginning and end")
     save_every_seconds: float = knob(at_least=0, help="besides save_every; 0: never by the clock")
     max_to_keep: int = knob(at_least=1, help="newest; the best is kept besides")
     keep_best: bool = knob()
@@ -159,6 +214,16 @@ class InitFromConfig:
 
 
 @dataclass
+class SweepConfig:
+    """`sweep=NAME`: how the jobs of `-m` are brought to their end."""
+
+    name: str | None = knob(help="the sweep's directory is multirun/NAME")
+    on_change: str = knob(choices=("error", "rerun", "ignore"))
+    fail_fast: bool = knob(help="stop all jobs when one has failed")
+    on_busy: str = knob(choices=("wait", "error"), help="while another process runs this sweep")
+
+
+@dataclass
 class TrainConfig:
     """The whole of `python -m poke.train`."""
 
@@ -174,7 +239,7 @@ class TrainConfig:
     torch_threads: int = knob(at_least=1, help="threads a torch operator may use")
     resume: str | None = knob(help="a run directory or checkpoint file to go on from, in place")
     init_from: InitFromConfig = knob()
-    sweep: str | None = knob(help="a name for the sweep's directory, with -m")
+    sweep: SweepConfig = knob()
     env: Any = knob(default=None)
     eval: Any = knob(default=None)
 
@@ -183,6 +248,10 @@ class TrainConfig:
 TARGETS: dict[str, type] = {
     "poke.algorithms.bc.BehaviourCloning": BehaviourCloningConfig,
     "poke.algorithms.bc.HeldOutEvaluator": HeldOutConfig,
+    "poke.algorithms.ppo.PPO": PPOConfig,
+    "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
+    "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
+    "poke.data.rollout.Collector": CollectorConfig,
     "poke.networks.mlp.MLP": MLPConfig,
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
@@ -208,7 +277,7 @@ def validate(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             "resume and init_from exclude each other: a resume has its weights already"
         )
-    name = config["sweep"]
+    name = config["sweep"]["name"]
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
 

@@ -94,7 +94,7 @@ class PPO:
         max_grad_norm: float,
         target_kl: float | None = None,
         shared_network: bool = False,
-        seed: int = 0,
+        seed: int,
         device: str | torch.device = "cpu",
     ) -> None:
         self.network = ActorCritic(
@@ -208,7 +208,7 @@ class PPO:
     def get_state(self) -> dict[str, Any]:
         """Return networks, optimizer, clock and generators."""
         return {
-            "network": self.network.state_dict(),
+            "network": self.network.get_weights(),
             "optimizer": self._optimizer.state_dict(),
             "num_steps": self.num_steps,
             "sampling": self._sampling.bit_generator.state,
@@ -217,7 +217,7 @@ class PPO:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
-        self.network.load_state_dict(state["network"])
+        self.network.set_weights(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.num_steps = state["num_steps"]
         self._sampling.bit_generator.state = state["sampling"]
@@ -228,7 +228,7 @@ class PPO:
         return self.network.get_weights()
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over another run's weights; names and shapes must fit, a critic need not be among them."""
+        """Take over another run's weights; names and shapes must fit."""
         self.network.set_weights(weights)
 
     def _learning_rate(self) -> float:

@@ -122,6 +122,11 @@ class Rollout:
         """How many transitions are real: rows that only reset an environment are none."""
         return self.idle.size - int(np.count_nonzero(self.idle))
 
+    @property
+    def num_samples(self) -> int:
+        """How many transitions are learned from: all."""
+        return self.num_steps
+
     def rows(self) -> Tensor:
         """Return `[num_steps]` int64: the flat indices of real transitions."""
         return torch.from_numpy(np.flatnonzero(~self.idle.reshape(-1)))

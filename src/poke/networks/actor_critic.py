@@ -57,20 +57,19 @@ class ActorCritic(nn.Module):
         return weights
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over what `get_weights` returned; without a critic's or `log_std` among them, these stay.
+        """Take over what `get_weights` returned.
 
         Raises:
             RuntimeError: a name or shape does not fit.
         """
         rest = dict(weights)
-        if self.log_std is not None and "log_std" in rest:
+        if self.log_std is not None:
             with torch.no_grad():
                 self.log_std.copy_(rest.pop("log_std"))
-        prefix = "critic."
-        critic = {n.removeprefix(prefix): rest.pop(n) for n in list(rest) if n.startswith(prefix)}
+        if self.critic is not None:
+            names = [name for name in rest if name.startswith("critic.")]
+            self.critic.load_state_dict({n.removeprefix("critic."): rest.pop(n) for n in names})
         self.policy.load_state_dict(rest)
-        if critic and self.critic is not None:
-            self.critic.load_state_dict(critic)
 
 
 def _initialize(network: nn.Module, head_gains: list[float]) -> None:

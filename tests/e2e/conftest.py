@@ -35,13 +35,15 @@ class CommandLine:
             text=True,
         )
 
-    def __call__(self, *arguments: str, expect: int = 0) -> str:
+    def __call__(self, *arguments: str, expect: int | None = 0) -> str:
+        """Run a command and return what it printed; it must exit with `expect`, or with any error for None."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=300)
-        assert process.returncode == expect, f"{arguments}\n{out}\n{err}"
+        right = process.returncode != 0 if expect is None else process.returncode == expect
+        assert right, f"{arguments} exited with {process.returncode}\n{out}\n{err}"
         return out + err
 
-    def train(self, *overrides: str, run_dir: str | None = None, expect: int = 0) -> str:
+    def train(self, *overrides: str, run_dir: str | None = None, expect: int | None = 0) -> str:
         place = (f"hydra.run.dir={run_dir}",) if run_dir else ()
         return self("poke.train", *SMALL, *overrides, *place, expect=expect)
 

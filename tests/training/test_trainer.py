@@ -74,20 +74,20 @@ def test_due_means_that_a_multiple_was_crossed(tmp_path):
     assert trainer.fit()
     assert trainer.step == 21
     assert evaluated_steps(writer) == [6, 12, 15, 21]
-    assert saved_steps(trainer) == [12, 21]
+    assert saved_steps(trainer) == [0, 12, 21]
 
 
 def test_zero_means_only_at_the_end(tmp_path):
     trainer, writer = make(tmp_path, Part(losses={}))
     trainer.fit()
     assert evaluated_steps(writer) == [20]
-    assert saved_steps(trainer) == [20]
+    assert saved_steps(trainer) == [0, 20]
 
 
 def test_a_new_best_is_saved_when_it_is_found(tmp_path):
     trainer, _ = make(tmp_path, Part(losses={1: 0.9, 2: 0.5, 3: 0.7, 4: 0.6, 5: 0.4}), eval_every=4)
     trainer.fit()
-    assert saved_steps(trainer) == [4, 8, 20]
+    assert saved_steps(trainer) == [0, 4, 8, 20]
     assert trainer.checkpoints.best_metadata().metrics["val/loss"] == 0.4
 
 
@@ -97,7 +97,7 @@ def test_a_checkpoint_carries_an_evaluation_only_if_it_was_made_at_its_step(tmp_
     with_evaluation = [
         m.step for m in trainer.checkpoints.list_checkpoints() if m.val_loss is not None
     ]
-    assert saved_steps(trainer) == [3, 6, 9, 12, 15, 18, 20]
+    assert saved_steps(trainer) == [0, 3, 6, 9, 12, 15, 18, 20]
     assert with_evaluation == [12, 20]
 
 
@@ -120,7 +120,7 @@ def test_stop_ends_the_loop_after_its_step_with_a_checkpoint(tmp_path):
 
     part.update = stop_at_five
     assert not trainer.fit()
-    assert saved_steps(trainer) == [5]
+    assert saved_steps(trainer) == [0, 5]
     assert part.evaluations == 0
 
 
@@ -129,7 +129,7 @@ def test_a_non_finite_loss_stops_the_run_and_is_not_saved(tmp_path):
     with pytest.raises(NonFiniteError):
         trainer.fit()
     assert trainer.step == 7
-    assert saved_steps(trainer) == []
+    assert saved_steps(trainer) == [0]
 
 
 def test_a_monitor_that_never_comes_is_an_error_at_the_first_evaluation(tmp_path):

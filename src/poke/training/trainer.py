@@ -26,7 +26,7 @@ class Trainer:
         timer: learns where the time goes.
         max_steps: train until the clock shows at least this.
         eval_every: steps between evaluations; 0: only at the end.
-        save_every: steps between checkpoints; 0: only at the end.
+        save_every: steps between checkpoints; 0: only at the beginning and end.
         save_every_seconds: seconds between checkpoints, besides; 0: never by the clock.
         config: the resolved config, put into every checkpoint.
     """
@@ -79,11 +79,15 @@ class Trainer:
         return {name: part for name, part in parts.items() if part is not None}
 
     def fit(self) -> bool:
-        """Train until max_steps, or until `stop` is called; leave a checkpoint of where it ended.
+        """Train until max_steps, or until `stop` is called; leave a checkpoint of where it began and ended.
+
+        The one of the beginning is what a run goes back to that is killed before its next.
 
         Returns:
             Whether the run reached its end.
         """
+        if self._saved_at < 0:
+            self._save()
         self.run_until(self.max_steps)
         finished = self.stop_reason is None
         if finished and self._evaluated_at != self.step:

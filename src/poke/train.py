@@ -12,7 +12,6 @@ from pathlib import Path
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from poke import config
@@ -42,12 +41,16 @@ Main knobs                                  (--cfg job prints them all)
   device=auto                  auto, cpu, cuda or cuda:N
   resume=RUN_DIR               go on where a run stopped, in place
   init_from=RUN_DIR            start from another run's weights
+  sweep=NAME                   with -m: the sweep's directory, multirun/NAME; again: goes on with it
 
 Examples
   python -m poke.train algo=bc logger.cli_frequency=1000
   python -m poke.train -m algo.lr=1e-4,3e-4 seed=0,1
   python -m poke.train resume=outputs/2026-01-31/12-00-00-a1b2 trainer.max_steps=12000
 """
+
+
+ABBREVIATIONS = {"init_from": "init_from.path", "sweep": "sweep.name"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,11 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
     """
     given = sys.argv[1:] if argv is None else argv
-    return config.answer(lambda: _main([_init_from_path(a) for a in given]))
+    return config.answer(lambda: _main([_in_full(a) for a in given]))
 
 
 def _main(argv: list[str]) -> int:
-    args = get_args_parser().parse_args(argv)
+    args = get_args_parser().parse_intermixed_args(argv)
+    # Hydra reads overrides on one side of a flag only.
+    argv = [*(a for a in argv if a not in args.overrides), *args.overrides]
     if args.help:
         print(HELP.format(groups=_groups()), end="")
         return 0
@@ -74,22 +79,27 @@ def _main(argv: list[str]) -> int:
     validate(composed)
     if composed["resume"] is not None:
         return _resume(composed["resume"], args.overrides, argv)
-    if _sets(args.overrides, "hydra.run.dir"):
+    if _given(args.overrides, "hydra.run.dir") is not None:
         return _hand_to_hydra(argv)
     return _hand_to_hydra(argv, f"hydra.run.dir={_quote(create_run_directory(Path('outputs')))}")
 
 
 def _sweep(argv: list[str], overrides: list[str], search_dir: str | None) -> int:
-    for point in config.sweep_points(overrides):
-        composed = config.to_plain(config.compose("train", point, search_dir=search_dir))
-        validate(composed)
-        if composed["resume"] is not None:
-            raise ConfigError("resume goes on with one run; leave out -m")
-    if _sets(overrides, "hydra.sweep.dir"):
-        return _hand_to_hydra(argv)
-    name = composed["sweep"]
-    where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
-    return _hand_to_hydra(argv, f"hydra.sweep.dir={_quote(where)}")
+    from poke.sweep.grid import check_axes
+    from poke.sweep.run import run_sweep
+
+    first = check_axes(overrides, search_dir)
+    if first["resume"] is not None:
+        raise ConfigError("resume goes on with one run; leave out -m")
+    search = [f"hydra.searchpath=['file://{Path(search_dir).resolve()}']"] if search_dir else []
+    given = _given(overrides, "hydra.sweep.dir")
+    name = first["sweep"]["name"]
+    if given is not None:
+        where = Path(given)
+    else:
+        where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
+        overrides = [*overrides, f"hydra.sweep.dir={_quote(where)}"]
+    return run_sweep(where, [*search, *overrides], first["sweep"], _shown(argv))
 
 
 def _resume(where: str, overrides: Sequence[str], argv: Sequence[str]) -> int:
@@ -102,15 +112,18 @@ def _resume(where: str, overrides: Sequence[str], argv: Sequence[str]) -> int:
     validate(plain)
     from poke import runner
 
-    outcome = runner.resume(plain, run_dir, checkpoint, overrides=kept, command=_shown(argv))
+    try:
+        outcome = runner.resume(plain, run_dir, checkpoint, overrides=kept, command=_shown(argv))
+    except RunDirectoryError as error:
+        raise ConfigError(str(error)) from error
     return outcome.exit_status
 
 
 def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
-    """Let Hydra compose, make the directory and launch; return the exit status."""
+    """Let Hydra compose, make the directory and run; return the exit status."""
     statuses: list[int] = []
 
-    def job(composed: DictConfig) -> float | None:
+    def job(composed: DictConfig) -> None:
         plain = config.to_plain(composed)
         validate(plain)
         from poke import runner
@@ -122,23 +135,17 @@ def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
             overrides=list(about.overrides.task),
             command=_shown(argv),
         )
-        if about.mode == RunMode.MULTIRUN and outcome.error:
-            raise RuntimeError(outcome.error)
         statuses.append(outcome.exit_status)
-        return outcome.objective
 
     sys.argv = [sys.argv[0], *argv, *directory]
     hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name="train")(job)()
     return max(statuses, default=0)
 
 
-def _init_from_path(argument: str) -> str:
-    """`init_from=PATH` is short for `init_from.path=PATH`."""
-    return (
-        argument.replace("init_from=", "init_from.path=", 1)
-        if argument.startswith("init_from=")
-        else argument
-    )
+def _in_full(argument: str) -> str:
+    """`init_from=PATH` is short for `init_from.path=PATH`, and `sweep=NAME` for `sweep.name=NAME`."""
+    key, equals, value = argument.partition("=")
+    return f"{ABBREVIATIONS[key]}={value}" if equals and key in ABBREVIATIONS else argument
 
 
 def _groups() -> str:
@@ -150,8 +157,12 @@ def _groups() -> str:
     return "\n".join(lines)
 
 
-def _sets(overrides: Sequence[str], key: str) -> bool:
-    return any(o.lstrip("+").partition("=")[0] == key for o in overrides)
+def _given(overrides: Sequence[str], key: str) -> str | None:
+    """The value that an override gives to a key."""
+    for override in config.parse(overrides):
+        if override.key_or_group == key:
+            return str(override.value())
+    return None
 
 
 def _quote(path: Path) -> str:

@@ -214,7 +214,7 @@ def test_divergence_stops_the_run_and_says_where(poke):
     ("override", "words"),
     [
         ("data.path=nowhere.parquet", "nowhere.parquet"),
-        ("data.path=sample:nothing", "no sample nothing (choose from gen1randombattle)"),
+        ("data.path=sample:nothing", "no sample nothing is shipped with poke (there are: gen1randombattle)"),
         ("checkpoint.monitor=val/los", "did you mean val/loss"),
         ("device=cuda", "no CUDA device"),
     ],

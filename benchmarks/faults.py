@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -165,7 +166,7 @@ def boundary_kills(directory: Path, num_bytes: int) -> list[str]:
         number += 1
         shutil.rmtree(directory)
         shutil.copytree(before, directory)
-        pid = fork(lambda: _die_at_call(number, lambda: _again(directory, num_bytes)))
+        pid = fork(partial(_die_at_call, number, partial(_again, directory, num_bytes)))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         found, step = faults_after(directory, num_bytes, may_be_empty=False)
         if step < 4:

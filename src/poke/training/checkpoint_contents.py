@@ -31,6 +31,7 @@ from poke.training.segments import read_segments
 logger = logging.getLogger("poke")
 
 FORMAT_VERSION = 2
+TRAINING_ONLY = ("optimizer", "schedule", "scaler")
 KEYS = {"components", "metadata", "random_states", "format_version"}
 
 
@@ -119,6 +120,15 @@ def state_of(component: Any, name: str) -> Mapping[str, Any]:
     if getter is None:
         raise TypeError(f"{name} has neither get_state nor state_dict: {type(component).__name__}")
     return getter()
+
+
+def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a component's state without what only further training needs."""
+    return {
+        name: part
+        for name, part in state.items()
+        if not any(word in name for word in TRAINING_ONLY)
+    }
 
 
 def restore_components(components: Mapping[str, Any], checkpoint: Checkpoint) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from poke.training.checkpoint_contents import Checkpoint, read_checkpoint
 from poke.training.checkpoint_files import (
+    CORRUPT_SUFFIX,
     CheckpointError,
     DamagedError,
     first_line,
@@ -27,6 +29,7 @@ from poke.training.checkpoint_index import (
     CHECKPOINT_NAME,
     CheckpointMetadata,
     Entry,
+    Index,
     read_index,
     write_index,
 )
@@ -98,9 +101,16 @@ class CheckpointDirectory:
                 self._commit(others)
             entry = Entry(file.publish(name), metadata, is_best, segment_names(stored))
         entries = sorted([*others, entry], key=lambda entry: entry.age)
-        self._commit(tuple(self._retention.kept(entries, self._monitor.best(entries))))
+        self.entries = tuple(entries)
         self.rings.stored = stored
+        self.prune()
+
+    def prune(self) -> list[str]:
+        """Delete what need not stay and return the names of those files."""
+        entries = self.entries
+        self._commit(tuple(self._retention.kept(entries, self._monitor.best(entries))))
         self._delete_unlisted(entries)
+        return [entry.file.name for entry in entries if entry not in self.entries]
 
     def open(self, entry: Entry) -> Checkpoint:
         """Verify a checkpoint and return it.
@@ -144,7 +154,8 @@ class CheckpointDirectory:
 
     def _commit(self, entries: tuple[Entry, ...]) -> None:
         best = self._monitor.best(entries) if self._retention.keep_best else None
-        write_index(self.path, entries, best)
+        name = best.file.name if best else None
+        write_index(self.path, Index(entries, name, self._monitor.name, self._monitor.mode))
         self.entries = entries
         self._link_best(best)
 
@@ -170,11 +181,12 @@ class CheckpointDirectory:
 
     def _mend(self) -> None:
         sweep(self.path)
+        listed: tuple[Entry, ...] | None = None
         try:
-            listed = read_index(self.path)
+            if index := read_index(self.path):
+                listed = index.entries
         except DamagedError as error:
             logger.error("%s; rebuilding it from the checkpoint files", error)
-            listed = None
         on_disk = {
             path.name for path in self.path.iterdir() if CHECKPOINT_NAME.fullmatch(path.name)
         }
@@ -205,3 +217,15 @@ class CheckpointDirectory:
             return None
         segments = segment_names(checkpoint.rings)
         return Entry(checkpoint.file, checkpoint.metadata, segments=segments)
+
+
+def delete_leftovers(path: Path) -> list[str]:
+    """Delete superseded, damaged and emergency checkpoints and return their names."""
+    doomed = [*path.glob(f"*{CORRUPT_SUFFIX}*"), *path.glob("emergency_*.pt")]
+    for file in doomed:
+        file.unlink()
+    superseded = path / SUPERSEDED_NAME
+    if superseded.is_dir():
+        shutil.rmtree(superseded)
+        doomed.append(superseded)
+    return sorted(file.name for file in doomed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,23 +126,42 @@ class Entry:
         return self.metadata.step, self.metadata.epoch
 
 
-def write_index(directory: Path, entries: Sequence[Entry], best: Entry | None) -> None:
+@dataclass(frozen=True)
+class Index:
+    """What ``checkpoints.json`` says.
+
+    Args:
+        entries: the checkpoints, oldest first.
+        best: the name of the best one's file, or None.
+        monitor: the metric, by full name, that made it the best.
+        mode: ``min`` or ``max``.
+    """
+
+    entries: tuple[Entry, ...]
+    best: str | None
+    monitor: str
+    mode: str
+
+
+def write_index(directory: Path, index: Index) -> None:
     """Write ``checkpoints.json``, guarded by a checksum of its contents.
 
     Raises:
         OSError: the file system refused; the old index stands.
     """
-    contents = {
+    contents: dict[str, Any] = {
         "index_version": INDEX_VERSION,
-        "best": best.file.name if best else None,
-        "checkpoints": [_to_json(entry) for entry in entries],
+        "monitor": index.monitor,
+        "mode": index.mode,
+        "best": index.best,
+        "checkpoints": [_to_json(entry) for entry in index.entries],
     }
     contents["checksum"] = _checksum(contents)
     write_text(directory / INDEX_NAME, json.dumps(contents, indent=1, allow_nan=False) + "\n")
 
 
-def read_index(directory: Path) -> list[Entry] | None:
-    """Return the entries of ``checkpoints.json``, oldest first, or None where there is no index.
+def read_index(directory: Path) -> Index | None:
+    """Return what ``checkpoints.json`` says, or None where there is none.
 
     Raises:
         DamagedError: it is damaged, or names a file outside the directory.
@@ -162,9 +181,14 @@ def read_index(directory: Path) -> list[Entry] | None:
         if contents["index_version"] > INDEX_VERSION:
             raise CheckpointError(f"{path} was written by a newer poke: update poke")
         entries = [_from_json(values) for values in contents["checkpoints"]]
+        return Index(
+            tuple(sorted(entries, key=lambda entry: entry.age)),
+            contents["best"],
+            contents["monitor"],
+            contents["mode"],
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"{path} is no index of checkpoints: {error!r}") from error
-    return sorted(entries, key=lambda entry: entry.age)
 
 
 def _to_json(entry: Entry) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from poke.training.checkpoint_contents import (
     read_checkpoint,
     restore_components,
     state_of,
+    weights_of,
 )
 from poke.training.checkpoint_directory import BEST_NAME, CheckpointDirectory
 from poke.training.checkpoint_files import (
@@ -60,7 +61,8 @@ class CheckpointManager:
         mode: ``min`` or ``max``.
         keep_every: the first checkpoint at or past each multiple of this many steps stays for good.
         async_save: write in the background; the files are the same either way.
-        contents: ``full``, or ``weights`` to save only ``weights_components`` and no random states.
+        contents: ``full``, or ``weights`` to save only ``weights_components``, without their
+            optimizers, and no random states: enough to select and use a model, not to resume.
         weights_components: the components that ``contents="weights"`` saves.
         random_states: the random states in play; those of python, numpy, torch and CUDA by default.
 
@@ -293,9 +295,15 @@ class CheckpointManager:
         self, components: Mapping[str, Any], metadata: CheckpointMetadata, *, incremental: bool
     ) -> dict[str, Any]:
         """Copy everything a checkpoint holds into the staging buffers."""
-        wanted = self._weights_components or components.keys()
-        states = {name: state_of(components[name], name) for name in wanted}
-        random_states = {} if self._weights_components else self._random_states.get_state()
+        random_states: Mapping[str, Any] = {}
+        if self._weights_components is None:
+            states = {name: state_of(component, name) for name, component in components.items()}
+            random_states = self._random_states.get_state()
+        else:
+            states = {
+                name: weights_of(state_of(components[name], name))
+                for name in self._weights_components
+            }
         if incremental:
             states = self._directory.rings.select(states)
         return {

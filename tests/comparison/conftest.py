@@ -93,7 +93,7 @@ def _write_metrics():
     return write_metrics
 
 
-@pytest.fixture()
+@pytest.fixture
 def sweep(tmp_path):
     """Two learning rates with four seeds each, one failed run and one stale run."""
     root = tmp_path / "outputs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -14,12 +13,14 @@ from poke.comparison.checkpoints import read_checkpoints
 from poke.comparison.discovery import RECORD_FILE
 from poke.comparison.errors import ComparisonError
 from poke.comparison.grouping import MISSING, format_value
+from poke.comparison.layout import align, format_number
 from poke.comparison.metrics import infer_mode
-from poke.comparison.rendering import align, format_number
+from poke.comparison.reading import read_record
 from poke.comparison.run import Run
 
 MAX_CHECKPOINTS = 12
 HASH_DIGITS = 10
+MAIN_PACKAGES = ("poke", "torch", "numpy", "hydra-core", "gymnasium", "poke_env")
 
 
 def show(run: Run) -> str:
@@ -28,7 +29,7 @@ def show(run: Run) -> str:
     lines = [f"{run.name}: {run.status}{_parenthesis(record.get('exit_reason'))}"]
     if record.get("error"):
         lines.append(f"error: {record['error']}")
-    lines += [_when(run), *_origin(record), *_lineage(run)]
+    lines += [_when(run), *_origin(_account(run.name)), *_lineage(run)]
     lines += [f"! {problem}" for problem in run.problems]
     lines += ["", *_metrics(run)]
     lines += ["", *_checkpoints(run)]
@@ -102,8 +103,9 @@ def _origin(record: Mapping[str, Any]) -> list[str]:
         lines.append(f"code: {str(git.get('commit'))[:HASH_DIGITS]} on {git.get('branch')}{dirty}")
     packages = record.get("packages") or {}
     if packages:
-        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-        lines.append(f"python {record.get('python')} with {versions}")
+        main = [f"{name} {packages[name]}" for name in MAIN_PACKAGES if name in packages]
+        rest = f"{len(packages) - len(main)} other packages"
+        lines.append(f"python {record.get('python')} with {', '.join([*main, rest])}")
     if record.get("command"):
         where = f"cd {shlex.quote(str(record['cwd']))} && " if record.get("cwd") else ""
         lines.append(f"repeat: {where}{shlex.join(map(str, record['command']))}")
@@ -126,18 +128,17 @@ def _lineage(run: Run) -> list[str]:
             lines.append(f"child of {parent}, which descends from itself")
             break
         met.add(os.path.abspath(path))
-        record = _parent_record(path)
+        record = _account(path)
         lines.append(f"child of {parent}{_parenthesis(record.get('status') or 'not found')}")
     return lines
 
 
-def _parent_record(path: str) -> dict[str, Any]:
+def _account(directory: str) -> dict[str, Any]:
+    """Return a run's whole record, nothing where it cannot be read."""
     try:
-        with open(os.path.join(path, RECORD_FILE), encoding="utf-8") as file:
-            record = json.load(file)
+        return read_record(os.path.join(directory, RECORD_FILE))
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _metrics(run: Run) -> list[str]:
@@ -169,19 +170,15 @@ def _checkpoints(run: Run) -> list[str]:
         return [f"! {error}"]
     if not checkpoints:
         return ["no checkpoints"]
-    rows = [
-        [
-            os.path.relpath(checkpoint.path, run.name),
-            f"{checkpoint.step}",
-            f"{checkpoint.epoch}",
-            ", ".join(
-                f"{name} {format_number(value)}" for name, value in checkpoint.metrics.items()
-            ),
-            "best" if checkpoint.is_best else "",
-        ]
-        for checkpoint in checkpoints[-MAX_CHECKPOINTS:]
-    ]
-    return align(["checkpoint", "step", "epoch", "metrics", ""], rows, 5)
+    metric = run.monitored[0] if run.monitored else None
+    rows = []
+    for checkpoint in checkpoints[-MAX_CHECKPOINTS:]:
+        value = checkpoint.metrics.get(metric, math.nan) if metric else math.nan
+        path = os.path.relpath(checkpoint.path, run.name)
+        known = "" if math.isnan(value) else format_number(value)
+        best = "best" if checkpoint.is_best else ""
+        rows.append([path, best, f"{checkpoint.step}", f"{checkpoint.epoch}", known])
+    return align(["checkpoint", "", "step", "epoch", metric or ""], rows, 2)
 
 
 def _measures(run: Run) -> dict[str, str]:

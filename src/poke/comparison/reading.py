@@ -85,7 +85,9 @@ class _Reading:
         self.history = History()
         if files.record:
             with self._noting(files.record):
-                self._record = _read_record(files.path(files.record))
+                self._record = read_record(files.path(files.record))
+                # the list of packages is most of a record, and only `show` and `diff` look at it
+                self._record.pop("packages", None)
         if files.config:
             with self._noting(files.config):
                 config = read_config(files.path(files.config))
@@ -150,7 +152,13 @@ def _parse_all(readings: Sequence[_Reading]) -> None:
             reading.history = next(histories)
 
 
-def _read_record(path: str) -> dict[str, Any]:
+def read_record(path: str) -> dict[str, Any]:
+    """Read a run's own account of itself.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a mapping in JSON.
+    """
     with open(path, encoding="utf-8") as file:
         record = json.load(file)
     if not isinstance(record, dict):

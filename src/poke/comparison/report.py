@@ -13,9 +13,10 @@ from urllib.parse import quote
 import numpy as np
 
 from poke.comparison.collection import read_histories
+from poke.comparison.export import to_json
 from poke.comparison.grouping import format_value
 from poke.comparison.history import History
-from poke.comparison.rendering import footnotes, headline, to_json
+from poke.comparison.layout import footnotes, headline
 from poke.comparison.run import Run
 from poke.comparison.table import Comparison, Row
 

@@ -28,7 +28,7 @@ class Run:
 
     Args:
         files: the directory and its files.
-        record: what ``run.json`` says, empty for a run of another program.
+        record: what ``run.json`` says, packages apart; empty for a run of another program.
         config: flat settings, empty where the run has no config.
         summary: last and best values of its metrics.
         position: where reading its metrics file ended.

@@ -11,9 +11,9 @@ import numpy as np
 from poke.comparison.errors import ComparisonError
 from poke.comparison.history import History
 from poke.comparison.inspection import format_seconds
+from poke.comparison.layout import align, format_number
 from poke.comparison.metrics import choose_metric, choose_mode
 from poke.comparison.reading import read_rows
-from poke.comparison.rendering import align, format_number
 from poke.comparison.run import Run
 
 RECENT_ROWS = 100  # what a job's present speed is taken from
@@ -73,7 +73,11 @@ def steps_per_second(history: History) -> float:
         return math.nan
     steps, times = history.steps[timed], history.times[timed]
     seconds = times[-1] - times[0]
-    return float((steps[-1] - steps[0]) / seconds) if seconds > 0 else math.nan
+    return (
+        float((steps[-1] - steps[0]) / seconds)
+        if seconds > 0 and steps[-1] > steps[0]
+        else math.nan
+    )
 
 
 def _line(run: Run, history: History, metric: str | None, mode: str | None) -> list[str]:

@@ -52,7 +52,7 @@ def test_what_is_no_config_is_refused(tmp_path, name, text):
     path = tmp_path / name
     path.write_text(text)
 
-    with pytest.raises(ValueError, match="is not|Expecting"):
+    with pytest.raises(ValueError, match=r"is not|Expecting"):
         read_config(str(path))
 
 

@@ -132,7 +132,7 @@ def resolve_key(key: str, runs: Iterable[Run], more: Iterable[str] = ()) -> str:
     tails = [name for name in everything if name.endswith((f".{key}", f"/{key}"))]
     if len(tails) == 1:
         return tails[0]
-    near = tails or difflib.get_close_matches(key, [*everything, *RUN_FIELDS], n=3, cutoff=0.5)
+    near = tails or difflib.get_close_matches(key, [*everything, *RUN_FIELDS], n=3, cutoff=0.6)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise ComparisonError(f"no run has a setting {key}{hint}")
 

@@ -86,7 +86,7 @@ def choose_metric(runs: Sequence[Run], wanted: str | None) -> str:
     tails = [name for name in names if name.endswith(f"/{wanted}")]
     if len(tails) == 1:
         return tails[0]
-    near = tails or difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    near = tails or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     hint = f" (did you mean {' or '.join(near)}?)" if near else f" ({_choices(names)})"
     raise ComparisonError(f"no run has a metric {wanted}{hint}")
 

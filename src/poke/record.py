@@ -1,0 +1,172 @@
+"""`python -m poke.record`: compose the config, validate it, record. Imports no torch."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+
+from poke import config
+from poke.schema import validate_recording
+
+if TYPE_CHECKING:
+    from poke.envs.showdown.recording import Progress
+
+HELP = """\
+Record demonstrations: an expert battles opponents on a local server, into one Parquet file.
+
+  python -m poke.record out=FILE [key=value ...]
+
+A recording that was stopped goes on when the same command is given again; with a larger battles=
+a finished one grows.
+
+Knobs
+  env=showdown                 where battles are played
+  format=gen1randombattle      a random battle format, gen1 to gen9
+  battles=1000                 in all, those of earlier sessions included
+  expert=simple_heuristics     simple_heuristics, max_base_power or random
+  opponents=[random,...]       played in turn; where the expert meets itself both sides are recorded
+  out=FILE                     the file; FILE.parts holds what is recorded until it is whole
+  seed=0                       of the players' random choices; teams and dice are the server's
+  concurrency=10               battles at a time
+
+Once before the first recording
+  pip install 'poke[showdown]'
+  python -m poke.envs.showdown install
+
+Examples
+  python -m poke.record out=data/gen1.parquet battles=2400
+  python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
+"""
+_PRINT_SECONDS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0 recorded, 1 failed, 2 mistyped, 128 + N after signal N.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    return config.answer(lambda: _main(given))
+
+
+def _main(argv: list[str]) -> int:
+    if {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0
+    composed = config.to_plain(config.compose("record", argv))
+    validate_recording(composed)
+    try:
+        from poke.data.trajectories import DataError
+        from poke.envs.showdown.installation import ShowdownError
+
+        recorder = instantiate(
+            composed["env"],
+            **{k: composed[k] for k in ("format", "expert", "opponents", "seed", "concurrency")},
+        )
+    except ImportError as error:
+        return _fail(f"recording needs {error.name}: pip install 'poke[showdown]'")
+    out, battles = composed["out"], composed["battles"]
+    try:
+        with _stops(recorder.stop) as signals, _shown(battles) as show:
+            complete = recorder.record(out, battles, on_progress=show)
+    except (ShowdownError, DataError, OSError) as error:
+        return _fail(str(error))
+    if not complete:
+        print("stopped; what is recorded is kept: the same command goes on from there")
+        return 128 + signals[0]
+    print(f"{out} holds {battles} battles")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"poke: {message}", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Let the first SIGINT or SIGTERM stop cleanly and a second one at once; yield those seen."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+        stop()
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[Callable[[Progress], None]]:
+    """Yield what shows progress: a bar on a terminal, elsewhere a line every ten seconds."""
+    if sys.stderr.isatty():
+        with _bar(total) as show:
+            yield show
+    else:
+        yield _lines(total)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("battles"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("battles", total=total, note="")
+        yield lambda p: bar.update(task, completed=p.battles, note=_note(p))
+
+
+def _lines(total: int) -> Callable[[Progress], None]:
+    begun = printed = time.monotonic()
+    before: int | None = None
+
+    def show(progress: Progress) -> None:
+        nonlocal printed, before
+        now = time.monotonic()
+        first = before is None
+        before = progress.battles if before is None else before
+        if first or progress.battles == total or now - printed >= _PRINT_SECONDS:
+            printed = now
+            rate = (progress.battles - before) / max(now - begun, 1e-9)
+            line = f"{progress.battles}/{total} battles, {rate:.1f}/s, {_note(progress)}"
+            print(line, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _note(progress: Progress) -> str:
+    note = f"{progress.decisions} decisions"
+    if progress.dropped:
+        note += f", {progress.dropped} battles dropped (last: {progress.last_fault})"
+    return note
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -27,6 +27,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from poke.schema import ConfigError, did_you_mean, leaf_keys, unknown_key
 
+# Options that come with a package of their own.
+PLUGIN_PACKAGES = {
+    "hydra/launcher=joblib": "hydra-joblib-launcher",
+    "hydra/launcher=submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
+}
+
 
 def config_dir() -> Path:
     """Return the folder of config groups: in the wheel beside this file, in a checkout at its top."""
@@ -119,25 +126,6 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         _refuse_override(error.override)
 
 
-def sweep_points(overrides: Sequence[str]) -> list[list[str]]:
-    """Return override lists that together show every value of every axis of a sweep at least once.
-
-    Each axis is walked with the others at their first value, so a thousand-job grid is checked in a few dozen looks.
-    """
-    axes: list[list[str]] = []
-    for override in parse(overrides):
-        if override.is_sweep_override() and override.is_discrete_sweep():
-            values = [f"{override.get_key_element()}={v}" for v in override.sweep_string_iterator()]
-            axes.append(values)
-        elif not override.is_sweep_override():
-            axes.append([override.input_line or ""])
-    first = [axis[0] for axis in axes if axis]
-    points = [first]
-    for i, axis in enumerate(axes):
-        points += [[*first[:i], value, *first[i + 1 :]] for value in axis[1:]]
-    return points
-
-
 def answer(command: Callable[[], int]) -> int:
     """Run a command and return its exit status; a `ConfigError` becomes one line on stderr and status 2."""
     try:
@@ -166,6 +154,10 @@ def _refuse_option(error: MissingConfigException) -> NoReturn:
     options = sorted(error.options or [])
     if not group:
         raise ConfigError(f"no config {error.missing_cfg_file}")
+    if package := PLUGIN_PACKAGES.get(f"{group}={option}"):
+        raise ConfigError(
+            f"{group}={option} needs {package}, which is not installed: pip install {package}"
+        )
     choice = f" (choose from {', '.join(options)})" if options else ""
     near = did_you_mean(option, options) if len(options) > 12 else choice
     raise ConfigError(f"no option {group}={option}{near}")

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from poke import config
 from poke.schema import ConfigError, validate
+from poke.sweep import naming
 from poke.training.rundir import RunDirectoryError, create_run_directory, locate_run
 
 HELP = """\
@@ -137,6 +138,7 @@ def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
         )
         statuses.append(outcome.exit_status)
 
+    naming.register_resolver()
     sys.argv = [sys.argv[0], *argv, *directory]
     hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name="train")(job)()
     return max(statuses, default=0)

@@ -1,0 +1,212 @@
+"""What a job of a sweep does: nothing where it is finished, go on where it was stopped, else run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from poke import config
+from poke.schema import ConfigError, validate
+from poke.sweep import naming, worker
+from poke.sweep.ticket import Ticket
+from poke.training.rundir import read_json
+
+ASIDE = ".aside"
+LOOK_SECONDS = 0.5
+# How a sweep runs and where a run came from are no part of what it computes.
+NOT_COMPARED = ("sweep", "resume")
+
+# Here, since a worker process imports this module before it asks for a job's directory.
+naming.register_resolver()
+
+
+class JobFailed(RuntimeError):
+    """A job that failed; the message is its error in one line."""
+
+
+class JobChanged(ConfigError):
+    """A job's directory holds results of another config, and `sweep.on_change` is error.
+
+    Args:
+        name: the job's directory name.
+        changes: as of `changed_keys`.
+    """
+
+    def __init__(self, name: str, changes: Sequence[str]) -> None:
+        super().__init__(name, changes)
+        self.name, self.changes = name, changes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} was run with another config: {', '.join(self.changes)} "
+            "(sweep.on_change=rerun runs it again, sweep.on_change=ignore keeps it)"
+        )
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """Hydra's task function for the jobs of a sweep; safe to call twice for the same job.
+
+    Args:
+        ticket: the job's leave to run.
+        command: the sweep's command line, for run.json.
+    """
+
+    ticket: Ticket
+    command: tuple[str, ...]
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Bring the job to its end and return its objective; None where the sweep was stopped.
+
+        Raises:
+            JobFailed: the run failed.
+            ConfigError: a mistake in the config, or results of another config in the directory.
+        """
+        plain = config.to_plain(composed)
+        validate(plain)
+        about = HydraConfig.get()
+        run_dir = Path(about.runtime.output_dir)
+        with worker.at_work():
+            return self._bring_to_its_end(plain, run_dir, list(about.overrides.task))
+
+    def _bring_to_its_end(
+        self, plain: dict[str, Any], run_dir: Path, overrides: list[str]
+    ) -> float | None:
+        with _free(run_dir, self.ticket) as granted:
+            todo = decide(run_dir, plain) if granted else None
+            if todo == "run" and (run_dir / "run.json").exists():
+                set_aside(run_dir)
+        if todo is None:
+            return None
+        if todo == "nothing":
+            return objective(read_json(run_dir / "run.json"), plain)
+        return self._run(todo, plain, run_dir, overrides)
+
+    def _run(
+        self, todo: str, plain: dict[str, Any], run_dir: Path, overrides: list[str]
+    ) -> float | None:
+        from poke import runner
+
+        if todo == "resume":
+            saved = config.read_run(run_dir, [])
+            outcome = runner.resume(
+                saved, run_dir, None,
+                overrides=[], command=self.command, should_stop=self.ticket.why_stop,
+            )  # fmt: skip
+        else:
+            outcome = runner.run(
+                plain, run_dir,
+                overrides=overrides, command=self.command, should_stop=self.ticket.why_stop,
+            )  # fmt: skip
+        if outcome.status == "interrupted" and self.ticket.is_own_process():
+            self.ticket.withdraw()
+        if outcome.status == "failed":
+            if plain["sweep"]["fail_fast"]:
+                self.ticket.withdraw()
+            raise JobFailed(outcome.error)
+        return outcome.objective
+
+
+def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
+    """Return what is left to do in a job's directory: run, resume or nothing.
+
+    Args:
+        run_dir: the job's directory, in nobody's use.
+        plain: the job's composed config.
+
+    Raises:
+        JobChanged: the directory holds results of another config, and `sweep.on_change` is error.
+    """
+    account = read_json(run_dir / "run.json")
+    if account is None or account["status"] == "failed":
+        return "run"
+    on_change = plain["sweep"]["on_change"]
+    if on_change != "ignore":
+        changes = changed_keys(run_dir, plain)
+        if changes and on_change == "rerun":
+            return "run"
+        if changes:
+            raise JobChanged(run_dir.name, changes)
+    return "nothing" if account["status"] == "finished" else "resume"
+
+
+def changed_keys(run_dir: Path, plain: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which a run's stored config differs from another, as ``key: stored -> other``."""
+    stored = read_json(run_dir / "config.json")
+    if stored is None:
+        return []
+    # Through JSON, so that a tuple or a key that is a number compares as it was stored.
+    before, now = _leaves(stored), _leaves(json.loads(json.dumps(plain)))
+    missing = "(none)"
+    return [
+        f"{key}: {before.get(key, missing)} -> {now.get(key, missing)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, missing) != now.get(key, missing)
+    ]
+
+
+def objective(account: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> float | None:
+    """Return the best value of `checkpoint.monitor` that an account holds."""
+    best = (account or {}).get("best")
+    if best and best["metric"] == plain["checkpoint"]["monitor"]:
+        return float(best["value"])
+    return None
+
+
+def set_aside(run_dir: Path) -> Path:
+    """Move an earlier attempt's files to ``.aside/`` of the sweep, so that nothing is lost, and return where to."""
+    folder = run_dir.parent / ASIDE
+    folder.mkdir(exist_ok=True)
+    attempt = 1 + sum(1 for _ in folder.glob(f"{run_dir.name}.*"))
+    kept = folder / f"{run_dir.name}.{attempt}"
+    kept.mkdir()
+    for item in run_dir.iterdir():
+        if item.name == ".hydra":  # written by Hydra for the attempt that begins
+            shutil.copytree(item, kept / item.name)
+        elif item.name != ".lock":
+            os.replace(item, kept / item.name)
+    return kept
+
+
+def _leaves(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in plain.items():
+        if f"{path}{key}" in NOT_COMPARED:
+            continue
+        if isinstance(value, Mapping):
+            leaves |= _leaves(value, f"{path}{key}.")
+        else:
+            leaves[f"{path}{key}"] = value
+    return leaves
+
+
+@contextmanager
+def _free(run_dir: Path, ticket: Ticket) -> Iterator[bool]:
+    """Hold the run directory, waiting for a worker of a killed sweep to leave it; false once the sweep is stopped."""
+    lock = FileLock(run_dir / ".lock")
+    said = False
+    while ticket.why_stop() is None:
+        try:
+            lock.acquire(timeout=LOOK_SECONDS)
+        except Timeout:
+            if not said:
+                holder = read_json(run_dir / "run.json") or {}
+                print(f"waiting for process {holder.get('pid', '?')} to leave {run_dir.name}")
+                said = True
+            continue
+        try:
+            yield True
+        finally:
+            lock.release()
+        return
+    yield False

@@ -1,0 +1,175 @@
+"""Hand to a launcher what is left to do, and to the sweeper what every job came to."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from poke import config
+from poke.schema import ConfigError
+from poke.sweep import naming, worker
+from poke.sweep.job import JobChanged, JobFailed, SweepJob, changed_keys
+from poke.sweep.sources import Sources
+from poke.sweep.table import JobRow, SweepTable
+from poke.sweep.ticket import Ticket
+
+log = logging.getLogger("poke.sweep")
+
+# How often a launcher may break down under the same jobs, as when a worker is killed for its memory.
+MAX_BREAKDOWNS = 3
+
+
+class Jobs(list[Sequence[str]]):
+    """Overrides of the jobs to launch; the list ends early for whoever walks it once the sweep is stopped."""
+
+    def __init__(self, jobs: Sequence[Sequence[str]], ticket: Ticket) -> None:
+        super().__init__(jobs)
+        self._ticket = ticket
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        for overrides in super().__iter__():
+            if self._ticket.why_stop() is not None:
+                return
+            yield overrides
+
+
+class IdempotentLauncher:
+    """Launches through another launcher, leaving out jobs that are finished.
+
+    Args:
+        launcher: runs the jobs.
+        hydra_context: composes configs.
+        config: the sweep's config.
+        job: the task function, which holds the sweep's ticket.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher | None,
+        hydra_context: HydraContext,
+        config: DictConfig,
+        job: TaskFunction,
+    ) -> None:
+        assert launcher is not None
+        assert isinstance(job, SweepJob)
+        self._launcher = _prepared(launcher)
+        self._loader = hydra_context.config_loader
+        self._config = config
+        self._ticket = job.ticket
+        sweep_dir = Path(config.hydra.sweep.dir)
+        self._sources = Sources(sweep_dir, config)
+        self.table = SweepTable(sweep_dir)
+
+    def launch(
+        self,
+        job_overrides: Sequence[Sequence[str]],
+        axes: Collection[str],
+        first_number: int = 0,
+    ) -> list[JobRow]:
+        """Bring jobs to their end, those that are finished by reading their run.json only.
+
+        Args:
+            job_overrides: one list of overrides a job.
+            axes: the keys in which they differ.
+            first_number: Hydra's number for the first.
+
+        Returns:
+            What became of each job; some are not finished where one failed or the sweep was stopped.
+
+        Raises:
+            JobChanged: a job's directory holds results of another config, and `sweep.on_change` is error.
+        """
+        jobs = {naming.digest(overrides): overrides for overrides in job_overrides}
+        rows = self.table.add(jobs, axes)
+        again = self._to_run_again(jobs)
+        todo = [key for key in jobs if key in again or self.table.rows[key].status != "finished"]
+        _announce(self.table.sweep_dir, rows, len(todo))
+        with self.table.kept_current():
+            for _ in range(MAX_BREAKDOWNS):
+                if not todo or self._ticket.why_stop() is not None:
+                    break
+                placed = [[*jobs[key], self._place(key)] for key in todo]
+                try:
+                    results = self._launcher.launch(Jobs(placed, self._ticket), first_number)
+                except Exception as error:
+                    log.error("poke: the launcher broke down: %s", one_line(error))
+                    todo = self._unfinished(jobs)
+                else:
+                    self._note_errors(results)
+                    break
+        return rows
+
+    def _place(self, key: str) -> str:
+        return f"hydra.sweep.subdir={self.table.rows[key].directory.name}"
+
+    def _to_run_again(self, jobs: Mapping[str, Sequence[str]]) -> set[str]:
+        """The jobs that were run under another config, if those are to be run again."""
+        on_change = self._config.sweep.on_change
+        again = set()
+        for key, overrides in jobs.items():
+            row = self.table.rows[key]
+            if on_change == "ignore" or row.status not in ("finished", "running", "interrupted"):
+                continue
+            if self._sources.are_those_of_before and not _was_changed_on_resume(row):
+                continue
+            changes = changed_keys(row.directory, self._compose(overrides))
+            if changes and on_change == "error":
+                raise JobChanged(row.directory.name, changes)
+            if changes:
+                again.add(key)
+        self._sources.note(all_agree=on_change != "ignore" and not again)
+        return again
+
+    def _unfinished(self, jobs: Iterable[str]) -> list[str]:
+        """What a launcher that broke down left behind; a job that failed by itself is not tried again."""
+        rows = {key: self.table.rows[key] for key in jobs}
+        for row in rows.values():
+            row.look()
+        return [key for key, row in rows.items() if row.status not in ("finished", "failed")]
+
+    def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        composed = self._loader.load_sweep_config(self._config, list(overrides))
+        with open_dict(composed):
+            del composed["hydra"]
+        return config.to_plain(composed)
+
+    def _note_errors(self, results: Sequence[JobReturn]) -> None:
+        """Keep what was raised before a job had a run.json to write it into."""
+        for result in results:
+            if result.status == JobStatus.FAILED:
+                row = self.table.rows[naming.digest(result.overrides or [])]
+                row.error = one_line(result._return_value)
+
+
+def _prepared(launcher: Launcher) -> Launcher:
+    """Have worker processes leave signals to the sweep, and take one job at a time."""
+    options = getattr(launcher, "joblib", None)
+    if isinstance(options, dict):
+        options.update(initializer=worker.begin, pre_dispatch="n_jobs", batch_size=1)
+    return launcher
+
+
+def _announce(sweep_dir: Path, rows: Sequence[JobRow], num_todo: int) -> None:
+    counts = Counter(row.status for row in rows)
+    known = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+    log.info("%s: %d jobs (%s), %d to do", sweep_dir, len(rows), known, num_todo)
+
+
+def _was_changed_on_resume(row: JobRow) -> bool:
+    return any(resume.get("overrides") for resume in row.account.get("resumes", []))
+
+
+def one_line(error: Exception) -> str:
+    """Return an error as one line."""
+    text = " ".join(str(error).split())
+    return (
+        text if isinstance(error, (ConfigError, JobFailed)) else f"{type(error).__name__}: {text}"
+    )

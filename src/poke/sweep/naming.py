@@ -1,0 +1,78 @@
+"""Which directory a job has: a name that depends on what its overrides mean, not on how they were typed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from poke import config
+
+MAX_SLUG_LENGTH = 100
+DIGEST_LENGTH = 8
+
+
+def identity(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return what a job changes, by key in alphabetical order; how the sweep itself runs is left out.
+
+    Args:
+        overrides: Hydra overrides such as ``algo.lr=1e-4``; ``1e-4`` and ``0.0001`` mean the same.
+    """
+    pairs = (_parsed(override) for override in overrides)
+    return {key: json.loads(value) for key, value in sorted(pairs) if not _about_sweep(key)}
+
+
+def digest(overrides: Iterable[str]) -> str:
+    """Return eight hex digits that tell a job from every other, whatever its directory is called besides."""
+    return hashlib.sha256(json.dumps(identity(overrides)).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def job_name(overrides: Sequence[str], axes: Collection[str] = ()) -> str:
+    """Return a name for a job's directory, such as ``algo.lr_0.0001+seed_0-9f86d081``.
+
+    It has none of the characters that Hydra's grammar reserves, so that ``resume=`` takes it unquoted.
+
+    Args:
+        overrides: the job's overrides.
+        axes: keys in which the jobs of the sweep differ; only these are named. By default all are.
+    """
+    changes = identity(overrides)
+    slug = "+".join(
+        f"{_plain(key)}_{_plain(value)}"
+        for key, value in changes.items()
+        if not axes or key in axes
+    )
+    slug = slug[:MAX_SLUG_LENGTH].rstrip("+_.-")
+    return f"{slug}-{digest(overrides)}" if slug else digest(overrides)
+
+
+def digest_of(name: str) -> str:
+    """Return the digest that a job's directory name ends with."""
+    return name[-DIGEST_LENGTH:]
+
+
+def register_resolver() -> None:
+    """Make ``${poke.job_name:OVERRIDES}`` known to OmegaConf; sweepers that are not poke's own need it."""
+    OmegaConf.register_new_resolver("poke.job_name", job_name, replace=True)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _parsed(override: str) -> tuple[str, str]:
+    """A job's override as its key and its value in JSON. Parsing takes a third of a millisecond, hence the cache."""
+    (parsed,) = config.parse([override])
+    return parsed.get_key_element(), json.dumps(parsed.value(), default=str)
+
+
+def _about_sweep(key: str) -> bool:
+    return key.lstrip("+~").partition(".")[0] in ("sweep", "hydra")
+
+
+def _plain(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", text)
+    return text if isinstance(value, int | float) else text.strip("-")

@@ -1,0 +1,181 @@
+"""Run a sweep from the command line: one at a time in a directory, through whichever sweeper and launcher."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from poke import config
+from poke.schema import ConfigError
+from poke.sweep.job import SweepJob
+from poke.sweep.table import JobRow, SweepTable
+from poke.sweep.ticket import TICKET_FILE, Ticket, issued
+from poke.training.rundir import read_json
+
+log = logging.getLogger("poke.sweep")
+
+
+def run_sweep(
+    sweep_dir: Path,
+    overrides: Sequence[str],
+    options: Mapping[str, Any],
+    command: Sequence[str],
+) -> int:
+    """Bring every job of a sweep to its end and return the exit status.
+
+    Args:
+        sweep_dir: where the jobs' directories are.
+        overrides: Hydra overrides, those of the axes and of Hydra itself included.
+        options: the config's `sweep` group.
+        command: the command line, for run.json.
+
+    Returns:
+        0 when all jobs are finished, 1 when some are not, 128 + N after signal N.
+
+    Raises:
+        ConfigError: a launcher that is not installed, a sweep in another process's hands, results of another config.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(initialize_config_dir(str(config.config_dir()), "train", "1.3"))
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        arguments = [*overrides, "hydra.mode=MULTIRUN"]
+        composed = hydra.compose_config("train", arguments, RunMode.MULTIRUN)
+        sweep_dir.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_shown())
+        stack.enter_context(_held(sweep_dir, wait=options["on_busy"] == "wait"))
+        outlive = composed.hydra.launcher["_target_"].endswith(".SlurmLauncher")
+        ticket = stack.enter_context(issued(sweep_dir, jobs_outlive_sweep=outlive))
+        stop = stack.enter_context(_StopOnSignal(ticket))
+        result = hydra.multirun("train", SweepJob(ticket, tuple(command)), arguments)
+        rows = result if _are_rows(result) else list(SweepTable(sweep_dir).rows.values())
+        return _report(rows, stop)
+
+
+class _StopOnSignal:
+    """SIGINT and SIGTERM stop the sweep: its jobs save and end; a second one ends all processes at once.
+
+    Args:
+        ticket: what the jobs go by.
+    """
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.received = 0
+        self._ticket = ticket
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _StopOnSignal:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def note(self, number: int) -> None:
+        """Take note of a signal that a job in this process was given."""
+        self.received = self.received or number
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            _kill_children()
+            os._exit(128 + number)
+        self.received = number
+        self._ticket.withdraw()
+        log.info("poke: stopping; the jobs save first (again to end them at once)")
+
+
+def _report(rows: Sequence[JobRow], stop: _StopOnSignal) -> int:
+    """Say what is not finished and return the exit status."""
+    for row in rows:
+        row.look()
+    failed = [row for row in rows if row.status == "failed"]
+    num_finished = sum(row.status == "finished" for row in rows)
+    if failed:
+        log.info("%s", failure_table(failed))
+    log.info("%d of %d jobs finished, %d failed", num_finished, len(rows), len(failed))
+    if stop.received:
+        return 128 + stop.received
+    return 0 if num_finished == len(rows) else 1
+
+
+def failure_table(failed: Sequence[JobRow]) -> str:
+    """Return a table of failed jobs: job, overrides, error, log.
+
+    Args:
+        failed: at least one.
+    """
+    lines = [("job", "overrides", "error", "log")]
+    for row in failed:
+        overrides = " ".join(f"{key}={value}" for key, value in row.overrides.items())
+        error = row.account.get("error") or row.error or ""
+        lines.append((row.directory.name, overrides, error, str(row.directory / "train.log")))
+    widths = [max(len(line[i]) for line in lines) for i in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[3]])
+        for line in lines
+    )
+
+
+def _are_rows(result: Any) -> bool:
+    return isinstance(result, list) and all(isinstance(row, JobRow) for row in result)
+
+
+@contextmanager
+def _held(sweep_dir: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the sweep's directory, waiting for another process to leave it, or refusing."""
+    lock = FileLock(sweep_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = read_json(sweep_dir / TICKET_FILE) or {}
+        who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+        if not wait:
+            raise ConfigError(
+                f"{sweep_dir} is being run by {who} (sweep.on_busy=wait waits)"
+            ) from None
+        log.info("waiting for %s to leave %s", who, sweep_dir)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Show the sweep's own messages on the terminal."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    before = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.level, log.propagate = before
+
+
+def _kill_children() -> None:
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        try:
+            process.kill()
+        except psutil.Error:
+            continue

@@ -80,10 +80,13 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
         recorded = experiment.checkpoints.load(second)
         loaded = experiment.checkpoints.load(first)
         experiment.checkpoints.restore(experiment.trainer.components, loaded)
-        experiment.trainer.run_until(recorded.metadata.step)
+        trainer = experiment.trainer
+        trainer.run_until(recorded.metadata.step)
+        if trainer.get_state() != recorded.components["trainer"]:
+            trainer.evaluate()  # the one a run makes at its end, whatever the step
         replayed = {
             name: state_of(part, name)
-            for name, part in experiment.trainer.components.items()
+            for name, part in trainer.components.items()
             if name != "logger"  # its state is of the sinks, which a replay has not
         }
         experiment.close()

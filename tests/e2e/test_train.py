@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,49 @@ def test_resuming_from_an_older_checkpoint_leaves_the_newer_ones_behind(poke):
     assert account(poke.cwd / "run")["resumes"][0]["step"] == 40
 
 
+def test_a_run_killed_before_its_first_step_begins_again(poke, reference):
+    run_dir = poke.cwd / "run"
+    shutil.copytree(reference, run_dir)
+    for name in ("checkpoints", "metrics.csv", "train.log"):
+        path = run_dir / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    out = poke("poke.train", f"resume={run_dir}")
+    assert "beginning again" in out
+    assert_same_run(run_dir, reference)
+
+
+def test_a_replay_between_two_checkpoints_is_bit_equal(poke, reference):
+    out = poke("poke.verify", str(reference))
+    assert out.endswith("bit-equal: every tensor and number of every component\n")
+
+
+def test_a_replay_that_differs_names_the_first_difference(poke, reference):
+    run_dir = poke.cwd / "run"
+    shutil.copytree(reference, run_dir)
+    config = (run_dir / "config.yaml").read_text()
+    (run_dir / "config.yaml").write_text(config.replace("lr: 0.001", "lr: 0.002"))
+    out = poke("poke.verify", str(run_dir), expect=1)
+    assert "differs first at algorithm.network.layers.0.weight[" in out
+
+
+def test_a_warm_start_takes_the_best_weights_of_another_run(poke, reference):
+    out = poke.train(f"init_from={reference}", "trainer.max_steps=1", run_dir="run")
+    assert "starting from 4 weights of" in out
+    first = next((poke.cwd / "run" / "checkpoints").glob("*_step0.pt"))
+    ours = torch.load(first, weights_only=True)["components"]["algorithm"]["network"]
+    best = torch.load(reference / "checkpoints" / "best.pt", weights_only=True)
+    assert_equal(ours, best["components"]["algorithm"]["network"])
+    assert account(poke.cwd / "run")["init_from"] == str(reference)
+
+
+def test_a_warm_start_that_does_not_fit_is_refused_or_said(poke, reference):
+    change = (f"init_from={reference}", "network.hidden_sizes=[9]", "trainer.max_steps=1")
+    out = poke.train(*change, run_dir="refused", expect=1)
+    assert "layers.0.bias and 2 more has shape (8,) there and (9,) here" in out
+    out = poke.train(*change, "init_from.strict=false", run_dir="said")
+    assert "of another shape, left as initialised: layers.0.bias, layers.0.weight" in out
+
+
 def test_what_cannot_be_resumed_is_said_in_one_line(poke):
     (poke.cwd / "empty").mkdir()
     for where, line in [
@@ -205,6 +249,10 @@ def test_divergence_stops_the_run_and_says_where(poke):
     assert about["error"].startswith("NonFiniteError: loss is")
     line = next(line for line in out.splitlines() if line.startswith("poke: failed"))
     assert f"after step {about['step']}" in line
+    emergency = next((poke.cwd / "run" / "checkpoints").glob("emergency_*.pt"))
+    assert emergency.name in out
+    weights = torch.load(emergency, weights_only=True)["components"]["algorithm"]["network"]
+    assert all(torch.isfinite(w).all() for w in weights.values())
     log = (poke.cwd / "run" / "train.log").read_text()
     assert "Traceback" in log
     assert "Traceback" not in out
@@ -214,7 +262,10 @@ def test_divergence_stops_the_run_and_says_where(poke):
     ("override", "words"),
     [
         ("data.path=nowhere.parquet", "nowhere.parquet"),
-        ("data.path=sample:nothing", "no sample nothing is shipped with poke (there are: gen1randombattle)"),
+        (
+            "data.path=sample:nothing",
+            "no sample nothing is shipped with poke (there are: gen1randombattle)",
+        ),
         ("checkpoint.monitor=val/los", "did you mean val/loss"),
         ("device=cuda", "no CUDA device"),
     ],

@@ -91,7 +91,7 @@ class Trainer:
         self.run_until(self.max_steps)
         finished = self.stop_reason is None
         if finished and self._evaluated_at != self.step:
-            self._evaluate()
+            self.evaluate()
         if self._saved_at != self.step:
             self._save()
         return finished
@@ -119,7 +119,7 @@ class Trainer:
             before = self.step
             self._train_step()
             if _crossed(self.eval_every, before, self.step):
-                self._evaluate()
+                self.evaluate()
             if self._save_is_due(before):
                 self._save()
             self.timer.switch("other")
@@ -151,7 +151,8 @@ class Trainer:
         self.logger.log(metrics, self.step)
         self._update_metrics = metrics
 
-    def _evaluate(self) -> None:
+    def evaluate(self) -> None:
+        """Measure the algorithm now and log it, if there is an evaluator."""
         if self.evaluator is None:
             return
         self.timer.switch("eval")

@@ -116,7 +116,9 @@ POKEMON = (
     _flag("fainted", "it has fainted"),
     _flag("revealed", "it has appeared in battle"),
     _flag("available", "switching to it is legal now; own Pokemon only"),
-    Feature("hp", 1 / 100, 0, 100, "percent of its maximum, 0 only if fainted or unknown"),
+    Feature(
+        "hp", 1 / 100, 0, 100, "percent of its maximum; only full is 100, only fainted or unknown 0"
+    ),
     Feature("status", 1.0, 0, 1, "one-hot", STATUSES),
     Feature("status_counter", 1 / 8, 0, 15, "turns asleep or badly poisoned, at most 15"),
     Feature("boosts", 1 / 6, -6, 6, "stages", BOOSTS),
@@ -178,7 +180,8 @@ MOVE = (
         1 / 64,
         0,
         127,
-        "9 log2(1 + power x stab x stat ratio x accuracy x hits x effectiveness); likewise",
+        "20 log2(1 + d / 16), d = power x stab x stat ratio x accuracy x hits x effectiveness; "
+        "likewise",
     ),
     _flag("category", "one-hot", ("PHYSICAL", "SPECIAL", "STATUS")),
     Feature("base_power", 1 / 64, 0, 127, "halved, rounded up; 0: none or variable"),

@@ -170,24 +170,20 @@ def _encode_move(move: Move, user: _Combatant, rival: _Combatant | None, availab
     fixed = _fixed_move(move.id, move.gen)
     stab = fixed.type in user.types
     effectiveness = _effectiveness(fixed.type, rival.types, user.gen) if rival else 0.0
-    damage = 0
-    if rival and fixed.mean_power and effectiveness:
-        power = fixed.mean_power * effectiveness * (1.5 if stab else 1.0)
-        damage = _clamp(9 * math.log2(1 + power * user.attack_ratio(rival, fixed.category)))
-    return (
-        _pack(
-            (
-                1,
-                available,
-                move.is_last_used,
-                min(100, _percent(move.current_pp / fixed.max_pp)),
-                _clamp(16 * effectiveness),
-                stab,
-                damage,
-            )
-        )
-        + fixed.encoded
+    damage = 0.0
+    if rival and fixed.mean_power:
+        damage = fixed.mean_power * effectiveness * (1.5 if stab else 1.0)
+        damage *= user.attack_ratio(rival, fixed.category)
+    values = (
+        1,
+        available,
+        move.is_last_used,
+        _percent(min(1.0, move.current_pp / fixed.max_pp)),
+        _clamp(16 * effectiveness),
+        stab,
+        _clamp(20 * math.log2(1 + damage / 16)),
     )
+    return _pack(values) + fixed.encoded
 
 
 class _Combatant:
@@ -304,7 +300,8 @@ def _layers(conditions: Mapping[SideCondition, int]) -> Sequence[int]:
 
 
 def _percent(fraction: float) -> int:
-    return 0 if fraction <= 0 else max(1, round(100 * fraction))
+    """Round to percent such that only none is 0 and only all is 100."""
+    return int(100 * fraction) if fraction in (0, 1) else max(1, min(99, round(100 * fraction)))
 
 
 def _clamp(value: float) -> int:

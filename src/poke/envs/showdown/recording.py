@@ -12,7 +12,7 @@ import contextlib
 import functools
 import random
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,30 +23,30 @@ import numpy as np
 from poke.data import trajectories
 from poke.data.trajectories import DataError, Trajectories
 from poke.envs.showdown import layout
+from poke.envs.showdown.arena import Match, Seat, Side, play
 from poke.envs.showdown.installation import ShowdownError, pinned_version
 from poke.envs.showdown.observation import num_actions
-from poke.envs.showdown.players import POLICIES, BattlePlayer, Decision, outcome
+from poke.envs.showdown.players import POLICIES
 from poke.envs.showdown.server import ShowdownServer
 
 _BATTLES_A_PART = 200
-_STALL_SECONDS = 60.0
 
 Results = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class RecordedBattle:
-    """One battle's decisions of the expert, by side.
+    """One battle's decisions of the expert.
 
     Args:
         number: of the battle in the recording.
         opponent: the policy it was played against.
-        sides: for each recorded player (0 or 1), its decisions and its outcome.
+        sides: the expert's, both where it met itself.
     """
 
     number: int
     opponent: str
-    sides: dict[int, tuple[list[Decision], int]]
+    sides: list[Side]
 
 
 @dataclass
@@ -155,18 +155,35 @@ class Recorder:
         progress: Progress,
         on_progress: Callable[[Progress], None],
     ) -> None:
+        def on_result(match: Match, sides: tuple[Side, Side]) -> None:
+            kept = [side for side in sides if side.decisions]
+            store.add(RecordedBattle(match.number, self._opponent(match.number), kept))
+            progress.battles += 1
+            progress.decisions += sum(len(side.decisions) for side in kept)
+            on_progress(progress)
+
+        def on_fault(fault: Exception) -> None:
+            progress.dropped += 1
+            progress.last_fault = f"{type(fault).__name__}: {fault}"
+            if progress.dropped > 10 + progress.battles // 20:
+                raise ShowdownError(f"too many battles fail: {progress.last_fault}")
+
         stopping = asyncio.Event()
         self._interrupt = functools.partial(
             asyncio.get_running_loop().call_soon_threadsafe, stopping.set
         )
         if self._stop_requested:
             stopping.set()
-        queue = iter(missing)
-        tables = [
-            asyncio.create_task(self._play_at_table(i, url, queue, store, progress, on_progress))
-            for i in range(min(self._concurrency, len(missing)))
-        ]
-        playing = asyncio.gather(*tables)
+        playing = asyncio.create_task(
+            play(
+                map(self._match, missing),
+                websocket_url=url,
+                battle_format=self._format,
+                concurrency=min(self._concurrency, len(missing)),
+                on_result=on_result,
+                on_fault=on_fault,
+            )
+        )
         stopped = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -174,81 +191,17 @@ class Recorder:
                 playing.result()
         finally:
             self._interrupt = None
-            for task in (stopped, *tables):
-                task.cancel()
-            await asyncio.gather(stopped, *tables, return_exceptions=True)
+            playing.cancel()
+            stopped.cancel()
+            await asyncio.gather(playing, stopped, return_exceptions=True)
 
-    async def _play_at_table(
-        self,
-        table: int,
-        url: str,
-        queue: Iterator[int],
-        store: _Store,
-        progress: Progress,
-        on_progress: Callable[[Progress], None],
-    ) -> None:
-        """Play one battle after another between two players."""
-        pair = [BattlePlayer(f"poke{side}table{table}", self._format, url) for side in "ab"]
-        try:
-            for number in queue:
-                battle = None
-                while battle is None:
-                    battle = await self._play_one(number, *pair)
-                    fault = next((p.fault for p in pair if p.fault is not None), None)
-                    if fault is not None:
-                        progress.dropped += 1
-                        progress.last_fault = f"{type(fault).__name__}: {fault}"
-                        if progress.dropped > 10 + progress.battles // 20:
-                            raise ShowdownError(f"too many battles fail: {progress.last_fault}")
-                store.add(battle)
-                progress.battles += 1
-                progress.decisions += sum(len(d) for d, _ in battle.sides.values())
-                on_progress(progress)
-        finally:
-            await asyncio.gather(*(player.leave() for player in pair))
+    def _opponent(self, number: int) -> str:
+        return self._opponents[number % len(self._opponents)]
 
-    async def _play_one(
-        self, number: int, first: BattlePlayer, second: BattlePlayer
-    ) -> RecordedBattle | None:
-        """Return the battle, or None where it went wrong."""
-        opponent = self._opponents[number % len(self._opponents)]
-        policies = {first: self._expert, second: opponent}
-        for player, policy in policies.items():
-            player.prepare(POLICIES[policy], record=policy == self._expert)
-        await _finish(first, second)
-        if first.fault or second.fault:
-            return None
-        sides = {}
-        for player, policy in policies.items():
-            (battle,) = player.battles.values()
-            if policy == self._expert and player.decisions:
-                side = 0 if battle.player_role == "p1" else 1
-                sides[side] = (player.decisions, outcome(battle))
-        return RecordedBattle(number, opponent, sides)
-
-
-async def _finish(first: BattlePlayer, second: BattlePlayer) -> None:
-    """Let two players battle once.
-
-    Raises:
-        ShowdownError: a connection is lost, or nothing happens any more.
-    """
-    battle = asyncio.create_task(first.battle_against(second, n_battles=1))
-    ends = {battle, first.listening, second.listening}
-    try:
-        seen = -1
-        while not battle.done():
-            if first.num_messages == seen:
-                raise ShowdownError(f"a battle has stalled for {_STALL_SECONDS:.0f} seconds")
-            seen = first.num_messages
-            done, _ = await asyncio.wait(
-                ends, timeout=_STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if done and battle not in done:
-                raise ShowdownError("a player's connection to the server is lost")
-        battle.result()
-    finally:
-        battle.cancel()
+    def _match(self, number: int) -> Match:
+        opponent = self._opponent(number)
+        expert = Seat(POLICIES[self._expert], record=True)
+        return Match(number, (expert, Seat(POLICIES[opponent], record=opponent == self._expert)))
 
 
 class _Store:
@@ -326,9 +279,9 @@ def _results(battles: Sequence[RecordedBattle]) -> Results:
             battle.opponent, dict.fromkeys(("battles", "decisions", "won", "drawn", "lost"), 0)
         )
         counts["battles"] += 1
-        for decisions, result in battle.sides.values():
-            counts["decisions"] += len(decisions)
-            counts[("drawn", "won", "lost")[result]] += 1
+        for side in battle.sides:
+            counts["decisions"] += len(side.decisions)
+            counts[("drawn", "won", "lost")[side.outcome]] += 1
     return results
 
 
@@ -349,13 +302,13 @@ def _from_ranges(ranges: Iterable[Sequence[int]]) -> set[int]:
 
 def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]) -> Trajectories:
     sides = [
-        (episode, side, decisions, result)
+        (episode, side)
         for episode, battle in enumerate(battles)
-        for side, (decisions, result) in sorted(battle.sides.items())
+        for side in sorted(battle.sides, key=lambda side: side.player)
     ]
-    lengths = [len(decisions) for _, _, decisions, _ in sides]
-    flat = [d for _, _, decisions, _ in sides for d in decisions]
-    result = np.repeat(np.array([s[3] for s in sides], dtype=np.int8), lengths)
+    lengths = [len(side.decisions) for _, side in sides]
+    flat = [decision for _, side in sides for decision in side.decisions]
+    result = np.repeat(np.array([side.outcome for _, side in sides], dtype=np.int8), lengths)
     terminated = np.zeros(len(flat), dtype=bool)
     terminated[np.cumsum(lengths) - 1] = True
     return Trajectories(
@@ -365,8 +318,8 @@ def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]
         reward=np.where(terminated, result, 0).astype(np.float32),
         terminated=terminated,
         truncated=np.zeros(len(flat), dtype=bool),
-        episode=np.repeat(np.array([s[0] for s in sides], dtype=np.int64), lengths),
-        player=np.repeat(np.array([s[1] for s in sides], dtype=np.int8), lengths),
+        episode=np.repeat(np.array([episode for episode, _ in sides], dtype=np.int64), lengths),
+        player=np.repeat(np.array([side.player for _, side in sides], dtype=np.int8), lengths),
         timestep=np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
         outcome=result,
         metadata=metadata,

@@ -55,7 +55,7 @@ def render_report(
             for run, value in zip(row.group.runs, group["values"], strict=True)
         ]
         group["settings"] = {key: format_value(value) for key, value in row.group.settings.items()}
-        group["curve"] = group_curve(row, histories, comparison.metric)
+        group["curve"] = _without_repetition(group_curve(row, histories, comparison.metric))
         del group["values"], group["seeds"]
     return _assemble(_rounded(data))
 
@@ -97,6 +97,12 @@ def group_curve(row: Row, histories: dict[str, History], metric: str) -> dict[st
         "n": count,
     }
     return {name: column[some].tolist() for name, column in columns.items()}
+
+
+def _without_repetition(curve: dict[str, list[float]]) -> dict[str, Any]:
+    """Return the curve with null for a bound that is the mean, which saves half of a single run's."""
+    bounds = {name: None for name in ("low", "high") if curve[name] == curve["mean"]}
+    return curve | bounds
 
 
 def _curve(history: History, metric: str) -> np.ndarray:

@@ -13,7 +13,8 @@ function visibleCurves() {
   const usable = (value) => value !== null && (!settings.log || value > 0);
   return data.groups.flatMap((group, place) => {
     if (hidden.has(place)) return [];
-    const { n, ...raw } = group.curve;
+    const { n, mean } = group.curve;
+    const raw = { ...group.curve, low: group.curve.low ?? mean, high: group.curve.high ?? mean };
     const keep = raw.mean.map((_, at) => at).filter((at) => raw[settings.axis][at] !== null && usable(raw.low[at]) && usable(raw.mean[at]));
     if (!keep.length) return [];
     const part = (name) => smooth(keep.map((at) => raw[name][at]), settings.smoothing);

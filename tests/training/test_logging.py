@@ -104,16 +104,18 @@ def test_point_1_metrics_that_are_no_mapping_are_said_and_skipped(memory, metric
 def test_point_2_printing_never_changes_what_the_backends_get(cli_frequency):
     reference, memory, console = MemoryWriter(), MemoryWriter(), MemoryWriter()
     values = np.random.default_rng(0).lognormal(size=1000).tolist()
-    with make(reference, backend_frequency=100) as plain:
-        with MetricsLogger(
+    with (
+        make(reference, backend_frequency=100) as plain,
+        MetricsLogger(
             console=console,
             backends=[memory],
             backend_frequency=100,
             cli_frequency=cli_frequency,
-        ) as printing:
-            for step, value in enumerate(values):
-                for logger in (plain, printing):
-                    logger.log({"loss": value, "rate": 1 / value}, step)
+        ) as printing,
+    ):
+        for step, value in enumerate(values):
+            for logger in (plain, printing):
+                logger.log({"loss": value, "rate": 1 / value}, step)
     assert memory.rows == reference.rows
     assert bool(console.rows) == bool(cli_frequency)
 

@@ -195,7 +195,7 @@ with logger:
 
 def test_killed_by_sigkill_at_many_moments_and_resumed_by_fresh_processes(tmp_path, uninterrupted):
     code = SCRIPT.format(tests=os.path.dirname(__file__))
-    for kill_at in ("ready", "97", "100", "149", "151", "240", "451", "599", None):
+    for kill_at in ("97", "151", "451", None):
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )

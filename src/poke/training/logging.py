@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from poke.protocols import Writer
 from poke.training import exits
+from poke.training.arrays import read_pixels, read_samples
 from poke.training.naming import Naming, printable
 from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import SUMS, fetch, read_array, read_row, whole_step
+from poke.training.values import SUMS, fetch, read_row, whole_step
 from poke.training.windows import (
     NONFINITE,
     REDUCTIONS,
@@ -136,7 +137,7 @@ class MetricsLogger:
 
     def log_histogram(self, name: str, values: Any, step: int, category: str = "train") -> None:
         """Show the distribution of values, an array or tensor of any shape, on the sinks that can."""
-        self._show("log_histogram", name, values, step, category)
+        self._show("log_histogram", name, partial(read_samples, values), step, category)
 
     def log_image(self, name: str, image: Any, step: int, category: str = "train") -> None:
         """Show a picture on the sinks that can.
@@ -147,7 +148,7 @@ class MetricsLogger:
             step: the step it belongs to.
             category: its category.
         """
-        self._show("log_image", name, image, step, category)
+        self._show("log_image", name, partial(read_pixels, image, 3), step, category)
 
     def log_video(
         self,
@@ -167,7 +168,8 @@ class MetricsLogger:
             category: its category.
             frames_per_second: its pace.
         """
-        self._show("log_video", name, frames, step, category, frames_per_second=frames_per_second)
+        read = partial(read_pixels, frames, 4)
+        self._show("log_video", name, read, step, category, frames_per_second=frames_per_second)
 
     def add_probe(self, probe: Probe) -> None:
         """Have a function asked for metrics whenever a window of `train` goes to the backends.
@@ -360,12 +362,18 @@ class MetricsLogger:
                 self._write("backend", record, step, category)
 
     def _show(
-        self, method: str, name: str, values: Any, step: int, category: str, **options: Any
+        self,
+        method: str,
+        name: str,
+        read: Callable[[], Any],
+        step: int,
+        category: str,
+        **options: Any,
     ) -> None:
         self._check_open()
         step = whole_step(step)
         try:
-            array = read_array(values)
+            array = read()
         except Exception as error:
             self._refuse(category, name, describe(error))
             return

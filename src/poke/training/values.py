@@ -161,16 +161,3 @@ def whole_step(step: Any) -> int:
     if whole < 0 or isinstance(step, bool):
         raise ValueError(f"a step is a non-negative int, not {step!r}")
     return whole
-
-
-def read_array(values: Any) -> Any:
-    """Return an array or tensor of any shape as a numpy array."""
-    import numpy as np
-
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.float() if values.dtype.is_floating_point else values
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{array.dtype} is no type of numbers")
-    return array

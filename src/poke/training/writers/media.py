@@ -3,32 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-
-def to_pixels(array: Any, *, num_dimensions: int) -> NDArray[np.uint8]:
-    """Return pixels with a last axis of 1, 3 or 4 channels.
-
-    Args:
-        array: uint8, or floats from 0 to 1, which are clipped; the axis of channels may lack.
-        num_dimensions: axes of the result, 3 for a picture and 4 for a film.
-
-    Raises:
-        ValueError: the shape is that of no picture or film.
-    """
-    pixels = np.asarray(array)
-    if pixels.ndim == num_dimensions - 1:
-        pixels = pixels[..., np.newaxis]
-    if pixels.ndim != num_dimensions or pixels.shape[-1] not in (1, 3, 4) or not pixels.size:
-        kind = "picture" if num_dimensions == 3 else "film"
-        raise ValueError(f"an array of shape {np.shape(array)} is no {kind}")
-    if pixels.dtype.kind == "f":
-        pixels = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255)
-    return pixels.astype(np.uint8)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:

@@ -68,12 +68,9 @@ class MlflowWriter:
             client.log_batch(self._run_id, params=params[start : start + _MAX_BATCH])
 
     def log_image(self, name: str, image: Any, step: int, category: str) -> None:
-        """Log a picture."""
-        from poke.training.writers.media import to_pixels
-
+        """Log a picture, `[height, width, channels] uint8`."""
         client = self._started()
-        pixels = to_pixels(image, num_dimensions=3)
-        client.log_image(self._run_id, pixels, key=_allowed(f"{category}/{name}"), step=step)
+        client.log_image(self._run_id, image, key=_allowed(f"{category}/{name}"), step=step)
 
     def flush(self) -> None:
         """Every batch is with the store already."""

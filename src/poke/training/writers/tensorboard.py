@@ -63,20 +63,17 @@ class TensorBoardWriter:
         self._shows_config = True
 
     def log_histogram(self, name: str, values: Any, step: int, category: str) -> None:
-        """Write the distribution of an array's finite values over 64 bins."""
+        """Write the distribution of finite values, `[num_values] float64`, over 64 bins."""
         import numpy as np
         from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-        finite = values[np.isfinite(values)].astype(np.float64)
-        if not finite.size:
-            return
-        counts, edges = np.histogram(finite, bins=64)
+        counts, edges = np.histogram(values, bins=64)
         histogram = HistogramProto(
-            min=finite.min(),
-            max=finite.max(),
-            num=finite.size,
-            sum=finite.sum(),
-            sum_squares=np.square(finite).sum(),
+            min=values.min(),
+            max=values.max(),
+            num=values.size,
+            sum=values.sum(),
+            sum_squares=np.square(values).sum(),
             bucket_limit=edges[1:],
             bucket=counts,
         )
@@ -84,21 +81,22 @@ class TensorBoardWriter:
         self._write_summary(Summary(value=[value]), step)
 
     def log_image(self, name: str, image: Any, step: int, category: str) -> None:
-        """Write a picture."""
-        from poke.training.writers.media import encode_png, to_pixels
+        """Write a picture, `[height, width, channels] uint8`."""
+        from poke.training.writers.media import encode_png
 
-        pixels = to_pixels(image, num_dimensions=3)
-        self._write_picture(encode_png(pixels), pixels.shape, name, step, category)
+        self._write_picture(encode_png(image), image.shape, name, step, category)
 
     def log_video(
         self, name: str, frames: Any, step: int, category: str, *, frames_per_second: float
     ) -> None:
-        """Write a film, as the animated GIF that TensorBoard shows among the images."""
-        from poke.training.writers.media import encode_gif, to_pixels
+        """Write a film, `[time, height, width, channels] uint8`, as an animated GIF.
 
-        pixels = to_pixels(frames, num_dimensions=4)
-        gif = encode_gif(pixels, frames_per_second)
-        self._write_picture(gif, pixels.shape[1:], name, step, category)
+        TensorBoard shows it among the images.
+        """
+        from poke.training.writers.media import encode_gif
+
+        gif = encode_gif(frames, frames_per_second)
+        self._write_picture(gif, frames.shape[1:], name, step, category)
 
     def flush(self) -> None:
         """Every event is with the operating system already."""

@@ -68,30 +68,27 @@ class WandbWriter:
             self._run.config.update(self._config, allow_val_change=True)
 
     def log_histogram(self, name: str, values: Any, step: int, category: str) -> None:
-        """Log the distribution of an array's values."""
+        """Log the distribution of finite values, `[num_values] float64`."""
         import wandb
 
-        self._log_row({f"{category}/{name}": wandb.Histogram(values.ravel())}, step, category)
+        self._log_row({f"{category}/{name}": wandb.Histogram(values)}, step, category)
 
     def log_image(self, name: str, image: Any, step: int, category: str) -> None:
-        """Log a picture."""
+        """Log a picture, `[height, width, channels] uint8`."""
         import wandb
 
-        from poke.training.writers.media import to_pixels
-
-        pixels = to_pixels(image, num_dimensions=3)
-        self._log_row({f"{category}/{name}": wandb.Image(pixels)}, step, category)
+        self._log_row({f"{category}/{name}": wandb.Image(image)}, step, category)
 
     def log_video(
         self, name: str, frames: Any, step: int, category: str, *, frames_per_second: float
     ) -> None:
-        """Log a film."""
+        """Log a film, `[time, height, width, channels] uint8`."""
         import wandb
 
-        from poke.training.writers.media import encode_gif, to_pixels
+        from poke.training.writers.media import encode_gif
 
         run = self._started()
-        gif = encode_gif(to_pixels(frames, num_dimensions=4), frames_per_second)
+        gif = encode_gif(frames, frames_per_second)
         path = Path(run.dir).parent / "tmp" / f"{secrets.token_hex(8)}.gif"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(gif)
@@ -105,10 +102,10 @@ class WandbWriter:
         if self._run is None:
             return
         run, self._run = self._run, None
-        folder = Path(run.dir).parent
         run.finish()
         if self._mode == "offline":
-            _log.info("W&B kept this run offline; to upload it: wandb sync %s", folder)
+            parts = self.directory / "wandb" / f"offline-run-*-{self._id()}"
+            _log.info("W&B kept this run offline; to upload it: wandb sync %s", parts)
 
     def get_state(self) -> dict[str, Any]:
         """Return the run's id."""

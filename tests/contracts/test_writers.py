@@ -1,0 +1,150 @@
+"""The suite every writer passes."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from poke.protocols import Stateful, Writer
+from poke.training.logging import MetricsLogger
+from poke.training.writers import MemoryWriter
+
+SCRIPT = Path(__file__).with_name("sinks.py")
+spec = importlib.util.spec_from_file_location("sinks", SCRIPT)
+sinks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sinks)
+
+READABLE = [*sinks.READERS]
+ALL = [*READABLE, "console", "memory"]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch, tmp_path):
+    """No account, no user files, no network."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+def needs(sink):
+    if not sinks.installed(sink):
+        pytest.skip(f"{sink} is not installed")
+
+
+def process(*arguments):
+    """Run sinks.py in a process of its own and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=dict(os.environ),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read(sink, folder):
+    printed = process("read", sink, folder).split("POINTS")[-1]
+    return [(step, name, value) for step, name, value in json.loads(printed)]
+
+
+def expected():
+    memory = MemoryWriter()
+    with MetricsLogger(backends=[memory], backend_frequency=10) as logger:
+        sinks.log_run(logger, 1, sinks.END)
+    return points_of(memory)
+
+
+def points_of(memory):
+    return sorted(
+        (step, f"{category}/{name}", value)
+        for metrics, step, category in memory.rows
+        for name, value in metrics.items()
+    )
+
+
+def as_kept_by(sink, points):
+    """The points as the sink can hold them: TensorBoard has float32, MLflow has few characters."""
+    if sink == "tensorboard":
+        points = [(step, name, float(np.float32(value))) for step, name, value in points]
+    if sink == "mlflow":
+        points = [
+            (step, name.replace("(", "_").replace(")", "_"), value) for step, name, value in points
+        ]
+    return sorted(points)
+
+
+@pytest.mark.parametrize("sink", ALL)
+def test_it_is_a_writer_and_opens_nothing_before_it_is_written_to(sink, run_folder):
+    needs(sink)
+    writer = sinks.make_writer(sink, run_folder)
+    assert isinstance(writer, Writer)
+    assert isinstance(writer, Stateful)
+    writer.flush()
+    writer.close()
+    writer.close()
+    assert not list(run_folder.iterdir())
+
+
+@pytest.mark.parametrize("sink", ALL)
+def test_its_state_is_plain_values_and_round_trips(sink, run_folder):
+    needs(sink)
+    state = sinks.make_writer(sink, run_folder).get_state()
+    torch.save(state, run_folder / "state.pt")
+    loaded = torch.load(run_folder / "state.pt", weights_only=True)
+    fresh = sinks.make_writer(sink, run_folder)
+    fresh.set_state(loaded)
+    assert fresh.get_state() == state == loaded
+
+
+@pytest.mark.parametrize("sink", READABLE)
+def test_what_was_logged_can_be_read_back(sink, run_folder):
+    needs(sink)
+    process("write", sink, run_folder, "whole")
+    assert read(sink, run_folder) == as_kept_by(sink, expected())
+
+
+@pytest.mark.parametrize("sink", READABLE)
+def test_a_fresh_process_resumes_it(sink, run_folder):
+    needs(sink)
+    process("write", sink, run_folder, "first")
+    process("write", sink, run_folder, "rest")
+    found = read(sink, run_folder)
+    wanted = as_kept_by(sink, expected())
+    if sink in ("csv", "tensorboard"):
+        assert found == wanted
+    else:  # services keep what was logged past the state: rows logged again, and the last, partial one
+        again = {point for point in found if point[0] not in (sinks.STOPPED,)}
+        assert again == set(wanted)
+
+
+@pytest.mark.parametrize("sink", READABLE)
+def test_all_sinks_of_one_run_hold_the_same_points(sink, run_folder, shared_run):
+    if sink not in shared_run:
+        pytest.skip(f"{sink} is not installed")
+    reference = [tuple(point) for point in shared_run["csv"]]
+    assert shared_run[sink] == as_kept_by(sink, reference)
+
+
+@pytest.fixture(scope="module")
+def shared_run(tmp_path_factory):
+    """One run logged to every sink at once, read back from each."""
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    folder.mkdir()
+    chosen = [sink for sink in READABLE if sinks.installed(sink)]
+    process("write", ",".join(chosen), folder, "whole")
+    return {sink: read(sink, folder) for sink in chosen}

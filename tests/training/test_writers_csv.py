@@ -1,0 +1,209 @@
+"""metrics.csv: exact, append-only, readable at every moment."""
+
+import csv
+import math
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from poke.training.logging import MetricsLogger
+from poke.training.writers import CsvWriter
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.csv"
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_columns_are_step_time_and_full_names(path):
+    before = datetime.now(UTC)
+    writer = CsvWriter(path)
+    writer.write({"loss": 0.1, "accuracy": 1.0}, 7, "train")
+    writer.write({"loss": 0.2}, 7, "val")
+    writer.close()
+    header, first, second = read(path)
+    assert header == ["step", "time", "train/loss", "train/accuracy", "val/loss"]
+    assert [first[0], *first[2:]] == ["7", "0.1", "1.0", ""]
+    assert [second[0], *second[2:]] == ["7", "", "", "0.2"]
+    logged = datetime.fromisoformat(first[1])
+    assert logged.utcoffset().total_seconds() == 0
+    assert abs((logged - before).total_seconds()) < 60
+
+
+def test_pandas_reads_every_float_back_bit_for_bit(path):
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 2**63, size=2000, dtype=np.uint64).view(np.float64)
+    values = values[np.isfinite(values)]
+    writer = CsvWriter(path)
+    for step, value in enumerate(values):
+        writer.write({"x": float(value)}, step, "train")
+    writer.close()
+    table = pd.read_csv(path)
+    assert (table["train/x"].to_numpy() == values).all()
+    assert (table["step"] == np.arange(len(values))).all()
+
+
+NAMES = [
+    "a,b",
+    'say "hi"',
+    "two\nlines",
+    "Größe",
+    "損失",
+    "🎮",
+    " spaces ",
+    "a;b\tc",
+    "'",
+    "x/y/z",
+    "#",
+    "\\n",
+]
+
+
+def test_any_name_reads_back(path):
+    names = NAMES
+    writer = CsvWriter(path)
+    for step in range(3):
+        for i, name in enumerate(names[: step + 10]):
+            writer.write({name: float(i)}, step, "train")
+    writer.close()
+    assert read(path)[0][2:] == [f"train/{name}" for name in names]
+    table = pd.read_csv(path)
+    assert list(table.columns[2:]) == [f"train/{name}" for name in names]
+    for i, name in enumerate(names):
+        assert set(table[f"train/{name}"].dropna()) == {float(i)}
+
+
+def test_a_name_that_utf8_cannot_hold_is_written_out(path):
+    with MetricsLogger(backends=[CsvWriter(path)]) as logger:
+        logger.log({"bad \ud800 name": 1.0, "loss": 2.0, 3: 4.0}, 1)
+    assert read(path)[0][2:] == ["train/bad \\ud800 name", "train/loss", "train/3"]
+
+
+def test_a_new_name_widens_the_file_and_keeps_every_row(path):
+    writer = CsvWriter(path)
+    for step in range(5):
+        writer.write({"loss": step / 7}, step, "train")
+    before = read(path)
+    writer.write({"loss": 1.0, "late, one": 2.0}, 5, "train")
+    writer.write({"return": 3.0}, 5, "eval")
+    writer.close()
+    after = read(path)
+    assert after[0] == [*before[0], "train/late, one", "eval/return"]
+    assert [row[:3] for row in after[1:6]] == before[1:]
+    assert {len(row) for row in after} == {5}
+    assert not [file for file in path.parent.iterdir() if file != path]
+
+
+def test_it_is_readable_and_whole_after_every_row(path):
+    writer = CsvWriter(path)
+    for step in range(20):
+        writer.write({"loss": 1.0, **({"new": 2.0} if step > 9 else {})}, step, "train")
+        content = path.read_bytes()
+        assert content.endswith(b"\n")
+        assert len(content.splitlines()) == step + 2
+
+
+def test_a_torn_last_line_is_dropped_and_the_rest_goes_on(path):
+    writer = CsvWriter(path)
+    for step in range(4):
+        writer.write({"loss": 1.5}, step, "train")
+    writer.close()
+    whole = path.read_bytes()
+    for size in range(len(whole) - len(whole.splitlines()[-1]), len(whole)):
+        path.write_bytes(whole[:size])
+        again = CsvWriter(path)
+        again.write({"loss": 2.5}, 9, "train")
+        again.close()
+        rows = read(path)
+        assert [row[0] for row in rows] == ["step", "0", "1", "2", "9"]
+        assert {len(row) for row in rows} == {3}
+
+
+def test_set_state_cuts_rows_and_columns_that_came_later(path):
+    writer = CsvWriter(path)
+    writer.write({"loss": 1.0, "odd, name": 2.0}, 1, "train")
+    state = writer.get_state()
+    kept = path.read_bytes()
+    writer.write({"loss": 3.0, "late": 4.0}, 2, "train")
+    writer.write({"loss": 3.0}, 2, "val")
+    writer.close()
+    for _ in range(2):
+        again = CsvWriter(path)
+        again.set_state(state)
+        assert path.read_bytes() == kept
+        again.close()
+
+
+def test_another_runs_file_is_left_alone(path):
+    content = "step,time,train/return\n1,2026-01-01T00:00:00Z,5.0\n"
+    path.write_text(content)
+    writer = CsvWriter(path)
+    with pytest.raises(ValueError, match="not those of this run"):
+        writer.set_state({"columns": ["step", "time", "train/loss"], "num_rows": 1})
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="does not start with the columns step and time"):
+        CsvWriter(path).write({"loss": 1.0}, 1, "train")
+    assert path.read_text() == "a,b\n1,2\n"
+
+
+def test_rows_that_a_crash_swallowed_are_said(path, caplog):
+    writer = CsvWriter(path)
+    writer.write({"loss": 1.0}, 1, "train")
+    state = {**writer.get_state(), "num_rows": 3}
+    writer.set_state(state)
+    assert "lacks 2 of this run's rows" in caplog.text
+    writer.write({"loss": 1.0}, 4, "train")
+    writer.close()
+    assert [row[0] for row in read(path)] == ["step", "1", "4"]
+
+
+def test_nan_reads_back_as_nan(path):
+    writer = CsvWriter(path)
+    writer.write({"loss": math.nan, "accuracy": 1.0}, 1, "train")
+    writer.close()
+    assert read(path)[1][2:] == ["nan", "1.0"]
+    assert math.isnan(pd.read_csv(path)["train/loss"][0])
+
+
+def test_it_appends_and_never_rewrites_while_names_stay(path):
+    writer = CsvWriter(path)
+    writer.write({"loss": 1.0}, 0, "train")
+    inode = path.stat().st_ino
+    for step in range(1, 50):
+        before = path.read_bytes()
+        writer.write({"loss": 1.0}, step, "train")
+        assert path.read_bytes().startswith(before)
+    writer.close()
+    assert path.stat().st_ino == inode
+
+
+def test_a_full_disk_leaves_no_half_row(path, monkeypatch):
+    from poke.training.writers import csv as module
+
+    writer = CsvWriter(path)
+    writer.write({"loss": 1.0}, 0, "train")
+    whole = path.read_bytes()
+    real = module.os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "pwrite", lambda file, data, at: real(file, data[:9], at))
+        with pytest.raises(OSError, match="only 9 of"):
+            writer.write({"loss": 2.0}, 1, "train")
+    assert path.read_bytes() == whole
+    writer.write({"loss": 2.0}, 1, "train")
+    assert [row[0] for row in read(path)] == ["step", "0", "1"]
+    writer.close()
+
+
+def test_it_costs_few_bytes_a_step(path):
+    values = np.random.default_rng(0).random((1000, 10))
+    with MetricsLogger(backends=[CsvWriter(path)]) as logger:
+        for step, row in enumerate(values.tolist(), 1):
+            logger.log({f"metric_{i}": value for i, value in enumerate(row)}, step)
+    assert path.stat().st_size / 1000 <= 6

@@ -17,6 +17,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
+from threadpoolctl import threadpool_limits
 
 from poke.schema import ConfigError
 from poke.signals import Interrupted, Signals
@@ -143,6 +144,8 @@ class Experiment:
         self.config = config
         self.path = path
         torch.set_num_threads(config["torch_threads"])
+        # numpy's threads would wait for each other longer than a small network takes.
+        threadpool_limits(config["torch_threads"], user_api="blas")
         seed_everything(config["seed"])
         self.device = _device(config["device"])
         self.seed = config["seed"]

@@ -1,4 +1,4 @@
-"""Distributions over actions: sampled in numpy while collecting, differentiated in torch while learning."""
+"""Distributions over actions: sampled in numpy, differentiated by torch, or by hand in numpy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ from torch import Tensor, nn
 from poke.algorithms.bc import masked_logits
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+class Terms(Protocol):
+    """What the loss needs of a batch, and the way back from it."""
+
+    log_prob: np.ndarray  # [batch] float32
+    entropy: np.ndarray  # [batch] float32
+
+    def backward(self, log_prob_gradient: np.ndarray, entropy_gradient: float) -> np.ndarray:
+        """Return the loss's gradient by the outputs, `[batch, num_outputs]` float32.
+
+        Args:
+            log_prob_gradient: the loss's gradient by each log-probability, `[batch]` float32.
+            entropy_gradient: by each entropy.
+        """
+        ...
 
 
 class Policy(Protocol):
@@ -32,7 +48,7 @@ class Policy(Protocol):
         """
         ...
 
-    def mode(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+    def mode(self, outputs: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return the most probable actions."""
         ...
 
@@ -40,6 +56,12 @@ class Policy(Protocol):
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return the actions' log-probabilities and the entropies, both `[batch]` float32."""
+        ...
+
+    def differentiable(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> Terms:
+        """Return the same in numpy, with the way back."""
         ...
 
 
@@ -50,8 +72,7 @@ class Categorical:
         self, outputs: np.ndarray, action_mask: np.ndarray | None, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw `[batch]` int64 actions by inverting the cumulative distribution."""
-        if action_mask is not None:
-            outputs = np.where(action_mask, outputs, np.finfo(np.float32).min)
+        outputs = _masked(outputs, action_mask)
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         cumulative = np.exp(shifted).cumsum(axis=1)
         total = cumulative[:, -1]
@@ -60,9 +81,9 @@ class Categorical:
         action = (cumulative <= drawn[:, None]).sum(axis=1)
         return action, shifted[np.arange(len(action)), action] - np.log(total)
 
-    def mode(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+    def mode(self, outputs: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return `[batch]` int64."""
-        return masked_logits(outputs, action_mask).argmax(dim=1)
+        return _masked(outputs, action_mask).argmax(axis=1)
 
     def log_prob_and_entropy(
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
@@ -73,6 +94,38 @@ class Categorical:
         # exp(lowest number) is 0, and 0 times it is 0.
         entropy = -(log_probs.exp() * log_probs).sum(dim=1)
         return log_prob, entropy
+
+    def differentiable(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> Terms:
+        """Return the same in numpy, with the way back."""
+        return _CategoricalTerms(_masked(outputs, action_mask), action)
+
+
+def _masked(logits: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
+    if action_mask is None:
+        return logits
+    return np.where(action_mask, logits, np.finfo(np.float32).min)
+
+
+class _CategoricalTerms:
+    def __init__(self, logits: np.ndarray, action: np.ndarray) -> None:
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        self._probs = np.exp(shifted)
+        total = self._probs.sum(axis=1, keepdims=True)
+        self._probs /= total
+        self._log_probs = shifted - np.log(total)
+        self._chosen = np.arange(len(action)), action
+        self.log_prob = self._log_probs[self._chosen]
+        self.entropy = -(self._probs * self._log_probs).sum(axis=1)
+
+    def backward(self, log_prob_gradient: np.ndarray, entropy_gradient: float) -> np.ndarray:
+        by_entropy = self._log_probs + self.entropy[:, None]
+        by_entropy *= np.float32(-entropy_gradient)
+        by_entropy -= log_prob_gradient[:, None]
+        by_entropy *= self._probs
+        by_entropy[self._chosen] += log_prob_gradient
+        return by_entropy
 
 
 class DiagonalGaussian:
@@ -94,9 +147,9 @@ class DiagonalGaussian:
         log_prob = -(0.5 * noise**2 + log_std + LOG_SQRT_2PI).sum(axis=1)
         return outputs + np.exp(log_std) * noise, log_prob
 
-    def mode(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
+    def mode(self, outputs: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return `[batch, size]` float32: the mean."""
-        return outputs
+        return outputs.copy()
 
     def log_prob_and_entropy(
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
@@ -106,3 +159,29 @@ class DiagonalGaussian:
         log_prob = -(0.5 * noise**2 + self._log_std + LOG_SQRT_2PI).sum(dim=1)
         entropy = (self._log_std + 0.5 + LOG_SQRT_2PI).sum().expand(len(outputs))
         return log_prob, entropy
+
+    def differentiable(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> Terms:
+        """Return the same in numpy, with the way back, which also writes the gradient of `log_std`."""
+        return _GaussianTerms(outputs, action, self._log_std)
+
+
+class _GaussianTerms:
+    def __init__(self, mean: np.ndarray, action: np.ndarray, log_std: nn.Parameter) -> None:
+        self._parameter = log_std
+        values = log_std.detach().numpy()
+        self._precision = np.exp(-values)
+        self._noise = (action - mean) * self._precision
+        self.log_prob = -(0.5 * self._noise**2 + values + np.float32(LOG_SQRT_2PI)).sum(axis=1)
+        self.entropy = np.full(
+            len(mean), (values + np.float32(0.5 + LOG_SQRT_2PI)).sum(), np.float32
+        )
+
+    def backward(self, log_prob_gradient: np.ndarray, entropy_gradient: float) -> np.ndarray:
+        weighted = self._noise * log_prob_gradient[:, None]
+        assert self._parameter.grad is not None
+        by_log_std = (weighted * self._noise).sum(axis=0) - log_prob_gradient.sum()
+        by_log_std += np.float32(entropy_gradient * len(self._noise))
+        self._parameter.grad.numpy()[...] = by_log_std
+        return weighted * self._precision

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class ActorCritic(Protocol):
 
 
 class Rollout:
-    """A block of transitions, time first; tensors and numpy arrays over the same memory.
+    """A block of transitions, time first.
 
     Args:
         num_steps: transitions of each environment.
@@ -127,9 +125,9 @@ class Rollout:
         """How many transitions are learned from: all."""
         return self.num_steps
 
-    def rows(self) -> Tensor:
+    def rows(self) -> np.ndarray:
         """Return `[num_steps]` int64: the flat indices of real transitions."""
-        return torch.from_numpy(np.flatnonzero(~self.idle.reshape(-1)))
+        return np.flatnonzero(~self.idle.reshape(-1))
 
     def advantages(self, gamma: float, gae_lambda: float) -> tuple[np.ndarray, np.ndarray]:
         """Estimate advantages and returns.
@@ -170,7 +168,6 @@ class Collector:
         environment: makes the environments.
         num_steps: transitions of each environment an update.
         seed: of the environments.
-        device: where the algorithm learns; collecting happens in main memory.
         episode_window: how many finished episodes the reported mean return and length are taken over.
 
     Raises:
@@ -186,7 +183,6 @@ class Collector:
         *,
         num_steps: int,
         seed: int = 0,
-        device: str | torch.device = "cpu",
         episode_window: int = 100,
     ) -> None:
         self.environment = environment

@@ -35,7 +35,7 @@ def restore(env: Any, state: Mapping[str, Any]) -> None:
     _restore_object(env, state)
 
 
-class Snapshots(gym.Wrapper):  # type: ignore[type-arg]
+class Snapshots(gym.Wrapper):
     """Lets an environment in another process be asked for its snapshot, through get_attr and set_attr."""
 
     @property

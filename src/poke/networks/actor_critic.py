@@ -14,8 +14,8 @@ class ActorCritic(nn.Module):
     """Maps observations to the policy's outputs and the state's value.
 
     Orthogonal initialisation (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37 Implementation Details
-    of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside, 0.01 for the policy's last layer, 1
-    for the value's.
+    of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside, 0.01 for the policy's last
+    layer, 1 for the value's.
 
     Args:
         make_network: makes a network with the given number of outputs.

@@ -1,0 +1,213 @@
+"""PPO's loss of a minibatch and its gradient: by torch for any network, by hand in numpy for small ones.
+
+Both write into the gradients that the networks' parameters have by then, and both return the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poke.algorithms.policies import Policy
+from poke.networks.actor_critic import ActorCritic
+from poke.networks.mlp import MLP
+from poke.networks.numpy_mlp import NumpyMLP
+
+STATISTICS = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """What the loss is made of, see `poke.algorithms.ppo.PPO`."""
+
+    clip_range: float
+    clip_value_loss: bool
+    normalize_advantage: bool
+    entropy_coefficient: float
+    value_coefficient: float
+
+
+@dataclass(frozen=True)
+class Block:
+    """Transitions to learn from; arrays or tensors of `[rows, ...]`."""
+
+    observation: Any
+    action: Any
+    action_mask: Any
+    log_prob: Any
+    value: Any
+    advantage: Any
+    return_: Any
+
+
+class Surrogate(Protocol):
+    """Gradients of the loss."""
+
+    def load(self, block: Block) -> None:
+        """Take a block of flat numpy arrays, from which minibatches are then chosen."""
+        ...
+
+    def differentiate(self, rows: np.ndarray) -> Tensor | np.ndarray:
+        """Write the gradients of the loss over these rows of the block, `[batch]` int64.
+
+        Returns:
+            `[len(STATISTICS)]` float32.
+        """
+        ...
+
+
+class TorchSurrogate:
+    """Gradients by torch's autograd, on the network's device.
+
+    Args:
+        network: has gradients already.
+        policy: what its outputs mean.
+        coefficients: of the loss.
+    """
+
+    def __init__(self, network: ActorCritic, policy: Policy, coefficients: Coefficients) -> None:
+        self._network = network
+        self._policy = policy
+        self._coefficients = coefficients
+        self._parameters = list(network.parameters())
+        self._block: Block
+
+    def load(self, block: Block) -> None:
+        """Take a block to the network's device."""
+        device = self._parameters[0].device
+        columns = (getattr(block, f.name) for f in fields(block))
+        self._block = Block(
+            *(None if c is None else torch.from_numpy(c).to(device) for c in columns)
+        )
+
+    def differentiate(self, rows: np.ndarray) -> Tensor:
+        """Write the gradients over these rows and return the statistics."""
+        index = torch.from_numpy(rows).to(self._parameters[0].device)
+        columns = (getattr(self._block, f.name) for f in fields(self._block))
+        loss, statistics = self.loss(Block(*(None if c is None else c[index] for c in columns)))
+        torch._foreach_zero_([p.grad for p in self._parameters if p.grad is not None])
+        loss.backward()
+        return statistics
+
+    def loss(self, batch: Block) -> tuple[Tensor, Tensor]:
+        """Return the loss with its graph, and the statistics."""
+        c = self._coefficients
+        outputs, value = self._network(batch.observation)
+        log_prob, entropy = self._policy.log_prob_and_entropy(
+            outputs, batch.action, batch.action_mask
+        )
+        advantage = batch.advantage
+        if c.normalize_advantage:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        log_ratio = log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1 - c.clip_range, 1 + c.clip_range)
+        policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
+        errors = (value - batch.return_).square()
+        if c.clip_value_loss:
+            change = (value - batch.value).clamp(-c.clip_range, c.clip_range)
+            errors = torch.max(errors, (batch.value + change - batch.return_).square())
+        value_loss = 0.5 * errors.mean()
+        entropy = entropy.mean()
+        loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
+        with torch.no_grad():
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            clip_fraction = ((ratio - 1).abs() > c.clip_range).float().mean()
+            statistics = torch.stack(
+                [loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction]
+            )
+        return loss, statistics
+
+
+def numpy_networks(network: ActorCritic, batch_size: int) -> tuple[NumpyMLP, NumpyMLP]:
+    """Return policy and critic in numpy, for a network that `NumpySurrogate` supports."""
+    policy, critic = network.policy, network.critic
+    assert isinstance(policy, MLP)
+    assert isinstance(critic, MLP)
+    return NumpyMLP(policy, batch_size), NumpyMLP(critic, batch_size)
+
+
+class NumpySurrogate:
+    """Gradients by hand, for a policy and a critic that `NumpyMLP` supports.
+
+    Args:
+        network: has gradients already.
+        policy: what its outputs mean.
+        coefficients: of the loss.
+    """
+
+    def __init__(self, network: ActorCritic, policy: Policy, coefficients: Coefficients) -> None:
+        self._network = network
+        self._policy = policy
+        self._coefficients = coefficients
+        self._sizes: dict[int, tuple[NumpyMLP, NumpyMLP]] = {}
+        self._block: Block
+
+    @staticmethod
+    def supports(network: ActorCritic) -> bool:
+        """Whether both networks are small MLPs on the CPU."""
+        critic = network.critic
+        return (
+            critic is not None and NumpyMLP.supports(network.policy) and NumpyMLP.supports(critic)
+        )
+
+    def load(self, block: Block) -> None:
+        """Take a block."""
+        self._block = block
+
+    def differentiate(self, rows: np.ndarray) -> np.ndarray:
+        """Write the gradients over these rows and return the statistics."""
+        c, block, count = self._coefficients, self._block, len(rows)
+        if count not in self._sizes:
+            self._sizes[count] = numpy_networks(self._network, count)
+        policy_network, value_network = self._sizes[count]
+        observation = block.observation[rows]
+        mask = None if block.action_mask is None else block.action_mask[rows]
+        terms = self._policy.differentiable(
+            policy_network.forward(observation), block.action[rows], mask
+        )
+
+        advantage = block.advantage[rows]
+        if c.normalize_advantage:
+            advantage = (advantage - advantage.mean()) / (advantage.std(ddof=1) + np.float32(1e-8))
+        log_ratio = terms.log_prob - block.log_prob[rows]
+        ratio = np.exp(log_ratio)
+        gain = ratio * advantage
+        bounded = np.clip(ratio, 1 - c.clip_range, 1 + c.clip_range) * advantage
+        policy_loss = -np.minimum(gain, bounded).mean()
+        # Where the bound is the smaller one the ratio is outside of it, and the bound has no slope.
+        log_prob_gradient = np.where(gain <= bounded, gain, 0) * np.float32(-1 / count)
+        entropy_gradient = -c.entropy_coefficient / count
+        policy_network.backward(terms.backward(log_prob_gradient, entropy_gradient))
+
+        value = value_network.forward(observation)[:, 0]
+        value_loss, value_gradient = self._value_loss(value, block.value[rows], block.return_[rows])
+        value_network.backward(value_gradient[:, None])
+
+        entropy = terms.entropy.mean()
+        loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
+        approx_kl = (ratio - 1 - log_ratio).mean()
+        clip_fraction = np.count_nonzero(np.abs(ratio - 1) > c.clip_range) / count
+        return np.array(
+            [loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction], np.float32
+        )
+
+    def _value_loss(
+        self, value: np.ndarray, old_value: np.ndarray, return_: np.ndarray
+    ) -> tuple[np.floating[Any], np.ndarray]:
+        c = self._coefficients
+        error = value - return_
+        squared = error * error
+        scale = np.float32(c.value_coefficient / len(value))
+        if not c.clip_value_loss:
+            return 0.5 * squared.mean(), scale * error
+        change = value - old_value
+        bounded_error = old_value + np.clip(change, -c.clip_range, c.clip_range) - return_
+        bounded = bounded_error * bounded_error
+        # Outside the range a bounded error that is the greater one has no slope.
+        slope = (squared >= bounded) | (np.abs(change) <= c.clip_range)
+        return 0.5 * np.maximum(squared, bounded).mean(), scale * error * slope

@@ -195,10 +195,9 @@ def _measures(run: Run) -> dict[str, str]:
 
 
 def _environment(run: Run) -> dict[str, Any]:
-    packages = run.record.get("packages") or {}
-    return (
-        {"python": run.record["python"], **packages} if "python" in run.record else dict(packages)
-    )
+    account = _account(run.name)
+    python = {"python": account["python"]} if "python" in account else {}
+    return python | (account.get("packages") or {})
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -6,6 +6,7 @@ renamed, so that whoever reads it sees either the old account or the new one.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -16,7 +17,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +232,14 @@ def _whereabouts() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _packages() -> dict[str, str]:
-    """Name and version of every installed distribution, sorted."""
-    found = {d.name: d.version for d in metadata.distributions() if d.name}
+    """Name and version of every installed distribution, sorted; by folder names, since reading each takes a second."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        for info in Path(folder).glob("*.dist-info"):
+            name, _, version = info.name.removesuffix(".dist-info").partition("-")
+            found.setdefault(name.replace("_", "-"), version)
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 

@@ -587,7 +587,7 @@ def test_media_and_config_go_to_those_who_can_show_them(memory, caplog):
             logger.log_image("board", torch.zeros(4, 6), 3)
             logger.log_histogram("weights", torch.zeros(5), 3)
         logger.log_image("odd", "no picture", 3)
-    assert gallery.shown == (("config", {"seed": 1}), *[("board", (4, 6), 3, "train")] * 2)
+    assert gallery.shown == (("config", {"seed": 1}), *[("board", (4, 6, 1), 3, "train")] * 2)
     assert caplog.text.count("MemoryWriter shows no images") == 1
     assert caplog.text.count("Gallery shows no histograms") == 1
     assert caplog.text.count("train/odd is not logged") == 1

@@ -31,7 +31,13 @@ class StepTimer:
         self._num_samples = 0
 
     def switch(self, section: str) -> None:
-        """End the present section and begin another, one of `SECTIONS`."""
+        """End the present section and begin another, one of `SECTIONS`.
+
+        Raises:
+            ValueError: there is no such section.
+        """
+        if section not in self._seconds:
+            raise ValueError(f"a section is one of {', '.join(SECTIONS)}, not {section!r}")
         now = self._clock()
         self._seconds[self._section] += now - self._since
         self._section = section

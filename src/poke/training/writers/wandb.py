@@ -146,8 +146,14 @@ class WandbWriter:
                 reason = " ".join(str(error).split())
                 _log.warning("W&B cannot be reached, this run is kept offline: %s", reason)
                 self._mode = "offline"
-                self._run = self._begin()
+                self._run = self._begin_again()
         return self._run
+
+    def _begin_again(self) -> Any:
+        import wandb
+
+        wandb.teardown()  # the failed attempt still holds the run's id
+        return self._begin()
 
     def _begin(self) -> Any:
         import wandb

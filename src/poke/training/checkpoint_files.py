@@ -27,6 +27,7 @@ CORRUPT_SUFFIX = ".corrupt"
 FILE_MODE = 0o664
 READ_BYTES = 1 << 20
 WRITE_BYTES = 1 << 25
+SMALL_BYTES = 1 << 16
 SPARE_BYTES = 1 << 20
 
 
@@ -78,6 +79,7 @@ class _HashingFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._error: OSError | None = None
+        self._small = bytearray()
         self._hash = xxhash.xxh3_128()
         self._handed_over = 0
         self._size_bytes = 0
@@ -86,6 +88,7 @@ class _HashingFile:
         try:
             with _without_zip_checksums():
                 torch.save(payload, self)  # type: ignore[arg-type]
+            self._write_small()
         except Exception:
             if self._error is not None:
                 raise self._error from None  # torch reports its own confusion instead
@@ -94,12 +97,20 @@ class _HashingFile:
     def write(self, data: bytes | memoryview) -> int:
         view = memoryview(data)
         try:
+            if len(self._small) + len(view) <= SMALL_BYTES:
+                self._small += view
+                return len(view)
+            self._write_small()
             for start in range(0, len(view), WRITE_BYTES):
                 self._write_chunk(view[start : start + WRITE_BYTES])
         except OSError as error:
             self._error = error
             raise
         return len(view)
+
+    def _write_small(self) -> None:
+        self._write_chunk(memoryview(self._small))
+        self._small = bytearray()
 
     def _write_chunk(self, chunk: memoryview) -> None:
         self._hash.update(chunk)

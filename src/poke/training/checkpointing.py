@@ -10,6 +10,7 @@ import difflib
 import logging
 import threading
 from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -121,15 +122,19 @@ class CheckpointManager:
             TypeError: a state holds something that is not a value.
         """
         self._join()
-        payload = self._payload(components, metadata, incremental=True)
-        arguments = (payload, metadata, is_best)
-        if self._async:
-            self._writer = threading.Thread(
-                target=self._write, args=arguments, name="checkpoint-writer"
-            )
-            self._writer.start()
-        else:
-            self._write(*arguments)
+        copied: Future[dict[str, Any]] = Future()
+        self._writer = threading.Thread(
+            target=self._write, args=(copied, metadata, is_best), name="checkpoint-writer"
+        )
+        # It starts before there is work for it: it would hold the interpreter, and so this call.
+        self._writer.start()
+        try:
+            copied.set_result(self._payload(components, metadata, incremental=True))
+        except BaseException:
+            copied.cancel()
+            raise
+        if not self._async:
+            self._join()
         return self._directory.path / metadata.file_name
 
     def save_emergency(self, components: Mapping[str, Any], metadata: CheckpointMetadata) -> Path:
@@ -327,8 +332,15 @@ class CheckpointManager:
         )
 
     def _write(
-        self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
+        self,
+        copied: Future[dict[str, Any]],
+        metadata: CheckpointMetadata,
+        is_best: bool | None,
     ) -> None:
+        try:
+            payload = copied.result()
+        except CancelledError:
+            return
         try:
             self._say_if_large(payload["components"])
             self._directory.add(payload, metadata, is_best)

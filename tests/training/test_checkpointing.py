@@ -320,6 +320,14 @@ def test_rewinding_moves_newer_checkpoints_out_of_the_way(tmp_path, caplog):
     assert reopened.load(aside).components["a"] == {"step": 3}
 
 
+def test_rewinding_to_the_best_by_its_link(tmp_path):
+    with CheckpointManager(tmp_path) as manager:
+        for step, loss in ((1, 0.5), (2, 0.1), (3, 0.9)):
+            manager.save({}, metadata(step, loss))
+        manager.rewind(manager.load(manager.get_best()))
+        assert [seen.step for seen in manager.list_checkpoints()] == [1, 2]
+
+
 def test_rewinding_to_a_file_of_another_run_is_refused(tmp_path):
     with CheckpointManager(tmp_path / "other") as other:
         other.save({}, metadata(1))

@@ -21,8 +21,8 @@ from poke.training.checkpoint_files import (
     DamagedError,
     FileRecord,
     first_line,
-    is_sealed,
     read_payload,
+    read_seal,
     verify_file,
 )
 from poke.training.checkpoint_index import CheckpointMetadata
@@ -70,7 +70,7 @@ def read_checkpoint(
         DamagedError: it, or a segment, is missing or not what was written.
         CheckpointError: it is unsafe, newer than this program, or lacks a component.
     """
-    if is_sealed(path):
+    if read_seal(path) is not None:
         record = verify_file(path, expected)
         payload = read_payload(path)
     else:

@@ -20,6 +20,7 @@ from poke.training.checkpoint_files import (
     DamagedError,
     first_line,
     link,
+    read_seal,
     set_aside,
     sweep,
     sync_directory,
@@ -128,9 +129,8 @@ class CheckpointDirectory:
             set_aside(path)
         self._commit(tuple(other for other in self.entries if other != entry))
 
-    def rewind(self, name: str) -> list[str]:
-        """Move every checkpoint newer than the named one out of the way and return their names."""
-        target = next(entry for entry in self.entries if entry.file.name == name)
+    def rewind(self, target: Entry) -> list[str]:
+        """Move every checkpoint newer than this one out of the way and return their names."""
         newer = [entry for entry in self.entries if entry.age > target.age]
         if newer:
             self._commit(tuple(entry for entry in self.entries if entry.age <= target.age))
@@ -164,9 +164,8 @@ class CheckpointDirectory:
         if best is None:
             target.unlink(missing_ok=True)
             return
-        source = self.path / best.file.name
-        if not (target.exists() and os.path.samefile(source, target)):
-            link(source, target)
+        if read_seal(target) != best.file.digest:
+            link(self.path / best.file.name, target)
             sync_directory(self.path)
 
     def _delete_unlisted(self, entries: Collection[Entry]) -> None:

@@ -219,14 +219,16 @@ def verify_file(path: Path, expected: FileRecord | None = None) -> FileRecord:
     return record
 
 
-def is_sealed(path: Path) -> bool:
-    """Return whether the file ends with a seal, whatever that says."""
+def read_seal(path: Path) -> str | None:
+    """Return the digest that the file's seal states, true or not, or None without a seal."""
     try:
         with open(path, "rb") as file:
             file.seek(-min(SEAL_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
-            return file.read().startswith(SEAL_PREFIX)
+            seal = file.read()
     except OSError:
-        return False
+        return None
+    stated = seal[len(SEAL_PREFIX) :].decode("ascii", "replace")
+    return stated if seal.startswith(SEAL_PREFIX) else None
 
 
 def read_payload(path: Path) -> dict[str, Any]:

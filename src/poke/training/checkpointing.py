@@ -231,12 +231,13 @@ class CheckpointManager:
             CheckpointError: the checkpoint is not one of this directory's.
         """
         self._join()
-        names = {entry.file.name for entry in self._directory.entries}
-        if not self._is_ours(checkpoint.path) or checkpoint.path.name not in names:
+        digests = {entry.file.digest: entry for entry in self._directory.entries}
+        entry = digests.get(checkpoint.file.digest)  # best.pt is one of them by another name
+        if entry is None or not self._is_ours(checkpoint.path):
             raise CheckpointError(f"{checkpoint.path} is no checkpoint of {self._directory.path}")
-        if moved := self._directory.rewind(checkpoint.path.name):
+        if moved := self._directory.rewind(entry):
             logger.warning(
-                "going on from %s: moved %s to superseded/", checkpoint.path.name, ", ".join(moved)
+                "going on from %s: moved %s to superseded/", entry.file.name, ", ".join(moved)
             )
 
     def list_checkpoints(self) -> list[CheckpointMetadata]:

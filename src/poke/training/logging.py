@@ -118,7 +118,11 @@ class MetricsLogger:
             plain = stream.plain and type(sum(metrics.values())) in SUMS  # as in values.is_plain
         except Exception:
             plain = False
-        row = {**metrics} if plain else self._read(metrics, stream, category)
+        held = False
+        if plain:
+            row = {**metrics}
+        else:
+            row, held = self._read(metrics, stream, category)
         if step > stream.step:
             if step >= stream.wake:
                 self._turn(stream, step, category)
@@ -127,6 +131,8 @@ class MetricsLogger:
         else:
             self._log_again(row, step, stream, category)
         stream.rows.append(row)
+        if held:
+            stream.held = True
         if len(stream.rows) >= stream.full:
             stream.fold_full()
 
@@ -278,19 +284,19 @@ class MetricsLogger:
     def _new_event_stream(self, category: str) -> Stream:
         return Stream({}, Naming(category, {"*": "last"}, partial(self._refuse, category)))
 
-    def _read(self, metrics: Any, stream: Stream, category: str) -> dict[str, Any]:
+    def _read(self, metrics: Any, stream: Stream, category: str) -> tuple[dict[str, Any], bool]:
+        """Return the metrics' values, and whether some are held on a device."""
         if not isinstance(metrics, Mapping):
             self._refuse(category, "*", f"metrics are a mapping, not a {type(metrics).__name__}")
-            return {}
+            return {}, False
         row = read_row(metrics, partial(self._refuse, category))
         stream.plain = row.plain
-        stream.held = stream.held or row.held
-        return row.values
+        return row.values, row.held
 
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]
         step = whole_step(step)
-        row = self._read(metrics, stream, category)
+        row, _ = self._read(metrics, stream, category)
         fetch([row])
         if step > stream.step:
             stream.step, stream.current = step, row
@@ -357,7 +363,8 @@ class MetricsLogger:
                 continue
             for category, metrics in found.items():
                 stream = self._new_event_stream(category)
-                row = self._read(metrics, stream, category)
+                row, _ = self._read(metrics, stream, category)
+                fetch([row])
                 record = finish(fold_rows([row], stream.naming), stream.naming)
                 self._write("backend", record, step, category)
 

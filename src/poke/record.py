@@ -144,17 +144,18 @@ def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
 
 
 def _lines(total: int) -> Callable[[Progress], None]:
+    """Return what prints a line at the start, after the first battle, in between and at the end."""
     begun = printed = time.monotonic()
     before: int | None = None
 
     def show(progress: Progress) -> None:
         nonlocal printed, before
         now = time.monotonic()
-        first = before is None
+        new = 0 if before is None else progress.battles - before
         before = progress.battles if before is None else before
-        if first or progress.battles == total or now - printed >= _PRINT_SECONDS:
+        if new <= 1 or progress.battles == total or now - printed >= _PRINT_SECONDS:
             printed = now
-            rate = (progress.battles - before) / max(now - begun, 1e-9)
+            rate = new / max(now - begun, 1e-9)
             line = f"{progress.battles}/{total} battles, {rate:.1f}/s, {_note(progress)}"
             print(line, file=sys.stderr, flush=True)
 

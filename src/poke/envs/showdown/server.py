@@ -29,6 +29,8 @@ exports.loguserstats = 0;
 class ShowdownServer:
     """A context manager: inside it the server answers on `port`, afterwards it is gone.
 
+    While it runs, `root` is the server's own directory.
+
     Every server runs in a temporary directory of its own made of links into the installed package,
     so that several may run side by side and none writes into the package. It ends when this
     process closes its end of a pipe, which the operating system does even for a killed one.
@@ -39,7 +41,7 @@ class ShowdownServer:
 
     def __init__(self) -> None:
         self.port = 0
-        self._root: Path | None = None
+        self.root: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,8 +57,8 @@ class ShowdownServer:
 
     def __enter__(self) -> ShowdownServer:
         node, package = find_node(), find_package()
-        self._root = _private_root(package)
-        log = self._root / "server.log"
+        self.root = _private_root(package)
+        log = self.root / "server.log"
         try:
             with log.open("wb") as output:
                 self._process = subprocess.Popen(
@@ -66,7 +68,7 @@ class ShowdownServer:
                         "--preserve-symlinks",
                         "--preserve-symlinks-main",
                         str(resources.files(__package__).joinpath("serve.cjs")),
-                        str(self._root),
+                        str(self.root),
                         "--no-security",
                         "--skip-build",
                     ],
@@ -100,8 +102,8 @@ class ShowdownServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
+        if self.root is not None:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def _await_port(self, log: Path) -> int:
         assert self._process is not None

@@ -43,13 +43,15 @@ class EpisodeEvaluator:
         self._environment = environment
         self._episodes = episodes
         self._seed = seed
-        self._environments: Environments | None = None
 
     def evaluate(self, algorithm: Player) -> dict[str, float]:
         """Return return_mean, return_std, return_min, return_max and length_mean."""
-        if self._environments is None:
-            self._environments = self._environment.make_evaluation(self._episodes)
-        episodes = play(self._environments, algorithm, self._seed)
+        # Made anew each time: a seed need not reset all that an environment remembers.
+        environments = self._environment.make_evaluation(self._episodes)
+        try:
+            episodes = play(environments, algorithm, self._seed)
+        finally:
+            environments.close()
         returns = np.array([episode[0] for episode in episodes])
         return {
             "return_mean": float(returns.mean()),
@@ -65,11 +67,6 @@ class EpisodeEvaluator:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take nothing back."""
-
-    def close(self) -> None:
-        """Close the environments."""
-        if self._environments is not None:
-            self._environments.close()
 
 
 def play(environments: Environments, algorithm: Player, seed: int) -> list[tuple[float, int]]:

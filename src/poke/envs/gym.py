@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -57,7 +58,6 @@ class GymEnvironment:
         reward_clip: float = 10.0,
         reward_gamma: float = 0.99,
     ) -> None:
-        self.id = id
         self.num_envs = num_envs
         self._kwargs = dict(kwargs or {})
         self._evaluation_kwargs = dict(evaluation_kwargs or {})
@@ -66,7 +66,9 @@ class GymEnvironment:
         self._normalize_reward = normalize_reward
         self._reward_clip = reward_clip
         self._reward_gamma = reward_gamma
-        self._vectorization = _choose(find(id), vectorization, num_envs)
+        spec = find(id)
+        self.id = spec.id
+        self._vectorization = _choose(spec, vectorization, num_envs)
         observation_space, self._action_space = self._spaces()
         self._observations = read_observations(id, observation_space)
         self.action_space = read_actions(id, self._action_space)
@@ -179,8 +181,11 @@ def find(id: str) -> gym.envs.registration.EnvSpec:
                 f"{id} needs ale-py: pip install 'poke[atari]'"
             ) from error
         gym.register_envs(ale_py)
+    module, _, name = id.rpartition(":")
     try:
-        return gym.spec(id)
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
     except (gym.error.Error, ImportError) as error:
         near = difflib.get_close_matches(id, list(gym.registry), n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ class SweepJob:
                 overrides=overrides, command=self.command, should_stop=self.ticket.why_stop,
             )  # fmt: skip
         if outcome.status == "interrupted" and self.ticket.is_own_process():
-            self.ticket.withdraw()
+            # The run has taken the sweep's signal for itself; its handlers are back by now.
+            signal.raise_signal(outcome.exit_status - 128)
         if outcome.status == "failed":
             if plain["sweep"]["fail_fast"]:
                 self.ticket.withdraw()

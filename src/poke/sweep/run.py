@@ -85,10 +85,6 @@ class _StopOnSignal:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def note(self, number: int) -> None:
-        """Take note of a signal that a job in this process was given."""
-        self.received = self.received or number
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received:
             _kill_children()

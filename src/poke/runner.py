@@ -317,7 +317,9 @@ def _broken_off(
         after = f" after step {facts['step']}" if facts else ""
         place = _shown(directory.path / "train.log")
         log.error("poke: failed%s: %s (traceback in %s)", after, _one_line(cause), place)
-        status = 2 if isinstance(cause, ConfigError) else 1
+        # A value refused while the parts are built is a mistake in what was asked for.
+        mistaken = ValueError if experiment is None else ConfigError
+        status = 2 if isinstance(cause, mistaken) else 1
         outcome = Outcome("failed", status, None, _one_line(cause))
         reason = type(cause).__name__
     if experiment is not None:

@@ -305,6 +305,7 @@ def validate(config: Mapping[str, Any]) -> None:
     name = config["sweep"]["name"]
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
+    _check_playing(config)
 
 
 def validate_recording(config: Mapping[str, Any]) -> None:
@@ -431,6 +432,30 @@ def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> 
         bound = knob_field.metadata["bounds"][word]
         if bound is not None and not holds(bound):
             raise ConfigError(f"{path} must be {sign} {bound}, not {value}")
+
+
+def _check_playing(config: Mapping[str, Any]) -> None:
+    """Check what holds between environment, rollout and algorithm."""
+    nodes = [config.get("env") or {}, config["data"], config["algo"]]
+    env, data, algo = (node.get("_target_") for node in nodes)
+    evaluation = (config["eval"] or {}).get("_target_")
+    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
+        raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
+    if data != "poke.data.rollout.Collector":
+        if algo == "poke.algorithms.ppo.PPO":
+            raise ConfigError("algo=ppo learns from its own experience: leave out data=, or data=rollout")
+        return
+    if env is None:
+        raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")
+    if algo == "poke.algorithms.bc.BehaviourCloning":
+        raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
+    if (env, algo) == ("poke.envs.gym.GymEnvironment", "poke.algorithms.ppo.PPO"):
+        block = nodes[0]["num_envs"] * nodes[1]["num_steps"]
+        size = nodes[2]["minibatch_size"]
+        if block % size:
+            raise ConfigError(
+                f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
+            )
 
 
 def _known_device(device: str) -> bool:

@@ -127,7 +127,9 @@ def test_environments_that_cannot_be_copied_are_restarted_and_run_json_says_so(p
         (["env.num_envs=0"], "env.num_envs must be >= 1, not 0"),
         (["algo.minibatch_size=100"], "algo.minibatch_size=100 must divide env.num_envs * data.num_steps = 128"),
         (["env.id=Blackjack-v1"], "Blackjack-v1 has observations of Tuple("),
-        (["network=battle"], "network=battle needs observations with a layout"),
+        (["network=battle"], "network=battle needs observations made of Pokemon"),
+        (["env=null"], "data=rollout plays an environment: add one, as in env=cartpole"),
+        (["data=sample"], "algo=ppo learns from its own experience"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line(poke, overrides, line):

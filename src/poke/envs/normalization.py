@@ -39,8 +39,8 @@ class RunningMoments:
     def get_state(self) -> dict[str, Any]:
         """Return mean, variance and count."""
         return {
-            "mean": torch.from_numpy(self.mean.copy()),
-            "variance": torch.from_numpy(self.variance.copy()),
+            "mean": torch.tensor(self.mean),
+            "variance": torch.tensor(self.variance),
             "count": self.count,
         }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from poke.protocols import Writer
@@ -16,7 +15,7 @@ from poke.training import exits
 from poke.training.arrays import read_pixels, read_samples
 from poke.training.naming import Naming, printable
 from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import SUMS, fetch, read_row, whole_step
+from poke.training.values import SUMS, Kind, fetch, read_row, whole_step
 from poke.training.windows import (
     NONFINITE,
     REDUCTIONS,
@@ -28,6 +27,7 @@ from poke.training.windows import (
 )
 
 STATE_VERSION = 1
+_NUMBERS = Kind.NUMBERS  # a global is found faster than an attribute
 
 Probe = Callable[[], Mapping[str, Mapping[str, float]]]
 
@@ -115,14 +115,14 @@ class MetricsLogger:
         if type(step) is not int:
             step = whole_step(step)
         try:
-            plain = stream.plain and type(sum(metrics.values())) in SUMS  # as in values.is_plain
+            plain = stream.kind is _NUMBERS and type(sum(metrics.values())) in SUMS
         except Exception:
             plain = False
         held = False
         if plain:
             row = {**metrics}
         else:
-            row, held = self._read(metrics, stream, category)
+            row, stream.kind, held = read_row(metrics, stream.kind, stream.naming.refuse)
         if step > stream.step:
             if step >= stream.wake:
                 self._turn(stream, step, category)
@@ -257,12 +257,7 @@ class MetricsLogger:
         self._sigterm.set()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _open_stream(self, category: str) -> Stream | None:
@@ -284,19 +279,10 @@ class MetricsLogger:
     def _new_event_stream(self, category: str) -> Stream:
         return Stream({}, Naming(category, {"*": "last"}, partial(self._refuse, category)))
 
-    def _read(self, metrics: Any, stream: Stream, category: str) -> tuple[dict[str, Any], bool]:
-        """Return the metrics' values, and whether some are held on a device."""
-        if not isinstance(metrics, Mapping):
-            self._refuse(category, "*", f"metrics are a mapping, not a {type(metrics).__name__}")
-            return {}, False
-        row = read_row(metrics, partial(self._refuse, category))
-        stream.plain = row.plain
-        return row.values, row.held
-
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]
         step = whole_step(step)
-        row, _ = self._read(metrics, stream, category)
+        row, _, _ = read_row(metrics, Kind.MIXED, stream.naming.refuse)
         fetch([row])
         if step > stream.step:
             stream.step, stream.current = step, row
@@ -363,7 +349,7 @@ class MetricsLogger:
                 continue
             for category, metrics in found.items():
                 stream = self._new_event_stream(category)
-                row, _ = self._read(metrics, stream, category)
+                row, _, _ = read_row(metrics, Kind.MIXED, stream.naming.refuse)
                 fetch([row])
                 record = finish(fold_rows([row], stream.naming), stream.naming)
                 self._write("backend", record, step, category)

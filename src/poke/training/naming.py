@@ -24,7 +24,7 @@ class Naming(dict[Any, "tuple[str, str] | None"]):
         super().__init__()
         self._category = category
         self._reduce = reduce
-        self._refuse = refuse
+        self.refuse = refuse
 
     def __missing__(self, key: Any) -> tuple[str, str] | None:
         self[key] = found = self._find(printable(str(key)))
@@ -32,7 +32,7 @@ class Naming(dict[Any, "tuple[str, str] | None"]):
 
     def _find(self, name: str) -> tuple[str, str] | None:
         if not name or name in RESERVED_NAMES:
-            self._refuse(name, "the name is reserved" if name else "the name is empty")
+            self.refuse(name, "the name is reserved" if name else "the name is empty")
             return None
         full = f"{self._category}/{name}"
         for pattern, how in self._reduce.items():

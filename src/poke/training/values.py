@@ -10,8 +10,8 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from poke.training.naming import printable
 Number = int | float
 PLAIN = frozenset((float, int, bool))
 SUMS = frozenset((float, int))
-_ELSEWHERE = object()  # no number: makes a sum fail
+_ELSEWHERE = object()  # no number: a sum fails at it
 
 
 class Held:
@@ -43,42 +43,66 @@ class Held:
         self.number: Number = 0  # once fetched
 
 
-@dataclass(slots=True)
-class Row:
-    """What one call logged.
+class Kind(Enum):
+    """What the values of a row were, which is what those of the next will be."""
 
-    Args:
-        values: python numbers, and `Held` where the number is still on its device.
-        plain: the call brought python numbers and nothing else.
-        held: some values are `Held`.
-    """
-
-    values: dict[Any, Any]
-    plain: bool
-    held: bool = False
+    NUMBERS = "python numbers alone"
+    TENSORS = "CPU tensors alone"
+    MIXED = "anything"
 
 
-def read_row(metrics: Mapping[Any, Any], refuse: Callable[[str, str], None]) -> Row:
+def read_row(
+    metrics: Any, kind: Kind, refuse: Callable[[str, str], None]
+) -> tuple[dict[Any, Any], Kind, bool]:
     """Read possibly nested metrics.
 
     Args:
         metrics: names to numbers, numpy scalars, one-element tensors and mappings of these.
+        kind: what the values are likely to be; decides nothing but the speed.
         refuse: told the name of every value that is left out, and why.
+
+    Returns:
+        Names to python numbers, or `Held` where a number is still on its device; what the values
+        were; whether some are held.
     """
+    try:
+        if kind is Kind.TENSORS:
+            values = {name: v.item() if v.is_cpu else _ELSEWHERE for name, v in metrics.items()}
+            if is_plain(values):
+                return values, kind, False
+    except Exception:
+        pass  # not tensors alone
     try:
         values = {
             name: v if type(v) in PLAIN else v.item() if v.is_cpu else _ELSEWHERE
             for name, v in metrics.items()
         }
         if is_plain(values):
-            return Row(values, plain=all(map(operator.is_, values.values(), metrics.values())))
+            return values, _kind(metrics, values), False
     except Exception:
         pass  # something has to be looked at more closely
-    row = Row({}, plain=False)
-    distant: dict[Any, list[str]] = {}
+    if not isinstance(metrics, Mapping):
+        refuse("*", f"metrics are a mapping, not a {type(metrics).__name__}")
+        return {}, Kind.MIXED, False
+    row, held = _read_closely(metrics, refuse)
+    return row, Kind.MIXED, held
+
+
+def _kind(metrics: Mapping[Any, Any], values: Mapping[Any, Any]) -> Kind:
+    if all(map(operator.is_, values.values(), metrics.values())):
+        return Kind.NUMBERS
+    return Kind.TENSORS if PLAIN.isdisjoint(map(type, metrics.values())) else Kind.MIXED
+
+
+def _read_closely(
+    metrics: Mapping[Any, Any], refuse: Callable[[str, str], None]
+) -> tuple[dict[Any, Any], bool]:
+    """Read value by value; also return whether some are held."""
+    row: dict[Any, Any] = {}
+    distant: dict[Any, list[Any]] = {}
     for name, value in _flatten(metrics):
         try:
-            row.values[name] = number = _read(value)
+            row[name] = number = _read(value)
         except Exception:
             refuse(printable(str(name)), f"a {type(value).__name__} is no single number")
         else:
@@ -88,10 +112,9 @@ def read_row(metrics: Mapping[Any, Any], refuse: Callable[[str, str], None]) -> 
         import torch
 
         # A copy, since the tensors may be written to again before the flush; one kernel, no wait.
-        numbers = torch.stack([row.values[name].detach().reshape(()) for name in names])
-        row.values.update((name, Held(numbers, index)) for index, name in enumerate(names))
-        row.held = True
-    return row
+        numbers = torch.stack([row[name].detach().reshape(()) for name in names])
+        row.update((name, Held(numbers, index)) for index, name in enumerate(names))
+    return row, bool(distant)
 
 
 def is_plain(values: Mapping[Any, Any]) -> bool:

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from poke.training.naming import Naming
-from poke.training.values import Held, fetch
+from poke.training.values import Held, Kind, fetch
 
 FOLD_ROWS = 128
 NONFINITE = "/nonfinite"  # ends the name that counts what a name's mean left out
@@ -162,7 +162,7 @@ class Stream:
         self.rows: list[dict[str, Any]] = []
         self.full = FOLD_ROWS  # the number of rows at which `fold_full` has something to do
         self.current: dict[str, Any] = {}  # what the present step has been told
-        self.plain = False  # the last row read was of python numbers alone
+        self.kind = Kind.MIXED  # what the last row's values were
         self.held = False  # some of the rows hold device tensors
         self.suspects: list[
             Conflict

@@ -30,9 +30,9 @@ Groups
 
 Main knobs                                  (--cfg job prints them all)
   algo.lr=1e-3                 learning rate
-  trainer.max_steps=6000       length of the run: updates offline, transitions online
-  trainer.eval_every=500       steps between evaluations
-  checkpoint.save_every=500    steps between checkpoints
+  trainer.max_steps=1500       length of the run: updates offline, transitions online
+  trainer.eval_every=250       steps between evaluations
+  checkpoint.save_every=250    steps between checkpoints
   checkpoint.max_to_keep=5     newest checkpoints kept, besides the best
   checkpoint.monitor=val/loss  what decides which is best; checkpoint.mode=min|max
   logger.cli_frequency=1000    steps between lines on the terminal
@@ -47,7 +47,7 @@ Main knobs                                  (--cfg job prints them all)
 Examples
   python -m poke.train algo=bc logger.cli_frequency=1000
   python -m poke.train -m algo.lr=1e-4,3e-4 seed=0,1
-  python -m poke.train resume=outputs/2026-01-31/12-00-00-a1b2 trainer.max_steps=12000
+  python -m poke.train resume=outputs/2026-01-31/12-00-00-a1b2 trainer.max_steps=3000
 """
 
 

@@ -98,6 +98,13 @@ def test_windows_line_ends_a_byte_order_mark_and_blank_lines():
     assert read.values.tolist() == [[2, 4]]
 
 
+def test_blank_lines_of_one_file_do_not_shift_the_rows_of_the_next():
+    first, second = parse([Text(b"step,a", b"1,2\n\n\n"), Text(b"step,a", b"3,4\n5,6\n")])
+
+    assert first.steps.tolist() == [1]
+    assert second.steps.tolist() == [3, 5]
+
+
 def test_rows_of_a_file_without_steps_are_numbered_through_its_parts():
     assert history("loss\n5\n6\n", first_row=10).steps.tolist() == [10, 11]
     assert history("loss\n5\nx\n", first_row=10).steps.tolist() == [10, 11]

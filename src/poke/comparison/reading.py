@@ -16,7 +16,7 @@ from poke.comparison.parsing import parse
 from poke.comparison.run import Run
 from poke.comparison.summary import summarize_history
 
-BATCH = 32  # files parsed together
+BATCH = 16  # files parsed together
 
 
 def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
@@ -114,9 +114,7 @@ class _Reading:
 
     def fits(self) -> bool:
         """Tell whether the rows that were read can be added to those of the earlier reading."""
-        return not self._before or (
-            not self.history.problems and self.history.names == self._before.summary.names
-        )
+        return not self._before or self.history.names == self._before.summary.names
 
     def finish(self) -> Run:
         """Return the run."""

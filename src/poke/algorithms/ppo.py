@@ -176,6 +176,7 @@ class PPO:
             NonFiniteError: a loss or gradient is not finite; weights and optimizer are as before.
         """
         before = [tensor.clone() for tensor in self._tensors()]
+        lr_before = self._optimizer.param_groups[0]["lr"]
         lr = self._optimizer.param_groups[0]["lr"] = self._learning_rate()
         advantage, return_ = batch.advantages(self.gamma, self.gae_lambda)
         self._surrogate.load(_block(batch, advantage, return_))
@@ -196,6 +197,7 @@ class PPO:
             if not math.isfinite(value):
                 for tensor, copy in zip(self._tensors(), before, strict=False):
                     tensor.copy_(copy)
+                self._optimizer.param_groups[0]["lr"] = lr_before
                 raise NonFiniteError(name, value)
         self.num_steps += batch.num_steps
         real = ~batch.idle

@@ -1,0 +1,84 @@
+"""One small instance of every algorithm, source and evaluator, for the suites that all of them pass."""
+
+import numpy as np
+import torch
+
+from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
+from poke.algorithms.ppo import PPO
+from poke.data.demonstrations import Demonstrations
+from poke.data.rollout import Collector
+from poke.envs.evaluation import EpisodeEvaluator
+from poke.envs.gym import GymEnvironment
+from poke.networks.mlp import MLP
+
+PPO_VALUES = {
+    "lr": 1e-3,
+    "lr_schedule": "linear",
+    "schedule_steps": 4096,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "num_epochs": 2,
+    "minibatch_size": 16,
+    "clip_range": 0.2,
+    "clip_value_loss": True,
+    "normalize_advantage": True,
+    "entropy_coefficient": 0.01,
+    "value_coefficient": 0.5,
+    "max_grad_norm": 0.5,
+}
+
+
+def mlp(source, num_outputs):
+    return MLP(
+        observation_shape=source.observation_shape,
+        num_outputs=num_outputs,
+        hidden_sizes=[8],
+        activation="tanh",
+        layout=source.layout,
+    )
+
+
+def demonstrations():
+    torch.manual_seed(0)
+    source = Demonstrations("sample:gen1randombattle", batch_size=32, val_fraction=0.05, seed=1)
+    algorithm = BehaviourCloning(mlp(source, source.num_actions), lr=1e-3, label_smoothing=0.1)
+    return source, algorithm, HeldOutEvaluator(source, batch_size=4096)
+
+
+def playing(id="CartPole-v1", **options):
+    torch.manual_seed(0)
+    environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **options})
+    source = Collector(environment, num_steps=32, seed=1)
+    algorithm = PPO(lambda n: mlp(source, n), action_space=source.action_space, seed=1, **PPO_VALUES)
+    source.attach(algorithm)
+    return source, algorithm, EpisodeEvaluator(environment, episodes=2, seed=3)
+
+
+CASES = {
+    "bc": demonstrations,
+    "ppo": playing,
+    "ppo-continuous": lambda: playing("Pendulum-v1", max_episode_steps=20),
+    "ppo-normalised": lambda: playing(normalize_observation=True, normalize_reward=True),
+    "ppo-vector": lambda: playing(vectorization="vector_entry_point"),
+}
+
+
+def through_a_file(state, path):
+    """What a checkpoint makes of a state."""
+    torch.save(state, path)
+    return torch.load(path, weights_only=True)
+
+
+def assert_equal(a, b, path=""):
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_equal(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}/{i}")
+    elif isinstance(a, torch.Tensor | np.ndarray):
+        assert torch.equal(torch.as_tensor(a), torch.as_tensor(b)), path
+    else:
+        assert a == b or (a != a and b != b), path

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import LambdaType
 from typing import Any
 
 import torch
@@ -262,8 +261,9 @@ def _execute(
     experiment = None
     with _messages(directory.path), Signals(should_stop) as signals:
         try:
-            experiment = Experiment(config, directory.path)
-            start(experiment)
+            with signals.interrupting():
+                experiment = Experiment(config, directory.path)
+                start(experiment)
             if not getattr(experiment.source, "exact_resume", True):
                 directory.update(exact_resume=False)
             log.info("run directory %s", _shown(directory.path))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -30,6 +31,8 @@ class Signals:
         self._reason: str | None = None
         self._should_stop = should_stop
         self._stop: Callable[[str], None] | None = None
+        self._interrupting = False
+        self._sent_by_us = False
         self._before: dict[int, Any] = {}
         self._over = threading.Event()
 
@@ -38,9 +41,26 @@ class Signals:
         """Why the run was asked to stop."""
         return self._reason or f"received {signal.Signals(self.received).name}"
 
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Raise `Interrupted` in the middle of what runs in this block; elsewhere a signal is only noted.
+
+        Raises:
+            Interrupted: also for a signal noted before.
+        """
+        self._interrupting = True
+        try:
+            if self.received:
+                raise Interrupted
+            yield
+        finally:
+            self._interrupting = False
+
     def deliver_to(self, stop: Callable[[str], None]) -> None:
-        """From now on ask `stop`, instead of raising in the middle of what runs."""
+        """Ask `stop` from now on, and at once for a signal noted before."""
         self._stop = stop
+        if self.received:
+            stop(self.reason)
 
     def __enter__(self) -> Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -55,19 +75,25 @@ class Signals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        second = bool(self.received)
+        if number == signal.SIGTERM and self._sent_by_us:
+            self._sent_by_us = False
+            if second:  # it crossed a signal from outside, and is no second wish
+                return
+        if second:
             os._exit(128 + number)
         self.received = number
-        if self._stop is None:
+        if self._stop is not None:
+            self._stop(self.reason)
+        elif self._interrupting:
             raise Interrupted
-        self._stop(self.reason)
 
     def _look(self, should_stop: Callable[[], str | None]) -> None:
         while not self._over.wait(LOOK_SECONDS):
             reason = should_stop()
             if reason is not None:
                 if not (self.received or self._over.is_set()):
-                    self._reason = reason
+                    self._reason, self._sent_by_us = reason, True
                     # A handler runs in the main thread, which may be deep in a step.
                     os.kill(os.getpid(), signal.SIGTERM)
                 return

@@ -162,8 +162,8 @@ def test_ctrl_c_in_a_terminal_reaches_sweep_and_workers_at_once_and_is_no_second
     sweep.wait_for(num_with("running", 2), process)
     family = children_of(process)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
     assert_gone(family)
     assert [a["status"] for a in sweep.accounts().values()] == ["interrupted"] * 2
 

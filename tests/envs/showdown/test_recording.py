@@ -124,6 +124,23 @@ def test_a_stopped_recording_goes_on(tmp_path, played):
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
+def test_the_number_of_battles_is_exact_whichever_are_there(tmp_path, played, monkeypatch):
+    out = tmp_path / "t.parquet"
+    good = recording.play
+
+    async def play(matches, **rest):
+        await good(list(matches)[-1:], **rest)
+        raise ShowdownError("stopped")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(recording, "play", play)
+        with pytest.raises(ShowdownError):
+            recorder().record(out, 10, on_progress=ignore)
+    recorder().record(out, 3, on_progress=ignore)
+    assert played == [9, 0, 1]
+    assert trajectories.read(out).metadata["battles"] == [[0, 2], [9, 10]]
+
+
 def test_a_stop_before_the_start_plays_nothing(tmp_path, played):
     one = recorder()
     one.stop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import random
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -117,7 +118,8 @@ class Recorder:
         store = _Store(Path(out), self._setup())
         progress = Progress(battles=len(store.recorded))
         on_progress(progress)
-        missing = [n for n in range(battles) if n not in store.recorded]
+        unplayed = (n for n in itertools.count() if n not in store.recorded)
+        missing = list(itertools.islice(unplayed, max(0, battles - len(store.recorded))))
         if missing:
             random.seed(f"{self._seed}/{len(store.recorded)}")
             with ShowdownServer() as server, contextlib.closing(store):

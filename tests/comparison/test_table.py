@@ -205,3 +205,10 @@ def test_the_runs_own_monitor_chooses_metric_and_mode(tmp_path, write_run):
 
     assert (comparison.metric, comparison.mode) == ("val/odd", "max")
     assert comparison.mode_source == "as the runs monitored it"
+
+
+def test_where_a_run_is_kept_is_no_setting(tmp_path, write_run):
+    write_run(tmp_path, "a", {"sweep": {"name": "x"}, "resume": None}, seed=0)
+    write_run(tmp_path, "b", {"sweep": {"name": "y"}, "resume": "a"}, seed=1)
+
+    assert ask(tmp_path).keys == []

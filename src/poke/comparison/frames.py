@@ -10,7 +10,7 @@ import numpy as np
 
 from poke.comparison.checkpoints import best_checkpoints
 from poke.comparison.collection import read_histories, read_runs
-from poke.comparison.history import EMPTY, is_empty
+from poke.comparison.history import EMPTY, History, is_empty
 from poke.comparison.metrics import infer_mode
 from poke.comparison.run import COMPLETE, Run
 from poke.comparison.statistics import Estimate, estimate
@@ -94,18 +94,7 @@ def load_history(
         if name not in known:
             raise KeyError(f"no run has a metric {name!r}; there are {', '.join(known)}")
     lengths = [history.matrix.shape[1] for history in histories]
-    matrix = np.full((2 + len(names), sum(lengths)), EMPTY)
-    start = 0
-    for history, length in zip(histories, lengths, strict=True):
-        block = matrix[:, start : start + length]
-        if history.names == names:
-            block[:] = history.matrix
-        else:
-            block[:2] = history.matrix[:2]
-            for row, name in enumerate(names, start=2):
-                if name in history.names:
-                    block[row] = history.values[history.names.index(name)]
-        start += length
+    matrix = _stack(histories, names)
     codes = np.repeat(np.arange(len(runs), dtype=np.int32), lengths)
     if metrics is not None:
         measured = ~is_empty(matrix[2:]).all(axis=0)
@@ -195,6 +184,23 @@ def compare_checkpoints(
         ],
         columns=["run", "checkpoint", "step", "epoch", metric],
     )
+
+
+def _stack(histories: Sequence[History], names: Sequence[str]) -> np.ndarray:
+    """Return ``[2 + num_names, total rows] float64``: steps, times and these metrics, run after run."""
+    matrix = np.full((2 + len(names), sum(one.matrix.shape[1] for one in histories)), EMPTY)
+    start = 0
+    for history in histories:
+        block = matrix[:, start : start + history.matrix.shape[1]]
+        start += history.matrix.shape[1]
+        if history.names == names:
+            block[:] = history.matrix
+            continue
+        block[:2] = history.matrix[:2]
+        for row, name in enumerate(names, start=2):
+            if name in history.names:
+                block[row] = history.values[history.names.index(name)]
+    return matrix
 
 
 def _instants(runs: Sequence[Run], key: str) -> Any:

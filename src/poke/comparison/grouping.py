@@ -65,7 +65,7 @@ def differing_keys(runs: Sequence[Run]) -> tuple[list[str], dict[str, Value]]:
     differing: list[str] = []
     equal: dict[str, Value] = {}
     for key in keys:
-        if is_seed(key) or key in BOOKKEEPING:
+        if is_seed(key) or key.partition(".")[0] in BOOKKEEPING:
             continue
         values = {_identity(config, key) for config in configs}
         if len(values) > 1:

@@ -33,6 +33,7 @@ function drawParallel() {
   const svg = byId("coordinates");
   byId("parallel").hidden = found.length < 2 || data.groups.length < 2;
   if (byId("parallel").hidden) return;
+  svg.style.minWidth = `${8 * found.length}rem`;
   const { width, height } = svg.getBoundingClientRect();
   const [top, bottom, side] = [34, 14, 70];
   const x = (at) => side + (at / (found.length - 1)) * (width - 2 * side);

@@ -52,7 +52,8 @@ class TensorBoardWriter:
         from tensorboard.plugins.text.metadata import create_summary_metadata
 
         step = max(self._last_step, 0)
-        trial = str(self.log_dir.absolute())  # so that equal configs of two runs stay two trials
+        # Named by its place, so that equal configs of two runs stay two trials.
+        trial = "/".join(self.log_dir.absolute().parts[-3:])
         self._write_summary(hparams_pb(dict(_leaves(config)), trial_id=trial), step)
         listing = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         text = "".join(f"    {line}\n" for line in listing.splitlines())

@@ -1,8 +1,7 @@
-"""The only reader of the composed config: instantiate, wire, resume, close."""
+"""What happens to a run from its first moment to its last: begin, resume, end, and the account of it in run.json."""
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import os
@@ -12,27 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
-from threadpoolctl import threadpool_limits
 
+from poke.experiment import Experiment
 from poke.schema import ConfigError
 from poke.signals import Interrupted, Signals
-from poke.training.checkpointing import CheckpointManager, load_components
-from poke.training.logging import MetricsLogger
-from poke.training.rng import seed_everything
+from poke.training.checkpointing import CheckpointManager
 from poke.training.rundir import RunDirectory
-from poke.training.timing import StepTimer
-from poke.training.trainer import Trainer
-from poke.training.warmstart import WarmStartError, fit
-from poke.training.writers import ConsoleWriter, TerminalHandler
+from poke.training.writers import TerminalHandler
 
 log = logging.getLogger("poke")
-
-# What a constructor named in the config is given when it has a parameter of that name.
-PARTS = ("seed", "device", "environment", "source", "network", "make_network", "action_space")
 
 
 @dataclass(frozen=True)
@@ -131,126 +120,6 @@ def resume(
         return _execute(config, directory, start, should_stop)
 
 
-class Experiment:
-    """The parts a config names, built and wired.
-
-    Args:
-        config: the resolved config.
-        path: the run directory, where checkpoints and sinks have their place.
-    """
-
-    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
-        self.config = config
-        self.path = path
-        torch.set_num_threads(config["torch_threads"])
-        # numpy's threads would wait for each other longer than a small network takes.
-        threadpool_limits(config["torch_threads"], user_api="blas")
-        seed_everything(config["seed"])
-        self.device = _device(config["device"])
-        self.seed = config["seed"]
-        self.environment = self._build("env") if config.get("env") else None
-        self.source = self._build("data")
-        self.algorithm = self._build("algo")
-        if hasattr(self.source, "attach"):
-            self.source.attach(self.algorithm)
-        self.evaluator = self._build("eval") if config.get("eval") else None
-        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
-        self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        self.logger = _logger(config, path)
-        self.timer = StepTimer()
-        self.logger.add_probe(self.timer)
-        self.trainer = Trainer(
-            algorithm=self.algorithm,
-            source=self.source,
-            evaluator=self.evaluator,
-            logger=self.logger,
-            checkpoints=self.checkpoints,
-            timer=self.timer,
-            max_steps=config["trainer"]["max_steps"],
-            eval_every=config["trainer"]["eval_every"],
-            save_every=config["checkpoint"]["save_every"],
-            save_every_seconds=config["checkpoint"]["save_every_seconds"],
-            config=config,
-        )
-
-    @property
-    def network(self) -> torch.nn.Module:
-        """A network of the configured kind with one output an action."""
-        return self.make_network(self.source.num_actions)
-
-    @property
-    def action_space(self) -> Any:
-        """What the policy chooses among."""
-        return self.source.action_space
-
-    def make_network(self, num_outputs: int) -> torch.nn.Module:
-        """Make a network of the configured kind for the source's observations."""
-        return self._build(
-            "network",
-            observation_shape=self.source.observation_shape,
-            num_outputs=num_outputs,
-            layout=self.source.layout,
-        )
-
-    def _build(self, group: str, **given: Any) -> Any:
-        """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
-        node = dict(self.config[group])
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
-        given = {name: part for name, part in given.items() if name in parameters}
-        for name in PARTS:
-            if name in parameters and name not in node:
-                given[name] = getattr(self, name)
-        # Given to Hydra, the parts would be copied into a config.
-        return instantiate(node, _convert_="all", _partial_=True)(**given)
-
-    def warm_start(self, init_from: Mapping[str, Any]) -> None:
-        """Take over the weights of another run's algorithm, if one is named, and say which.
-
-        Raises:
-            WarmStartError: they do not fit.
-            CheckpointError: they cannot be read.
-        """
-        if init_from["path"] is None:
-            return
-        path = _weights_file(Path(init_from["path"]))
-        theirs = load_components(path, ["algorithm"])["algorithm"]["network"]
-        try:
-            match = fit(self.algorithm.get_weights(), theirs, strict=init_from["strict"])
-        except WarmStartError as error:
-            raise WarmStartError(f"init_from={path}: {error}") from error
-        self.algorithm.set_weights({**self.algorithm.get_weights(), **match.taken})
-        log.info("starting from %d weights of %s", len(match.taken), path)
-        left_out = {
-            "not there, left as initialised": match.missing,
-            "there, but not used here": match.unused,
-            "of another shape, left as initialised": match.misshapen,
-        }
-        for reason, names in left_out.items():
-            if names:
-                log.info("  %s: %s", reason, ", ".join(names))
-
-    def restore(self, path: Path | None) -> Path | None:
-        """Go back to a checkpoint, by default the newest good one, and return its path.
-
-        A run that was killed before the checkpoint of step 0 begins again, and None is returned.
-        """
-        folder = self.path / "checkpoints"
-        if path is None and not any(folder.glob("*.pt*")):
-            log.info("it was stopped before its first step: beginning again")
-            return None
-        checkpoint = self.checkpoints.load(path)
-        # First of all, so that a crash from here on never resumes from what is being abandoned.
-        self.checkpoints.rewind(checkpoint)
-        metadata = self.checkpoints.restore(self.trainer.components, checkpoint)
-        log.info("resuming from %s at step %d", checkpoint.path, metadata.step)
-        return checkpoint.path
-
-    def close(self) -> None:
-        """Write what is pending: last windows of the logger, the last checkpoint."""
-        self.logger.close()
-        self.checkpoints.close()
-
-
 def _execute(
     config: Mapping[str, Any],
     directory: RunDirectory,
@@ -311,9 +180,8 @@ def _broken_off(
         wrapped = isinstance(error, InstantiationException) and error.__cause__ is not None
         cause = error.__cause__ if wrapped else error
         assert cause is not None
-        log.debug(
-            "traceback", exc_info=cause
-        )  # train.log takes debug records, the terminal does not
+        # train.log takes debug records, the terminal does not
+        log.debug("traceback", exc_info=cause)
         after = f" after step {facts['step']}" if facts else ""
         place = _shown(directory.path / "train.log")
         log.error("poke: failed%s: %s (traceback in %s)", after, _one_line(cause), place)
@@ -350,11 +218,11 @@ def _save_what_is_left(experiment: Experiment) -> None:
 def _facts(experiment: Experiment) -> dict[str, Any]:
     """What run.json tells of the training itself."""
     trainer = experiment.trainer
-    finite = {k: v if math.isfinite(v) else None for k, v in trainer.metrics().items()}
+    final = {**trainer.last_evaluation, **trainer.metrics()}
     return {
         "step": trainer.step,
         "epoch": experiment.source.epoch,
-        "final": {**trainer.last_evaluation, **finite},
+        "final": {k: v if math.isfinite(v) else None for k, v in final.items()},
         "best": _best(experiment.checkpoints, *experiment.monitor),
         "device": str(experiment.device),
     }
@@ -365,50 +233,6 @@ def _best(checkpoints: CheckpointManager, monitor: str, mode: str) -> dict[str, 
     if best is None:
         return None
     return {"metric": monitor, "mode": mode, "value": best.metrics[monitor], "step": best.step}
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            f"device={name} asked for, but torch {torch.__version__} finds no CUDA device"
-        )
-    return torch.device(name)
-
-
-def _weights_file(path: Path) -> Path:
-    """The checkpoint that `init_from` names: a file, or the best of a run, or its newest."""
-    if not path.is_dir():
-        return path
-    best = path / "checkpoints" / "best.pt"
-    if best.is_file():
-        return best
-    newest = max(path.glob("checkpoints/checkpoint_*.pt"), key=os.path.getmtime, default=None)
-    if newest is None:
-        raise WarmStartError(f"init_from={path}: no checkpoint in there")
-    return newest
-
-
-def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
-    when = ("save_every", "save_every_seconds")  # the trainer's
-    options = {key: value for key, value in config.items() if key not in when}
-    return CheckpointManager(path, **options)
-
-
-def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
-    """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
-    options = dict(config["logger"])
-    sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
-    backends = []
-    for name, sink in sinks.items():
-        del options[name]
-        enabled = sink.pop("enabled", True) and sink.get("mode") != "disabled"
-        location = path / sink.pop("location", name)
-        if enabled:
-            backends.append(instantiate(sink, location, _convert_="all"))
-    console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
-    return MetricsLogger(console=console, backends=backends, **options)
 
 
 def _yaml(config: Mapping[str, Any]) -> str:

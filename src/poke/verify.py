@@ -72,7 +72,7 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
     Raises:
         CheckpointError: one of them cannot be read.
     """
-    from poke.runner import Experiment
+    from poke.experiment import Experiment
     from poke.training.checkpoint_contents import state_of
 
     with tempfile.TemporaryDirectory(prefix="poke-verify-") as scratch:

@@ -23,8 +23,28 @@ MAY_IMPORT = {
     "compare": {"comparison"},
     "checkpoints": {"training", "protocols"},
 }
-MAY_COMPOSE = {"train", "compare", "record", "play", "verify", "config", "schema", "runner", "sweep"}
-FREE_OF_TORCH = {"train", "compare", "record", "verify", "config", "schema", "protocols", "comparison"}
+MAY_COMPOSE = {
+    "train",
+    "compare",
+    "record",
+    "play",
+    "verify",
+    "config",
+    "schema",
+    "runner",
+    "experiment",
+    "sweep",
+}
+FREE_OF_TORCH = {
+    "train",
+    "compare",
+    "record",
+    "verify",
+    "config",
+    "schema",
+    "protocols",
+    "comparison",
+}
 
 
 def module_name(path: Path) -> str:

@@ -255,7 +255,7 @@ for step in range(first + 1, last + 1):
     optimizer.step()
     schedule.step()
 manager.save(components, CheckpointMetadata(0, last))
-manager.close()
+# It ends without close: the interpreter waits for the write.
 """
 
 

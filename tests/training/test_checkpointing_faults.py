@@ -120,6 +120,9 @@ def test_zeroed_pages_and_truncations_are_found(reset, caplog):
         assert loaded_step(CheckpointManager(directory)) == 1
         assert len(caplog.records) == 1
         assert "set aside" in caplog.text
+        assert [path.name for path in directory.glob("checkpoint_*2.pt*")] == [
+            "checkpoint_epoch0_step2.pt.corrupt"
+        ]
 
 
 def test_a_damaged_best_is_set_aside_and_the_next_best_serves(tmp_path):

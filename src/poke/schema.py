@@ -195,6 +195,27 @@ class WandbConfig:
 
 
 @dataclass
+class MlflowConfig:
+    """`logger.mlflow`."""
+
+    enabled: bool = knob()
+    location: str = knob()
+    tracking_uri: str | None = knob(help="a server or store; null: a SQLite file in location")
+    experiment: str = knob()
+    name: str | None = knob(default=None)
+
+
+@dataclass
+class TrackioConfig:
+    """`logger.trackio`."""
+
+    enabled: bool = knob()
+    location: str = knob()
+    project: str = knob()
+    name: str | None = knob(default=None)
+
+
+@dataclass
 class LoggerConfig:
     """`logger`."""
 
@@ -208,6 +229,8 @@ class LoggerConfig:
     csv: Any = knob()
     tensorboard: Any = knob()
     wandb: Any = knob()
+    mlflow: Any = knob()
+    trackio: Any = knob()
 
 
 @dataclass
@@ -283,6 +306,8 @@ TARGETS: dict[str, type] = {
     "poke.training.writers.CsvWriter": CsvConfig,
     "poke.training.writers.TensorBoardWriter": TensorBoardConfig,
     "poke.training.writers.WandbWriter": WandbConfig,
+    "poke.training.writers.MlflowWriter": MlflowConfig,
+    "poke.training.writers.TrackioWriter": TrackioConfig,
 }
 
 

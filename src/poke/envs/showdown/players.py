@@ -74,6 +74,7 @@ class BattlePlayer(Player):
         self._policy: Policy = POLICIES["random"]
         self._records = False
         self._pending: Decision | None = None
+        self._left = False
         self.listening = asyncio.create_task(self.ps_client.listen())
 
     def prepare(self, policy: Policy, *, record: bool) -> None:
@@ -83,7 +84,8 @@ class BattlePlayer(Player):
         self._policy, self._records = policy, record
 
     async def leave(self) -> None:
-        """Close the connection."""
+        """Close the connection; what still arrives is not heeded."""
+        self._left = True
         if not self.listening.done() and self.ps_client.logged_in.is_set():
             await self.ps_client.websocket.close()
         self.listening.cancel()
@@ -102,8 +104,9 @@ class BattlePlayer(Player):
         # Line by line, so that one that cannot be handled does not take the battle's end with it.
         self.num_messages += 1
         header, *lines = split_messages
-        if header[0][1:] not in self.battles and lines[0][1:2] != ["init"]:
-            return  # the room of a battle that is over
+        over = header[0][1:] not in self.battles and lines[0][1:2] != ["init"]
+        if over or self._left:
+            return
         for line in lines:
             if line[1:2] == ["error"]:
                 self._pending = None
@@ -113,7 +116,7 @@ class BattlePlayer(Player):
                 await self._give_up(header[0][1:], error)
 
     async def _give_up(self, battle_tag: str, error: Exception) -> None:
-        if self.fault is None:
+        if self.fault is None and not self._left:
             self.fault = error
             await self.ps_client.send_message("/forfeit", battle_tag)
 

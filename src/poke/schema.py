@@ -62,6 +62,13 @@ class MLPConfig:
 
 
 @dataclass
+class CNNConfig:
+    """`network=cnn`."""
+
+    hidden_size: int = knob(at_least=1)
+
+
+@dataclass
 class BattleNetworkConfig:
     """`network=battle`."""
 
@@ -300,6 +307,7 @@ TARGETS: dict[str, type] = {
     "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
     "poke.data.rollout.Collector": CollectorConfig,
     "poke.networks.mlp.MLP": MLPConfig,
+    "poke.networks.cnn.CNN": CNNConfig,
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
     "poke.envs.showdown.recording.Recorder": ShowdownRecorderConfig,
@@ -463,7 +471,7 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     """Check what holds between environment, rollout and algorithm."""
     nodes = [config.get("env") or {}, config["data"], config["algo"]]
     env, data, algo = (node.get("_target_") for node in nodes)
-    evaluation = (config["eval"] or {}).get("_target_")
+    evaluation = (config.get("eval") or {}).get("_target_")
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     if data != "poke.data.rollout.Collector":

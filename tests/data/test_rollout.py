@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+
+from poke.data.rollout import ActionSpace, Collector, Rollout
+
+SHAPE = (1,)
+FLOAT = np.dtype(np.float32)
+TWO = ActionSpace(2, continuous=False)
+
+
+def block(num_steps, num_envs=1, **columns):
+    rollout = Rollout(num_steps, num_envs, SHAPE, FLOAT, TWO, masked=False)
+    for name, values in columns.items():
+        getattr(rollout, name)[...] = np.array(values).reshape(getattr(rollout, name).shape)
+    return rollout
+
+
+def by_definition(rollout, gamma, gae_lambda):
+    """Sum the discounted temporal differences of each row up to the end of its episode."""
+    num_steps, num_envs = rollout.reward.shape
+    result = np.zeros((num_steps, num_envs))
+    for i in range(num_envs):
+        for t in range(num_steps):
+            weight = 1.0
+            for s in range(t, num_steps):
+                ended = rollout.terminated[s, i] or rollout.truncated[s, i]
+                waits = rollout.last_idle[i] if s == num_steps - 1 else rollout.idle[s + 1, i]
+                follows = rollout.last_value[i] if s == num_steps - 1 else rollout.value[s + 1, i]
+                after = rollout.final_value[s, i] if ended and not waits else follows
+                difference = rollout.reward[s, i] - rollout.value[s, i]
+                if not rollout.terminated[s, i]:
+                    difference += gamma * after
+                result[t, i] += weight * difference
+                if ended:
+                    break
+                weight *= gamma * gae_lambda
+    return result
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_advantages_are_the_discounted_differences_within_the_episode(seed):
+    rng = np.random.default_rng(seed)
+    rollout = block(
+        12,
+        3,
+        reward=rng.normal(size=36),
+        value=rng.normal(size=36),
+        final_value=rng.normal(size=36),
+        last_value=rng.normal(size=3),
+        terminated=rng.random(36) < 0.2,
+        truncated=rng.random(36) < 0.2,
+    )
+    advantage, return_ = rollout.advantages(0.9, 0.8)
+    np.testing.assert_allclose(advantage, by_definition(rollout, 0.9, 0.8), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(return_, advantage + rollout.value)
+
+
+def test_a_time_limit_is_bootstrapped_from_the_final_observation_and_a_termination_is_not():
+    rows = {"reward": [1, 1, 1], "value": [10, 20, 30], "last_value": [40], "final_value": [0, 7, 0]}
+    cut, _ = block(3, truncated=[0, 1, 0], **rows).advantages(0.5, 0.0)
+    assert cut[:, 0].tolist() == [1 + 10 - 10, 1 + 3.5 - 20, 1 + 20 - 30]
+    over, _ = block(3, terminated=[0, 1, 0], **rows).advantages(0.5, 0.0)
+    assert over[:, 0].tolist() == [1 + 10 - 10, 1 - 20, 1 + 20 - 30]
+
+
+def test_where_the_reset_comes_a_step_later_the_next_row_is_the_final_observation():
+    rollout = block(
+        4,
+        reward=[1, 1, 0, 1],
+        value=[10, 20, 7, 30],
+        last_value=[40],
+        truncated=[0, 1, 0, 0],
+        idle=[0, 0, 1, 0],
+    )
+    advantage, _ = rollout.advantages(0.5, 0.0)
+    assert advantage[[0, 1, 3], 0].tolist() == [1 + 10 - 10, 1 + 3.5 - 20, 1 + 20 - 30]
+    assert rollout.num_steps == 3
+    assert rollout.rows().tolist() == [0, 1, 3]
+
+
+class Scripted:
+    """Environments whose every array is given."""
+
+    num_envs = 1
+    exact_state = False
+
+    def __init__(self, rewards=(1.0,), mask=None):
+        self.rewards = rewards
+        self.observation = np.zeros((1, 1), np.float32)
+        self.action_mask = mask
+        self.reward = np.zeros(1, np.float32)
+        self.terminated = np.zeros(1, bool)
+        self.truncated = np.zeros(1, bool)
+        self.idle = np.zeros(1, bool)
+        self.final_observations = {}
+        self.finished = []
+        self.resets = []
+        self.count = 0
+
+    def reset(self, entropy):
+        self.resets.append(list(entropy))
+
+    def step(self, action):
+        self.reward[0] = self.rewards[self.count % len(self.rewards)]
+        self.count += 1
+
+    def get_state(self):
+        return {"environments": None}
+
+    def set_state(self, state):
+        pass
+
+
+class Description:
+    observation_shape, observation_dtype, action_space, num_envs = SHAPE, FLOAT, TWO, 1
+
+    def __init__(self, **options):
+        self.environments = Scripted(**options)
+
+    def make(self):
+        return self.environments
+
+
+class Still:
+    """Always action 0."""
+
+    def rollout_step(self, observation, action_mask):
+        return np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.float32)
+
+    def value(self, observation):
+        return np.zeros(len(observation), np.float32)
+
+
+def collector(**options):
+    source = Collector(Description(**options), num_steps=4, seed=5)
+    source.attach(Still())
+    return source
+
+
+def test_a_reward_that_is_not_a_number_is_refused():
+    with pytest.raises(ValueError, match="environment 0 gave a reward of nan"):
+        collector(rewards=(1.0, float("nan"))).sample()
+
+
+def test_a_mask_that_forbids_everything_is_refused():
+    with pytest.raises(ValueError, match="forbids every action"):
+        collector(mask=np.zeros((1, 2), bool)).sample()
+
+
+def test_environments_that_cannot_be_copied_begin_episodes_they_have_not_begun_with():
+    source = collector()
+    source.sample()
+    source.set_state(source.get_state())
+    resets = source.environments.resets
+    assert len(resets) == 2
+    assert resets[0] != resets[1]
+    assert not source.exact_resume

@@ -23,8 +23,12 @@ check: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video]'
 	touch $@ .venv/run.stamp
+
+# The Pokemon Showdown server that recording and some tests need.
+showdown: .venv/dev.stamp
+	$(BIN)/python -m poke.envs.showdown install
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

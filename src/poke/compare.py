@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments; None takes the process's own.
 
     Returns:
-        The exit status: 0, or 2 where what was asked cannot be answered.
+        The exit status: 0; 2 where what was asked cannot be answered; 130 when interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS.get(arguments[0]) if arguments else None
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         print(f"poke: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

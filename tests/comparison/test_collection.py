@@ -149,10 +149,10 @@ def test_a_deleted_run_leaves_the_table_and_the_index(sweep):
 def test_a_run_deleted_while_it_is_read_is_no_run(sweep, monkeypatch):
     original = reading.read_config
 
-    def delete(path):
+    def delete(path, own):
         if "broken" in path:
             shutil.rmtree(os.path.dirname(path))
-        return original(path)
+        return original(path, own)
 
     monkeypatch.setattr(reading, "read_config", delete)
 

@@ -310,3 +310,11 @@ def test_runs_without_a_curve_or_a_setting_still_make_a_page(open_page, tmp_path
 
     assert "no curve to show" in page.locator("#chart").evaluate("chart => chart.textContent")
     assert page.locator("#parallel").is_hidden()
+
+
+def test_a_page_without_a_finished_run_lists_the_others(open_page, tmp_path, write_run):
+    write_run(tmp_path, "a", status="failed", error="it broke")
+
+    page = open_page(write_report(tmp_path))
+
+    assert "it broke" in page.locator("#others").inner_text()

@@ -4,6 +4,7 @@ import pytest
 
 from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
+from poke.comparison.rendering import Style, render
 from poke.comparison.table import Question, compare
 
 
@@ -212,3 +213,17 @@ def test_where_a_run_is_kept_is_no_setting(tmp_path, write_run):
     write_run(tmp_path, "b", {"sweep": {"name": "y"}, "resume": "a"}, seed=1)
 
     assert ask(tmp_path).keys == []
+
+
+def test_without_a_finished_run_there_is_an_empty_table_and_what_there_is_is_listed(
+    tmp_path, write_run
+):
+    write_run(tmp_path, "a", status="failed")
+    write_run(tmp_path, "b", status="running")
+
+    comparison = ask(tmp_path)
+
+    assert comparison.rows == []
+    assert [why for _, why in comparison.aside] == ["failed", "running"]
+    for form in ("table", "csv", "md", "latex", "json"):
+        assert render(comparison, form, Style(width=80))

@@ -63,6 +63,8 @@ def test_it_imports_nothing_heavy(folder):
 
 
 def test_with_and_without_the_cache_the_output_is_equal_byte_for_byte(folder):
+    compare(folder, "--no-cache")
+    assert not (folder / "outputs/.poke-index.sqlite").exists()
     for form in ("table", "csv", "json"):
         first, second = (compare(folder, "--format", form) for _ in range(2))
         assert first == second == compare(folder, "--format", form, "--no-cache")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = str | int | float | bool | None
+SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
-def read_config(path: str) -> dict[str, Value]:
+def read_config(path: str, own_names: Sequence[str] = ()) -> dict[str, Value]:
     """Read a JSON or YAML config and flatten it.
+
+    Args:
+        path: the file.
+        own_names: names of the run's own directory. In a setting they become ``<run>``: every run would differ.
 
     Raises:
         OSError: the file cannot be read.
@@ -22,7 +27,13 @@ def read_config(path: str) -> dict[str, Value]:
     config = json.loads(text) if path.endswith(".json") else _load_yaml(text)
     if not isinstance(config, dict):
         raise ValueError("is not a mapping")
-    return flatten(config)
+    flat = flatten(config)
+    for own in own_names:
+        if own in text:
+            for key, value in flat.items():
+                if isinstance(value, str):
+                    flat[key] = value.replace(own, "<run>")
+    return flat
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
@@ -30,9 +41,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     flat: dict[str, Value] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
-        if value is None or isinstance(value, (str, int, float)):
+        if type(value) in SCALARS:
             flat[name] = value
-        elif isinstance(value, Mapping) and value:
+        elif isinstance(value, dict) and value:
             flat.update(flatten(value, f"{name}."))
         else:
             flat[name] = json.dumps(value, default=str)

@@ -54,7 +54,7 @@ class RunFiles:
 
     def path(self, name: str) -> str:
         """Return the path of a file of this run."""
-        return os.path.join(self.directory, name)
+        return f"{self.directory}/{name}"
 
     def fingerprint(self) -> Fingerprint:
         """Return the identity of the files as they are now."""

@@ -188,7 +188,7 @@ def compare_checkpoints(
 
 def _stack(histories: Sequence[History], names: Sequence[str]) -> np.ndarray:
     """Return ``[2 + num_names, total rows] float64``: steps, times and these metrics, run after run."""
-    matrix = np.full((2 + len(names), sum(one.matrix.shape[1] for one in histories)), EMPTY)
+    matrix = np.empty((2 + len(names), sum(one.matrix.shape[1] for one in histories)))
     start = 0
     for history in histories:
         block = matrix[:, start : start + history.matrix.shape[1]]
@@ -198,8 +198,8 @@ def _stack(histories: Sequence[History], names: Sequence[str]) -> np.ndarray:
             continue
         block[:2] = history.matrix[:2]
         for row, name in enumerate(names, start=2):
-            if name in history.names:
-                block[row] = history.values[history.names.index(name)]
+            known = name in history.names
+            block[row] = history.values[history.names.index(name)] if known else EMPTY
     return matrix
 
 

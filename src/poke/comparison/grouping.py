@@ -24,7 +24,7 @@ RUN_FIELDS: dict[str, Callable[[Run], Value]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Group:
     """Runs that are repeats of one another.
 

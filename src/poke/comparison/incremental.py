@@ -22,7 +22,7 @@ class Text:
     """
 
     header: bytes
-    body: bytes
+    body: bytes | memoryview
     first_row: int = 0
 
 
@@ -70,10 +70,11 @@ def read_text(path: str, since: Position | None = None) -> tuple[Text, Position,
         _checksum((head + data)[:EDGE_BYTES], (tail + data)[-EDGE_BYTES:]),
     )
     if not continues:
-        header, _, data = data.partition(b"\n")
+        header = data[: data.find(b"\n")]
     if not header.strip():
         raise ValueError("is empty")
-    return Text(header.rstrip(b"\n"), data, since.rows), position, continues
+    body = data if continues else memoryview(data)[len(header) + 1 :]
+    return Text(header.rstrip(b"\n"), body, since.rows), position, continues
 
 
 def _read_edges(file: BinaryIO, since: Position) -> tuple[bytes, bytes, bytes]:

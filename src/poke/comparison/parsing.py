@@ -107,7 +107,7 @@ def _parse_alone(columns: _Columns, text: Text) -> History:
     """Return the rows of a text in which some cells may be no numbers and some lines torn."""
     import pyarrow as pa
 
-    if not text.body.strip() or not columns.names:
+    if not bytes(text.body).strip() or not columns.names:
         return History(
             list(columns.metrics), np.empty((2 + len(columns.metrics), 0)), columns.problems
         )
@@ -119,7 +119,7 @@ def _parse_alone(columns: _Columns, text: Text) -> History:
 
     problems = list(columns.problems)
     types = dict.fromkeys(_number_types(columns), pa.binary())
-    body = text.body.decode("utf-8", "replace").encode()  # arrow hands `skip` a line as text
+    body = bytes(text.body).decode("utf-8", "replace").encode()  # arrow hands `skip` a line as text
     try:
         table = _read_csv(body, types, len(body) + 1, skip)
     except pa.ArrowInvalid:
@@ -208,5 +208,5 @@ def _seconds(cell: bytes) -> float:
     return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).timestamp()
 
 
-def _count_lines(body: bytes) -> int:
+def _count_lines(body: bytes | memoryview) -> int:
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == NEWLINE))

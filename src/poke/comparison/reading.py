@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from poke.comparison.configs import Value, read_config
 from poke.comparison.discovery import RunFiles
@@ -16,7 +16,8 @@ from poke.comparison.parsing import parse
 from poke.comparison.run import Run
 from poke.comparison.summary import summarize_history
 
-BATCH = 16  # files parsed together
+SHORT_NAME = 8  # a run's name up to this length may stand in a setting by chance
+BATCH_BYTES = 16 << 20  # of text parsed together
 
 
 def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
@@ -31,10 +32,7 @@ def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
         The runs in the same order, without those whose directory is gone.
     """
     runs: list[Run] = []
-    for start in range(0, len(found), BATCH):
-        readings = [
-            _Reading(files, known.get(files.directory)) for files in found[start : start + BATCH]
-        ]
+    for readings in _batches(_Reading(files, known.get(files.directory)) for files in found):
         _parse_all(readings)
         uncertain = [reading for reading in readings if not reading.fits()]
         for reading in uncertain:
@@ -50,19 +48,11 @@ def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
 
 def read_rows(runs: Sequence[Run]) -> list[History]:
     """Read every row of runs' metrics; a run whose metrics cannot be read has no rows."""
-    histories: list[History] = []
-    for start in range(0, len(runs), BATCH):
-        batch = runs[start : start + BATCH]
-        texts: list[Text | None] = []
-        for run in batch:
-            try:
-                path = run.files.path(run.files.metrics) if run.files.metrics else None
-                texts.append(read_text(path)[0] if path else None)
-            except (OSError, ValueError):  # named in the run's problems, or gone since
-                texts.append(None)
-        parsed = iter(parse([text for text in texts if text]))
-        histories += [next(parsed) if text else History() for text in texts]
-    return histories
+    return [
+        reading.history
+        for readings in _batches(_Rows(run.files) for run in runs)
+        for reading in _parse_all(readings)
+    ]
 
 
 class _Reading:
@@ -90,8 +80,8 @@ class _Reading:
                 self._record.pop("packages", None)
         if files.config:
             with self._noting(files.config):
-                config = read_config(files.path(files.config))
-                self._config = _without_own_path(config, files, self._record)
+                own = _own_names(files, self._record)
+                self._config = read_config(files.path(files.config), own)
         self.read_metrics(known)
 
     def read_metrics(self, known: Run | None) -> None:
@@ -142,12 +132,41 @@ class _Reading:
             self._problems.append(f"{name} {_reason(error)}")
 
 
-def _parse_all(readings: Sequence[_Reading]) -> None:
-    texts = [reading.text for reading in readings if reading.text]
-    histories = iter(parse(texts))
+class _Rows:
+    """The rows of one run, read up to their text."""
+
+    def __init__(self, files: RunFiles) -> None:
+        self.text: Text | None = None
+        self.history = History()
+        # what cannot be read is named in the run's problems, or gone since
+        with suppress(OSError, ValueError):
+            self.text = read_text(files.path(files.metrics))[0] if files.metrics else None
+
+
+T = TypeVar("T", _Reading, _Rows)
+
+
+def _batches(readings: Iterable[T]) -> Iterator[list[T]]:
+    """Yield so many readings at a time as are worth parsing together."""
+    batch: list[T] = []
+    num_bytes = 0
+    for reading in readings:
+        batch.append(reading)
+        num_bytes += len(reading.text.body) if reading.text else 0
+        if num_bytes >= BATCH_BYTES:
+            yield batch
+            batch, num_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _parse_all(readings: Sequence[T]) -> Sequence[T]:
+    """Give each reading the rows of its text."""
+    histories = iter(parse([reading.text for reading in readings if reading.text]))
     for reading in readings:
         if reading.text:
             reading.history = next(histories)
+    return readings
 
 
 def read_record(path: str) -> dict[str, Any]:
@@ -174,16 +193,7 @@ def _reason(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _without_own_path(
-    config: dict[str, Value], files: RunFiles, record: dict[str, Any]
-) -> dict[str, Value]:
-    """Replace the run's own directory in its settings, which would make every run differ."""
-    own = [os.path.abspath(files.directory)]
-    if isinstance(record.get("name"), str) and len(record["name"]) > 8:
-        own.append(record["name"])
-    for key, value in config.items():
-        if isinstance(value, str):
-            for path in own:
-                value = value.replace(path, "<run>")
-            config[key] = value
-    return config
+def _own_names(files: RunFiles, record: Mapping[str, Any]) -> list[str]:
+    """Return what may name a run's directory in its settings."""
+    name = str(record.get("name") or "")
+    return [os.path.abspath(files.directory), *([name] if len(name) > SHORT_NAME else [])]

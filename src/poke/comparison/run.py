@@ -22,7 +22,7 @@ COMPLETE = (
 CLOCK_SLACK_SECONDS = 5.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Run:
     """A run directory, read.
 

@@ -147,60 +147,55 @@ def compare(
     """
     metric = choose_metric(runs, question.metric)
     mode, source = choose_mode(runs, metric, question.mode)
-    aside = [(run, run.status) for run in runs if not run.counts and not question.include_failed]
-    averaged = [run for run in runs if run.counts or question.include_failed]
-    measured = [run for run in averaged if metric in run.summary.measured()]
-    without = {run.name for run in averaged} - {run.name for run in measured}
-    aside += [(run, f"no {metric}") for run in averaged if run.name in without]
-    values = dict(
-        zip(
-            (run.name for run in measured),
-            _values(measured, metric, mode, question.at, cache),
-            strict=True,
-        )
-    )
-    aside += [
-        (run, f"not at step {question.at} yet")
-        for run in measured
-        if math.isnan(values[run.name][1])
-    ]
-    measured = [run for run in measured if not math.isnan(values[run.name][1])]
-    differing, equal = differing_keys(measured)
-    keys = differing
-    if question.by is not None:
-        keys = [resolve_key(key, runs) for key in question.by]
-    groups = group_runs(measured, keys, differing)
-    ranked = _rank(groups, {name: value for name, (value, _) in values.items()}, mode)
-    baseline = _find_baseline(ranked, question.baseline) if question.baseline else None
-    shown = ranked[:top]
+    values, aside = _values(runs, question, metric, mode, cache)
+    averaged = [run for run in runs if run.name in values]
+    differing, equal = differing_keys(averaged)
+    keys = differing if question.by is None else [resolve_key(key, runs) for key in question.by]
+    groups = _rank(group_runs(averaged, keys, differing), values, mode)
+    baseline = _find_baseline(groups, question.baseline) if question.baseline else None
+    shown = groups[:top]
     if baseline and baseline not in shown:
         shown.append(baseline)
-    rows = {id(group): _row(group, values, metric, mode) for group in shown}
+    rows = [_row(group, values, metric, mode) for group in shown]
     if baseline:
-        _contrast(
-            [rows[id(group)] for group in shown if group is not baseline], rows[id(baseline)], mode
-        )
+        others = [row for row in rows if row.group is not baseline]
+        _contrast(others, rows[shown.index(baseline)], mode)
     return Comparison(
-        metric, mode, source, question.at, keys, equal, [rows[id(group)] for group in shown],
-        len(groups),
-        len(measured), aside, _notes(groups, values, runs), baseline.label if baseline else None,
-    )  # fmt: skip
+        metric=metric,
+        mode=mode,
+        mode_source=source,
+        at=question.at,
+        keys=keys,
+        equal=equal,
+        rows=rows,
+        num_groups=len(groups),
+        num_runs=len(averaged),
+        aside=aside,
+        notes=_notes(groups, values, runs),
+        baseline=baseline.label if baseline else None,
+    )
 
 
 def _values(
-    runs: Sequence[Run], metric: str, mode: str, at: str | int, cache: bool
-) -> list[tuple[float, float]]:
-    """Return each run's compared value and the step it stood at, which is NaN where there is none."""
-    if at == "last":
-        return [run.summary.last(metric) for run in runs]
-    if at == "best":
-        best = [run.summary.best(metric, mode) for run in runs]
-        # a run whose every value is NaN has no best; it has a step, and its value is NaN
-        return [
-            pair if not math.isnan(pair[1]) else (math.nan, run.summary.last(metric)[1])
-            for run, pair in zip(runs, best, strict=True)
-        ]
-    return [history.at(metric, float(at)) for history in read_histories(runs, cache=cache)]
+    runs: Sequence[Run], question: Question, metric: str, mode: str, cache: bool
+) -> tuple[dict[str, float], list[tuple[Run, str]]]:
+    """Return the compared value of each run by name, and the runs without one, with the reason."""
+    counted = [run for run in runs if run.counts or question.include_failed]
+    aside = [(run, run.status) for run in runs if not run.counts and not question.include_failed]
+    aside += [(run, f"no {metric}") for run in counted if metric not in run.summary.measured()]
+    measured = [run for run in counted if metric in run.summary.measured()]
+    if question.at == "last":
+        return {run.name: run.summary.last(metric)[0] for run in measured}, aside
+    if question.at == "best":
+        return {run.name: run.summary.best(metric, mode)[0] for run in measured}, aside
+    values = {}
+    for run, history in zip(measured, read_histories(measured, cache=cache), strict=True):
+        value, step = history.at(metric, float(question.at))
+        if math.isnan(step):
+            aside.append((run, f"not at step {question.at} yet"))
+        else:
+            values[run.name] = value
+    return values, aside
 
 
 def _rank(groups: Sequence[Group], values: dict[str, float], mode: str) -> list[Group]:
@@ -213,12 +208,12 @@ def _rank(groups: Sequence[Group], values: dict[str, float], mode: str) -> list[
     return sorted(groups, key=order)
 
 
-def _row(group: Group, values: dict[str, tuple[float, float]], metric: str, mode: str) -> Row:
+def _row(group: Group, values: dict[str, float], metric: str, mode: str) -> Row:
     def estimated(numbers: Sequence[float]) -> Estimate:
         array = np.array(numbers)
         return estimate([array[positions] for positions in group.strata])
 
-    chosen = np.array([values[run.name][0] for run in group.runs])
+    chosen = np.array([values[run.name] for run in group.runs])
     return Row(
         group,
         chosen,
@@ -268,9 +263,7 @@ def _has(group: Group, part: str) -> bool:
     )
 
 
-def _notes(
-    groups: Sequence[Group], values: dict[str, tuple[float, float]], runs: Sequence[Run]
-) -> list[str]:
+def _notes(groups: Sequence[Group], values: dict[str, float], runs: Sequence[Run]) -> list[str]:
     notes = []
     for group in groups:
         for seed, repeats in repeated_seeds(group):
@@ -278,7 +271,7 @@ def _notes(
                 ", ..." if len(repeats) > 3 else ""
             )
             notes.append(f"seed {seed} stands {len(repeats)} times in {group.label}: {names}")
-        broken = sum(not math.isfinite(values[run.name][0]) for run in group.runs)
+        broken = sum(not math.isfinite(values[run.name]) for run in group.runs)
         if broken:
             notes.append(
                 f"{broken} of {len(group.runs)} runs of {group.label} ended in NaN or infinity"

@@ -64,14 +64,22 @@ class Walk:
         self.step = state["step"]
 
 
-def save_loop(directory: Path, num_bytes: int, num_saves: int, *, async_save: bool) -> None:
-    """Resume where there is something to resume from, then step and save."""
+def save_loop(
+    directory: Path,
+    num_bytes: int,
+    num_saves: int,
+    *,
+    async_save: bool,
+    ready: Callable[[], object] = lambda: None,
+) -> None:
+    """Resume where there is something to resume from, call ``ready``, then step and save."""
     walk = Walk(num_bytes)
     manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP, async_save=async_save)
     if manager.list_checkpoints():
         manager.restore({"walk": walk}, manager.load())
     else:
         torch.manual_seed(0)
+    ready()
     for _ in range(num_saves):
         walk.advance()
         # A loss that falls and rises: the best is now the newest, now an old one.
@@ -93,7 +101,7 @@ def fork(run: Callable[[], None]) -> int:
     return pid
 
 
-def faults_after(directory: Path, num_bytes: int, *, may_be_empty: bool) -> tuple[list[str], int]:
+def faults_after(directory: Path, num_bytes: int) -> tuple[list[str], int]:
     """Start anew on what a death left; return what is wrong and the step resumed from."""
     wrong = []
     for path in directory.glob("*.pt"):
@@ -104,7 +112,7 @@ def faults_after(directory: Path, num_bytes: int, *, may_be_empty: bool) -> tupl
     manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP)
     listed = manager.list_checkpoints()
     if not listed:
-        return wrong + ([] if may_be_empty else ["no checkpoint is left"]), 0
+        return [*wrong, "no checkpoint is left"], 0
     checkpoint = manager.load()
     if checkpoint.metadata.step != listed[-1].step:
         wrong.append(f"step {listed[-1].step} is listed, {checkpoint.metadata.step} was loaded")
@@ -140,13 +148,21 @@ def random_kills(directory: Path, count: int, num_bytes: int, seed: int) -> list
     """Kill a save loop ``count`` times, resuming each time from what the kill before left."""
     moments = random.Random(seed)
     wrong: list[str] = []
-    step = 0
+    start = time.perf_counter()
+    step = 3
+    save_loop(directory, num_bytes, step, async_save=True)
+    window = time.perf_counter() - start
     for number in range(count):
-        pid = fork(lambda: save_loop(directory, num_bytes, 10_000, async_save=True))
-        time.sleep(moments.uniform(0.1, 0.3) + moments.expovariate(2))
+        reader, writer = os.pipe()
+        ready = partial(os.write, writer, b"!")
+        pid = fork(partial(save_loop, directory, num_bytes, 10_000, async_save=True, ready=ready))
+        os.close(writer)  # or a child that fails would be waited for
+        os.read(reader, 1)
+        time.sleep(moments.uniform(0, window))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        found, reached = faults_after(directory, num_bytes, may_be_empty=step == 0)
+        os.close(reader)
+        found, reached = faults_after(directory, num_bytes)
         if reached < step:
             found.append(f"went back from step {step} to {reached}")
         step = reached
@@ -168,7 +184,7 @@ def boundary_kills(directory: Path, num_bytes: int) -> list[str]:
         shutil.copytree(before, directory)
         pid = fork(partial(_die_at_call, number, partial(_again, directory, num_bytes)))
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        found, step = faults_after(directory, num_bytes, may_be_empty=False)
+        found, step = faults_after(directory, num_bytes)
         if step < 4:
             found.append(f"went back from step 4 to {step}")
         wrong += [f"death at call {number}: {line}" for line in found]

@@ -28,17 +28,15 @@ log = logging.getLogger("poke")
 PARTS = ("seed", "device", "environment", "source", "network", "make_network", "action_space")
 
 
-class Experiment:
-    """The parts a config names, built and wired.
+class Agent:
+    """An algorithm, and where its experience comes from.
 
     Args:
         config: the resolved config.
-        path: the run directory, where checkpoints and sinks have their place.
     """
 
-    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+    def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
-        self.path = path
         torch.set_num_threads(config["torch_threads"])
         # numpy's threads would wait for each other longer than a small network takes.
         threadpool_limits(config["torch_threads"], user_api="blas")
@@ -50,25 +48,16 @@ class Experiment:
         self.algorithm = self._build("algo")
         if hasattr(self.source, "attach"):
             self.source.attach(self.algorithm)
-        self.evaluator = self._build("eval") if config.get("eval") else None
-        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
-        self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        self.logger = _logger(config, path)
-        self.timer = StepTimer()
-        self.logger.add_probe(self.timer)
-        self.trainer = Trainer(
-            algorithm=self.algorithm,
-            source=self.source,
-            evaluator=self.evaluator,
-            logger=self.logger,
-            checkpoints=self.checkpoints,
-            timer=self.timer,
-            max_steps=config["trainer"]["max_steps"],
-            eval_every=config["trainer"]["eval_every"],
-            save_every=config["checkpoint"]["save_every"],
-            save_every_seconds=config["checkpoint"]["save_every_seconds"],
-            config=config,
-        )
+
+    def load(self, path: Path) -> None:
+        """Take over what a run, or one of its checkpoint files, has learned.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        states = load_components(_weights_file(path), ["algorithm", "source"])
+        self.algorithm.set_state(states["algorithm"])
+        self.source.set_state(states["source"])
 
     @property
     def network(self) -> torch.nn.Module:
@@ -99,6 +88,38 @@ class Experiment:
                 given[name] = getattr(self, name)
         # Given to Hydra, the parts would be copied into a config.
         return instantiate(node, _convert_="all", _partial_=True)(**given)
+
+
+class Experiment(Agent):
+    """An agent with all it takes to train it.
+
+    Args:
+        config: the resolved config.
+        path: the run directory, where checkpoints and sinks have their place.
+    """
+
+    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        super().__init__(config)
+        self.path = path
+        self.evaluator = self._build("eval") if config.get("eval") else None
+        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
+        self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
+        self.logger = _logger(config, path)
+        self.timer = StepTimer()
+        self.logger.add_probe(self.timer)
+        self.trainer = Trainer(
+            algorithm=self.algorithm,
+            source=self.source,
+            evaluator=self.evaluator,
+            logger=self.logger,
+            checkpoints=self.checkpoints,
+            timer=self.timer,
+            max_steps=config["trainer"]["max_steps"],
+            eval_every=config["trainer"]["eval_every"],
+            save_every=config["checkpoint"]["save_every"],
+            save_every_seconds=config["checkpoint"]["save_every_seconds"],
+            config=config,
+        )
 
     def warm_start(self, init_from: Mapping[str, Any]) -> None:
         """Take over the weights of another run's algorithm, if one is named, and say which.
@@ -146,6 +167,8 @@ class Experiment:
         """Write what is pending: last windows of the logger, the last checkpoint."""
         self.logger.close()
         self.checkpoints.close()
+        if hasattr(self.source, "close"):
+            self.source.close()
 
 
 def _device(name: str) -> torch.device:

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
 from poke import config
-from poke.schema import validate_recording
+from poke.schema import ConfigError, validate_recording
 
 if TYPE_CHECKING:
     from poke.envs.showdown.recording import Progress
@@ -36,12 +37,17 @@ Knobs
   seed=0                       of the players' random choices; teams and dice are the server's
   concurrency=10               battles at a time
 
-Once before the first recording
+A trained policy is recorded in the environment of its run
+  env=cartpole policy=RUN_DIR  by its most probable actions
+  episodes=100                 in all
+
+Once before the first recording of battles
   pip install 'poke[showdown]'
   python -m poke.envs.showdown install
 
 Examples
   python -m poke.record out=data/gen1.parquet battles=2400
+  python -m poke.record env=cartpole policy=outputs/2026-01-31/12-00-00-a1b2 out=data/cartpole.parquet
   python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
 """
 _PRINT_SECONDS = 10.0
@@ -66,6 +72,8 @@ def _main(argv: list[str]) -> int:
         return 0
     composed = config.to_plain(config.compose("record", argv))
     validate_recording(composed)
+    if composed["policy"] is not None:
+        return _record_policy(composed)
     try:
         from poke.data.trajectories import DataError
         from poke.envs.showdown.installation import ShowdownError
@@ -86,6 +94,52 @@ def _main(argv: list[str]) -> int:
         print("stopped; what is recorded is kept: the same command goes on from there")
         return 128 + signals[0]
     print(f"{out} holds {battles} battles")
+    return 0
+
+
+def _record_policy(composed: dict[str, Any]) -> int:
+    """Record a trained policy in the environment it was trained in."""
+    from poke.data import trajectories
+    from poke.envs.episodes import record_episodes
+    from poke.experiment import Agent
+    from poke.training.checkpointing import CheckpointError
+
+    run_dir = Path(composed["policy"])
+    plain = config.read_run(run_dir, [])
+    ids = [(node["env"] or {}).get("id") for node in (plain, composed)]
+    if ids[0] != ids[1]:
+        raise ConfigError(f"policy={run_dir} plays {ids[0]}, env is {ids[1]}")
+    agent = Agent(plain)
+    try:
+        agent.load(run_dir)
+    except CheckpointError as error:
+        return _fail(str(error))
+    space = agent.action_space
+    action = {"kind": "discrete", "num_actions": space.num_outputs}
+    if space.continuous:
+        action = {"kind": "continuous", "shape": [space.num_outputs]}
+    observation = {
+        "dtype": str(agent.environment.observation_dtype),
+        "shape": list(agent.environment.observation_shape),
+    }
+    recorded = record_episodes(
+        agent.environment.make_evaluation(min(8, composed["episodes"])),
+        agent.algorithm,
+        num_episodes=composed["episodes"],
+        seed=composed["seed"],
+        metadata={
+            "observation": observation,
+            "action": action,
+            "env": ids[0],
+            "policy": str(run_dir),
+            "seed": composed["seed"],
+        },
+    )
+    trajectories.write(composed["out"], recorded)
+    mean = float(recorded.reward.sum()) / recorded.num_episodes
+    print(
+        f"{composed['out']} holds {recorded.num_episodes} episodes with a mean return of {mean:.6g}"
+    )
     return 0
 
 

@@ -256,6 +256,7 @@ class SweepConfig:
     on_change: str = knob(choices=("error", "rerun", "ignore"))
     fail_fast: bool = knob(help="stop all jobs when one has failed")
     on_busy: str = knob(choices=("wait", "error"), help="while another process runs this sweep")
+    trial: int | None = knob(help="the search's number for the job; set by hydra/sweeper=optuna")
 
 
 @dataclass
@@ -296,6 +297,8 @@ class RecordConfig:
     out: str = knob(help="the file")
     seed: int = knob(at_least=0, help="of the players' random choices")
     concurrency: int = knob(at_least=1, at_most=100, help="battles at a time")
+    policy: str | None = knob(help="a run whose policy is recorded in its own environment")
+    episodes: int = knob(at_least=1, help="of policy")
 
 
 # Whoever names one of these as `_target_` is held to its schema.
@@ -351,7 +354,15 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         ConfigError: for the first mistake.
     """
     check(config, RecordConfig)
+    if not config["out"].endswith(".parquet"):
+        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
     target = (config["env"] or {}).get("_target_")
+    if config["policy"] is not None:
+        if target != "poke.envs.gym.GymEnvironment":
+            raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
+        return
+    if target == "poke.envs.gym.GymEnvironment":
+        raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
     if target is None or TARGETS.get(target, ShowdownRecorderConfig) is not ShowdownRecorderConfig:
         raise ConfigError("env must be one that can be recorded, as in env=showdown")
     if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
@@ -360,8 +371,6 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         )
     if not config["opponents"]:
         raise ConfigError("opponents must name at least one player, as in opponents=[random]")
-    if not config["out"].endswith(".parquet"):
-        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
 
 
 def check(config: Mapping[str, Any], schema: type, path: str = "") -> None:
@@ -476,7 +485,9 @@ def _check_playing(config: Mapping[str, Any]) -> None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     if data != "poke.data.rollout.Collector":
         if algo == "poke.algorithms.ppo.PPO":
-            raise ConfigError("algo=ppo learns from its own experience: leave out data=, or data=rollout")
+            raise ConfigError(
+                "algo=ppo learns from its own experience: leave out data=, or data=rollout"
+            )
         return
     if env is None:
         raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")

@@ -62,9 +62,9 @@ class Environments:
         Args:
             entropy: numbers that decide every environment's seed, such as the run's seed.
         """
-        self._stepper.reset(
-            np.random.SeedSequence(list(entropy)).generate_state(self.num_envs).tolist()
-        )
+        seeds = np.random.SeedSequence(list(entropy)).generate_state(self.num_envs)
+        # Some environments take seeds of 31 bits only.
+        self._stepper.reset((seeds >> 1).tolist())
         self._returns.fill(0)
         self._lengths.fill(0)
         self._observe()

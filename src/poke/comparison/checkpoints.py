@@ -80,7 +80,7 @@ def best_checkpoints(
     if mode is None:
         raise ComparisonError(f"is more or less {metric} better? give the mode, max or min")
     sign = 1.0 if mode == "min" else -1.0
-    seen: set[tuple[int, int]] = set()
+    seen: set[str] = set()
     best: list[tuple[str, Checkpoint]] = []
     for root in directories:
         if not os.path.isdir(root):

@@ -22,7 +22,7 @@ def read_runs(directories: Iterable[str | os.PathLike[str]], *, cache: bool = Tr
     Raises:
         FileNotFoundError: a given directory does not exist.
     """
-    seen: set[tuple[int, int]] = set()
+    seen: set[str] = set()
     runs: list[Run] = []
     for directory in directories:
         root = os.path.normpath(os.fspath(directory))

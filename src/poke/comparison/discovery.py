@@ -76,34 +76,31 @@ class RunFiles:
         return Fingerprint("|".join(parts), modified, newest)
 
 
-def find_runs(root: str, seen: set[tuple[int, int]] | None = None) -> Iterator[RunFiles]:
+def find_runs(root: str, seen: set[str] | None = None) -> Iterator[RunFiles]:
     """Yield every run directory at or below ``root``, in the order of their paths.
 
-    A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched.
-    Links to
-    directories are followed after everything else, so that a directory reached twice goes by its
-    own
+    A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched. Links to
+    directories are followed after everything else, so that a directory reached twice goes by its own
     name and a loop ends.
 
     Args:
         root: the folder to search.
-        seen: (device, inode) of directories met so far; share it between roots that may overlap.
+        seen: real paths of directories met so far; share it between roots that may overlap.
     """
     seen = set() if seen is None else seen
-    links: list[str] = []
-    yield from _walk(root, root, seen, links)
+    links: list[str] = [root]
     while links:
-        yield from _walk(root, links.pop(0), seen, links)
+        link = links.pop(0)
+        yield from _walk(root, link, os.path.realpath(link), seen, links)
 
 
 def _walk(
-    root: str, directory: str, seen: set[tuple[int, int]], links: list[str]
+    root: str, directory: str, real: str, seen: set[str], links: list[str]
 ) -> Iterator[RunFiles]:
+    if real in seen:
+        return
+    seen.add(real)
     try:
-        stat = os.stat(directory)
-        if (stat.st_dev, stat.st_ino) in seen:
-            return
-        seen.add((stat.st_dev, stat.st_ino))
         with os.scandir(directory) as scan:
             entries = {entry.name: entry for entry in scan}
     except OSError:  # no permission, or gone since its parent was listed: there is no run to read
@@ -125,7 +122,7 @@ def _walk(
             if entries[name].is_dir():
                 links.append(entries[name].path)
         elif entries[name].is_dir():
-            yield from _walk(root, entries[name].path, seen, links)
+            yield from _walk(root, entries[name].path, f"{real}/{name}", seen, links)
 
 
 def _first(names: tuple[str, ...], entries: dict[str, os.DirEntry[str]]) -> str | None:

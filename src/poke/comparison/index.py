@@ -133,7 +133,7 @@ class Index:
                     )
 
     def _key(self, files: RunFiles) -> str:
-        return os.path.relpath(files.directory, self.root)
+        return files.directory[len(self.root) :].lstrip(os.sep)
 
     def _open(self) -> sqlite3.Connection | None:
         for _ in range(2):

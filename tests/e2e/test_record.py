@@ -48,7 +48,7 @@ def test_a_recording_stopped_by_sigterm_goes_on(poke, installed):
     assert process.returncode == 128 + signal.SIGTERM, out + err
     assert "the same command goes on from there" in out
     assert not (poke.cwd / "t.parquet").exists()
-    (part,) = (poke.cwd / "t.parquet.parts").iterdir()
+    (part,) = (poke.cwd / "t.parquet.parts").glob("part-*")
     kept = trajectories.read(part).num_episodes
 
     said = poke(*command, f"battles={kept + 2}")

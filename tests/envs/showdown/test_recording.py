@@ -153,7 +153,7 @@ def test_parts_are_written_along_the_way(tmp_path, played, monkeypatch):
     parts = set()
 
     def look(progress):
-        parts.update(p.name for p in (tmp_path / "t.parquet.parts").glob("*"))
+        parts.update(p.name for p in (tmp_path / "t.parquet.parts").glob("part-*"))
 
     recorder().record(tmp_path / "t.parquet", 7, on_progress=look)
     assert parts == {"part-00000000.parquet", "part-00000003.parquet"}
@@ -163,7 +163,7 @@ def test_parts_are_written_along_the_way(tmp_path, played, monkeypatch):
 def test_parts_left_over_by_a_stop_after_joining_count_once(tmp_path, played, monkeypatch):
     out = tmp_path / "t.parquet"
     with monkeypatch.context() as killed:
-        killed.setattr(recording.shutil, "rmtree", lambda *_, **__: None)
+        killed.setattr(recording.Path, "unlink", lambda *_, **__: None)
         recorder().record(out, 4, on_progress=ignore)
     assert (tmp_path / "t.parquet.parts").exists()
     assert recorder().record(out, 6, on_progress=ignore)
@@ -183,6 +183,19 @@ def test_another_recording_is_not_mixed_in(tmp_path, played, key, other):
     differs = "observation|action|layout" if key == "format" else key
     with pytest.raises(DataError, match=rf"holds another recording \(its ({differs}) differs\)"):
         recorder(**{key: other}).record(out, 4, on_progress=ignore)
+
+
+def test_two_processes_do_not_record_one_file(tmp_path, played):
+    refused = []
+
+    def try_too(progress):
+        with pytest.raises(DataError, match="is being recorded by another process") as error:
+            recorder().record(tmp_path / "t.parquet", 4, on_progress=ignore)
+        refused.append(error)
+
+    assert recorder().record(tmp_path / "t.parquet", 2, on_progress=try_too)
+    assert refused
+    assert played == [0, 1]
 
 
 def test_battles_that_keep_failing_end_the_recording(tmp_path, played, monkeypatch):

@@ -13,13 +13,14 @@ import functools
 import itertools
 import random
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from poke.data import trajectories
 from poke.data.trajectories import DataError, Trajectories
@@ -112,22 +113,24 @@ class Recorder:
             on_progress: called at the start and after every battle.
 
         Raises:
-            DataError: the file or its parts hold something else.
+            DataError: the file or its parts hold something else, or are being written.
             ShowdownError: the server does not run, or the battles stall.
         """
-        store = _Store(Path(out), self._setup())
-        progress = Progress(battles=len(store.recorded))
-        on_progress(progress)
-        unplayed = (n for n in itertools.count() if n not in store.recorded)
-        missing = list(itertools.islice(unplayed, max(0, battles - len(store.recorded))))
-        if missing:
-            random.seed(f"{self._seed}/{len(store.recorded)}")
-            with ShowdownServer() as server, contextlib.closing(store):
-                asyncio.run(self._play(server.websocket_url, missing, store, progress, on_progress))
-        if len(store.recorded) < battles:
-            return False
-        store.finish()
-        return True
+        with _alone(Path(out)) as folder:
+            store = _Store(Path(out), folder, self._setup())
+            progress = Progress(battles=len(store.recorded))
+            on_progress(progress)
+            unplayed = (n for n in itertools.count() if n not in store.recorded)
+            missing = list(itertools.islice(unplayed, max(0, battles - len(store.recorded))))
+            if missing:
+                random.seed(f"{self._seed}/{len(store.recorded)}")
+                with ShowdownServer() as server, contextlib.closing(store):
+                    url = server.websocket_url
+                    asyncio.run(self._play(url, missing, store, progress, on_progress))
+            if len(store.recorded) < battles:
+                return False
+            store.finish()
+            return True
 
     def stop(self) -> None:
         """Make `record` keep what is recorded and return; safe from signal handlers and threads."""
@@ -206,20 +209,41 @@ class Recorder:
         return Match(number, (expert, Seat(POLICIES[opponent], record=opponent == self._expert)))
 
 
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[Path]:
+    """Yield the folder of the file's parts, held by no other process; gone afterwards if empty.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    folder = out.with_name(f"{out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            try:
+                yield folder
+            finally:
+                if not any(folder.glob("part-*")):
+                    shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise DataError(f"{out} is being recorded by another process") from None
+
+
 class _Store:
     """What is recorded of one file: the file itself if it is there, parts beside it, and a buffer.
 
     Args:
         out: the file.
+        folder: where its parts are.
         setup: metadata of the recording; what lies on the disk must agree.
 
     Raises:
         DataError: what lies on the disk is another recording.
     """
 
-    def __init__(self, out: Path, setup: dict[str, Any]) -> None:
+    def __init__(self, out: Path, folder: Path, setup: dict[str, Any]) -> None:
         self._out = out
-        self._folder = out.with_name(f"{out.name}.parts")
+        self._folder = folder
         self._setup = setup
         self._buffer: list[RecordedBattle] = []
         self._sources: list[Path] = []
@@ -257,12 +281,13 @@ class _Store:
         self._buffer = []
 
     def finish(self) -> None:
-        """Join the parts into the file and remove them."""
+        """Join the parts into the file, and remove them."""
         if self._sources != [self._out]:
             battles = {"battles": _to_ranges(self.recorded), "results": self._results}
             metadata = {**self._setup, **battles}
             trajectories.join(self._out, self._sources, metadata, compression_level=15)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for part in self._folder.glob("part-*.parquet"):
+            part.unlink()
 
     def _take(self, source: Path, numbers: Iterable[int], results: Results) -> None:
         self._sources.append(source)

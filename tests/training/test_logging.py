@@ -310,6 +310,20 @@ def test_point_5_an_event_is_one_row_at_its_own_step_on_disk_before_return(tmp_p
     logger.close()
 
 
+def test_point_5_an_event_is_flushed_even_by_a_sink_that_holds_rows_back():
+    class Holding(MemoryWriter):
+        flushed = 0
+
+        def flush(self):
+            self.flushed = len(self.rows)
+
+    holding, console = Holding(), Holding()
+    logger = MetricsLogger(console=console, backends=[holding])
+    logger.log({"return": 1.0}, 1, category="eval")
+    assert holding.flushed == console.flushed == 1
+    logger.close()
+
+
 def test_point_5_which_categories_are_events_is_configured(memory):
     with make(memory, event_categories=["test"]) as logger:
         for step in range(1, 4):

@@ -57,6 +57,14 @@ def test_log_reads_nothing_and_a_flush_reads_once():
     )
 
 
+def test_numbers_after_a_device_tensor_leave_it_to_be_fetched():
+    memory = MemoryWriter()
+    with MetricsLogger(backends=[memory]) as logger:
+        logger.log({"loss": on_device(1.0)}, 1)
+        logger.log({"accuracy": 0.5}, 1)
+    assert train_rows(memory) == [(1, {"loss": 1.0, "accuracy": 0.5})]
+
+
 def test_two_sinks_share_one_transfer():
     logger = MetricsLogger(
         console=MemoryWriter(), backends=[MemoryWriter()], backend_frequency=50, cli_frequency=100

@@ -120,12 +120,12 @@ def test_the_loggers_own_exit_comes_before_that_of_a_library_it_started(tmp_path
         """
         import atexit
         class Library:
-            open = False
+            state = "unopened"
             def write(self, metrics, step, category):
-                if not self.open:
-                    self.open = True
-                    atexit.register(setattr, self, "open", None)
-                assert self.open is not None, "the library has closed"
+                if self.state == "unopened":
+                    self.state = "open"
+                    atexit.register(setattr, self, "state", "closed")
+                assert self.state == "open"
                 print(step)
             def flush(self): pass
             def close(self): pass

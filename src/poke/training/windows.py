@@ -95,17 +95,21 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Column]:
 
 
 def _fold_column(column: Column, fold: Callable[[Column], Any]) -> Total:
-    if not _all_finite(column):
-        finite = [float(value) for value in column if _all_finite((value,))]
-        return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
-    return fold(column), len(column), 0
+    total = _finite_sum(column)
+    if total is None:
+        finite = [float(value) for value in column if _finite_sum((value,)) is not None]
+        if len(finite) < len(column):
+            return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
+    return (total if fold is sum and total is not None else fold(column)), len(column), 0
 
 
-def _all_finite(column: Column) -> bool:
+def _finite_sum(column: Column) -> Any:
+    """The sum, None where it is not finite."""
     try:
-        return math.isfinite(sum(column))
+        total = sum(column)
+        return total if math.isfinite(total) else None
     except OverflowError:  # an int beyond every float
-        return False
+        return None
 
 
 def checked_frequency(name: str, value: int | None) -> int:

@@ -33,19 +33,19 @@ class TensorBoardWriter:
         self._last_step = -1
         self._purge_step: int | None = None
         self._shows_config = False
+        self._event_type: Any = None
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Write the row as one event."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        value = Summary.Value
-        values = [value(tag=f"{category}/{k}", simple_value=v) for k, v in metrics.items()]
-        self._write_summary(Summary(value=values), step)
+        event = self._new_event(step)
+        add = event.summary.value.add
+        for name, value in metrics.items():
+            add(tag=f"{category}/{name}", simple_value=value)
+        self._write(event)
 
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Show the config in the tabs HParams and Text."""
         import yaml
-        from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.compat.proto.tensor_pb2 import TensorProto
         from tensorboard.compat.proto.types_pb2 import DT_STRING
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
@@ -54,19 +54,20 @@ class TensorBoardWriter:
         step = max(self._last_step, 0)
         # Named by its place, so that equal configs of two runs stay two trials.
         trial = "/".join(self.log_dir.absolute().parts[-3:])
-        self._write_summary(hparams_pb(dict(_leaves(config)), trial_id=trial), step)
+        event = self._new_event(step)
+        event.summary.CopyFrom(hparams_pb(dict(_leaves(config)), trial_id=trial))
+        self._write(event)
         listing = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
         text = "".join(f"    {line}\n" for line in listing.splitlines())
         tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()])
         metadata = create_summary_metadata("config", "The resolved config")
-        value = Summary.Value(tag="config", metadata=metadata, tensor=tensor)
-        self._write_summary(Summary(value=[value]), step)
+        self._write_value(step, tag="config", metadata=metadata, tensor=tensor)
         self._shows_config = True
 
     def log_histogram(self, name: str, values: Any, step: int, category: str) -> None:
         """Write the distribution of finite values, `[num_values] float64`, over 64 bins."""
         import numpy as np
-        from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+        from tensorboard.compat.proto.summary_pb2 import HistogramProto
 
         counts, edges = np.histogram(values, bins=64)
         histogram = HistogramProto(
@@ -78,8 +79,7 @@ class TensorBoardWriter:
             bucket_limit=edges[1:],
             bucket=counts,
         )
-        value = Summary.Value(tag=f"{category}/{name}", histo=histogram)
-        self._write_summary(Summary(value=[value]), step)
+        self._write_value(step, tag=f"{category}/{name}", histo=histogram)
 
     def log_image(self, name: str, image: Any, step: int, category: str) -> None:
         """Write a picture, `[height, width, channels] uint8`."""
@@ -146,11 +146,9 @@ class TensorBoardWriter:
         image = Summary.Image(
             height=height, width=width, colorspace=channels, encoded_image_string=encoded
         )
-        value = Summary.Value(tag=f"{category}/{name}", image=image)
-        self._write_summary(Summary(value=[value]), step)
+        self._write_value(step, tag=f"{category}/{name}", image=image)
 
     def _end_session(self) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
         end = plugin_data_pb2.SessionEndInfo(
@@ -159,18 +157,26 @@ class TensorBoardWriter:
         content = metadata.create_summary_metadata(
             plugin_data_pb2.HParamsPluginData(session_end_info=end)
         )
-        value = Summary.Value(
-            tag=metadata.SESSION_END_INFO_TAG, metadata=content, tensor=metadata.NULL_TENSOR
+        self._write_value(
+            max(self._last_step, 0),
+            tag=metadata.SESSION_END_INFO_TAG,
+            metadata=content,
+            tensor=metadata.NULL_TENSOR,
         )
-        self._write_summary(Summary(value=[value]), max(self._last_step, 0))
 
-    def _write_summary(self, summary: Any, step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
+    def _write_value(self, step: int, **value: Any) -> None:
+        event = self._new_event(step)
+        event.summary.value.add(**value)
+        self._write(event)
 
+    def _new_event(self, step: int) -> Any:
         if self._file is None:
             self._open()
-        self._append(Event(wall_time=time.time(), step=step, summary=summary))
-        self._last_step = max(self._last_step, step)
+        return self._event_type(wall_time=time.time(), step=step)
+
+    def _write(self, event: Any) -> None:
+        self._append(event)
+        self._last_step = max(self._last_step, event.step)
 
     def _open(self) -> None:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -181,6 +187,7 @@ class TensorBoardWriter:
         path = self.log_dir / ".".join(("events.out.tfevents", *map(str, parts)))
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._size_bytes = 0
+        self._event_type = Event
         self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if self._purge_step is not None:
             start = SessionLog(status=SessionLog.START)

@@ -1,12 +1,17 @@
-"""Poke's sweepers, here because Hydra takes plugins from this namespace only; read at every start, so kept light."""
+"""Poke's sweepers and launcher, here because Hydra takes plugins from this namespace only; read at every start."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,8 +19,15 @@ if TYPE_CHECKING:
     from poke.sweep.table import JobRow
 
 
-class GridSweeper(BasicSweeper):
-    """Every combination of the values given, each brought to its end once."""
+class GridSweeper(Sweeper):
+    """Every combination of the values given, each brought to its end once.
+
+    Args:
+        max_batch_size: jobs handed to the launcher at a time; all by default.
+    """
+
+    def __init__(self, max_batch_size: int | None) -> None:
+        self._max_batch_size = max_batch_size
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -23,16 +35,75 @@ class GridSweeper(BasicSweeper):
         """Set up the launcher that the config names."""
         from poke.sweep.launching import IdempotentLauncher
 
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self._config = config
         self._loader = hydra_context.config_loader
-        self._sweep_dir = Path(config.hydra.sweep.dir)
-        self._idempotent = IdempotentLauncher(self.launcher, hydra_context, config, task_function)
+        self._launcher = IdempotentLauncher(
+            launcher, hydra_context, config, task_function, self._max_batch_size
+        )
 
     def sweep(self, arguments: list[str]) -> list[JobRow]:
         """Run the jobs that the sweep's overrides name and return what became of each."""
         parser = OverridesParser.create(config_loader=self._loader)
         overrides = parser.parse_overrides(arguments)
-        (jobs,) = self.split_arguments(overrides, None)
-        OmegaConf.save(self.config, self._sweep_dir / "multirun.yaml")
+        OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
+        return self._run(overrides)
+
+    def _run(self, overrides: Sequence[Override]) -> list[JobRow]:
+        from poke.sweep.grid import combinations
+
         axes = {o.get_key_element() for o in overrides if o.is_sweep_override()}
-        return self._idempotent.launch(jobs, axes)
+        return self._launcher.launch(combinations(overrides), axes)
+
+
+class OptunaSweeper(GridSweeper):
+    """Trials that Optuna asks for.
+
+    Args:
+        n_trials: in all, those of earlier starts included.
+        n_jobs: trials asked for at a time.
+        sampler: config of the study's sampler.
+        pruner: config of what ends trials early; the jobs read it.
+    """
+
+    def __init__(self, n_trials: int, n_jobs: int, sampler: Any, pruner: Any) -> None:
+        super().__init__(None)
+        self._options = {"n_trials": n_trials, "n_jobs": n_jobs}
+
+    def _run(self, overrides: Sequence[Override]) -> list[JobRow]:
+        from poke.sweep.search import Search
+
+        sampler = self._config.hydra.sweeper.sampler
+        search = Search(self._config, self._launcher, sampler=sampler, **self._options)
+        return search.run(overrides)
+
+
+class RayLauncher(Launcher):
+    """Jobs as tasks of a Ray cluster.
+
+    Args:
+        init: options of ``ray.init``.
+        remote: options of ``ray.remote``.
+    """
+
+    def __init__(self, init: DictConfig, remote: DictConfig) -> None:
+        self._init: Any = OmegaConf.to_container(OmegaConf.create(init))
+        self._remote: Any = OmegaConf.to_container(OmegaConf.create(remote))
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what jobs need."""
+        self._given = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs on the cluster."""
+        from poke.sweep.remote import run_on_ray
+
+        return run_on_ray(
+            *self._given, job_overrides, initial_job_idx, init=self._init, remote=self._remote
+        )

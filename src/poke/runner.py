@@ -19,6 +19,7 @@ from poke.schema import ConfigError
 from poke.signals import Interrupted, Signals
 from poke.training.checkpointing import CheckpointManager
 from poke.training.rundir import RunDirectory
+from poke.training.trainer import Report
 from poke.training.writers import TerminalHandler
 
 log = logging.getLogger("poke")
@@ -48,6 +49,7 @@ def run(
     overrides: Sequence[str],
     command: Sequence[str],
     should_stop: Callable[[], str | None] | None = None,
+    report: Report | None = None,
 ) -> Outcome:
     """Run an experiment in a directory of its own.
 
@@ -57,6 +59,7 @@ def run(
         overrides: what the user changed, for run.json.
         command: the command line, for run.json.
         should_stop: asked twice a second; answers with a reason to stop, or None.
+        report: told of every evaluation; answers with a reason to end the run early, or None.
 
     Raises:
         RunDirectoryError: another process holds the directory.
@@ -77,7 +80,7 @@ def run(
         def start(experiment: Experiment) -> None:
             experiment.warm_start(config["init_from"])
 
-        return _execute(config, directory, start, should_stop)
+        return _execute(config, directory, start, should_stop, report)
 
 
 def resume(
@@ -88,6 +91,7 @@ def resume(
     overrides: Sequence[str],
     command: Sequence[str],
     should_stop: Callable[[], str | None] | None = None,
+    report: Report | None = None,
 ) -> Outcome:
     """Go on with a run, in place.
 
@@ -98,6 +102,7 @@ def resume(
         overrides: what the user changed now, for run.json.
         command: the command line, for run.json.
         should_stop: asked twice a second; answers with a reason to stop, or None.
+        report: told of every evaluation; answers with a reason to end the run early, or None.
 
     Raises:
         RunDirectoryError: another process holds the directory.
@@ -117,7 +122,7 @@ def resume(
             }
             directory.begin_again(config, _yaml(config), note)
 
-        return _execute(config, directory, start, should_stop)
+        return _execute(config, directory, start, should_stop, report)
 
 
 def _execute(
@@ -125,6 +130,7 @@ def _execute(
     directory: RunDirectory,
     start: Callable[[Experiment], None],
     should_stop: Callable[[], str | None] | None,
+    report: Report | None,
 ) -> Outcome:
     """Build, start, train, close, and write into the account how it went."""
     experiment = None
@@ -137,6 +143,7 @@ def _execute(
                 directory.update(exact_resume=False)
             log.info("run directory %s", _shown(directory.path))
             experiment.logger.log_config(config)
+            experiment.trainer.report = report
             signals.deliver_to(experiment.trainer.stop)
             finished = experiment.trainer.fit()
             experiment.close()
@@ -151,7 +158,8 @@ def _completed(
     """The loop ended by itself or by a signal, and all is on disk."""
     facts = _facts(experiment)
     status = "finished" if finished else "interrupted"
-    reason = "reached trainer.max_steps" if finished else signals.reason
+    at_its_end = experiment.trainer.end_reason or "reached trainer.max_steps"
+    reason = at_its_end if finished else signals.reason
     directory.end(status, exit_reason=reason, **facts)
     best = facts["best"]
     about_best = (

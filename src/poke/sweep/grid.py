@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 
 from poke import config
 from poke.schema import ConfigError, validate
@@ -45,11 +45,31 @@ def check_axes(overrides: Sequence[str], search_dir: str | None) -> dict[str, An
     return first
 
 
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of every job of a grid.
+
+    Raises:
+        ConfigError: an axis is an interval, which has no values to list.
+    """
+    for override in overrides:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ConfigError(
+                f"{override.input_line} is an interval to search: add hydra/sweeper=optuna"
+            )
+    axes = {o.get_key_element(): _values(o) for o in overrides}
+    return [
+        [f"{key}={value}" for key, value in zip(axes, point, strict=True)]
+        for point in itertools.product(*axes.values())
+    ]
+
+
 def _values(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
-    if not override.is_discrete_sweep():  # an interval is for a sweeper that searches
-        return ["null"]
+    if not override.is_discrete_sweep():
+        interval = override.value()
+        assert isinstance(interval, IntervalSweep)
+        return [str(interval.start), str(interval.end)]
     values = list(override.sweep_string_iterator())
     if not values:
         raise ConfigError(f"{override.input_line} is an empty axis: there is nothing to run")

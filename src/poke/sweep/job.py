@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,17 +98,16 @@ class SweepJob:
     ) -> float | None:
         from poke import runner
 
+        told: dict[str, Any] = {
+            "command": self.command,
+            "should_stop": self.ticket.why_stop,
+            "report": self._reporter(plain),
+        }
         if todo == "resume":
             saved = config.read_run(run_dir, [])
-            outcome = runner.resume(
-                saved, run_dir, None,
-                overrides=[], command=self.command, should_stop=self.ticket.why_stop,
-            )  # fmt: skip
+            outcome = runner.resume(saved, run_dir, None, overrides=[], **told)
         else:
-            outcome = runner.run(
-                plain, run_dir,
-                overrides=overrides, command=self.command, should_stop=self.ticket.why_stop,
-            )  # fmt: skip
+            outcome = runner.run(plain, run_dir, overrides=overrides, **told)
         if outcome.status == "interrupted" and self.ticket.is_own_process():
             # The run has taken the sweep's signal for itself; its handlers are back by now.
             signal.raise_signal(outcome.exit_status - 128)
@@ -117,6 +116,15 @@ class SweepJob:
                 self.ticket.withdraw()
             raise JobFailed(outcome.error)
         return outcome.objective
+
+    def _reporter(self, plain: dict[str, Any]) -> Callable[..., str | None] | None:
+        if plain["sweep"]["trial"] is None:
+            return None
+        from poke.sweep.search import reporter
+
+        pruner = HydraConfig.get().sweeper.pruner
+        number = plain["sweep"]["trial"]
+        return reporter(Path(self.ticket.sweep_dir), number, pruner, plain["checkpoint"])
 
 
 def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class IdempotentLauncher:
         hydra_context: composes configs.
         config: the sweep's config.
         job: the task function, which holds the sweep's ticket.
+        max_batch_size: jobs handed over at a time; all by default.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class IdempotentLauncher:
         hydra_context: HydraContext,
         config: DictConfig,
         job: TaskFunction,
+        max_batch_size: int | None = None,
     ) -> None:
         assert launcher is not None
         assert isinstance(job, SweepJob)
@@ -64,6 +66,7 @@ class IdempotentLauncher:
         self._loader = hydra_context.config_loader
         self._config = config
         self._ticket = job.ticket
+        self._max_batch_size = max_batch_size
         sweep_dir = Path(config.hydra.sweep.dir)
         self._sources = Sources(sweep_dir, config)
         self.table = SweepTable(sweep_dir)
@@ -92,20 +95,31 @@ class IdempotentLauncher:
         again = self._to_run_again(jobs)
         todo = [key for key in jobs if key in again or self.table.rows[key].status != "finished"]
         _announce(self.table.sweep_dir, rows, len(todo))
+        size = self._max_batch_size or max(1, len(todo))
         with self.table.kept_current():
-            for _ in range(MAX_BREAKDOWNS):
-                if not todo or self._ticket.why_stop() is not None:
-                    break
-                placed = [[*jobs[key], self._place(key)] for key in todo]
-                try:
-                    results = self._launcher.launch(Jobs(placed, self._ticket), first_number)
-                except Exception as error:
-                    log.error("poke: the launcher broke down: %s", one_line(error))
-                    todo = self._unfinished(jobs)
-                else:
-                    self._note_errors(results)
-                    break
+            for start in range(0, len(todo), size):
+                batch = {key: jobs[key] for key in todo[start : start + size]}
+                self._finish(batch, first_number + start)
         return rows
+
+    def by_digest(self, job_overrides: Sequence[Sequence[str]]) -> list[JobRow]:
+        """Return what is known of jobs, one a list of overrides."""
+        return [self.table.rows[naming.digest(overrides)] for overrides in job_overrides]
+
+    def _finish(self, jobs: Mapping[str, Sequence[str]], first_number: int) -> None:
+        """Launch jobs, again where the launcher breaks down under them."""
+        todo = list(jobs)
+        for _ in range(MAX_BREAKDOWNS):
+            if not todo or self._ticket.why_stop() is not None:
+                return
+            placed = [[*jobs[key], self._place(key)] for key in todo]
+            try:
+                results = self._launcher.launch(Jobs(placed, self._ticket), first_number)
+            except Exception as error:
+                log.error("poke: the launcher broke down: %s", one_line(error))
+                todo = self._unfinished(todo)
+            else:
+                return self._note_errors(results)
 
     def _place(self, key: str) -> str:
         return f"hydra.sweep.subdir={self.table.rows[key].directory.name}"
@@ -128,9 +142,9 @@ class IdempotentLauncher:
         self._sources.note(all_agree=on_change != "ignore" and not again)
         return again
 
-    def _unfinished(self, jobs: Iterable[str]) -> list[str]:
+    def _unfinished(self, keys: Sequence[str]) -> list[str]:
         """What a launcher that broke down left behind; a job that failed by itself is not tried again."""
-        rows = {key: self.table.rows[key] for key in jobs}
+        rows = {key: self.table.rows[key] for key in keys}
         for row in rows.values():
             row.look()
         return [key for key, row in rows.items() if row.status not in ("finished", "failed")]

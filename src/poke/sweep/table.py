@@ -52,7 +52,7 @@ class JobRow:
             modified = -1
         if modified == self.modified:
             return False
-        wanted = ("status", "step", "final", "best", "error", "overrides", "resumes")
+        wanted = ("status", "exit_reason", "step", "final", "best", "error", "overrides", "resumes")
         account = read_json(path) or {}
         self.account = {key: account[key] for key in wanted if key in account}
         self.modified = modified

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,9 @@ from poke.protocols import Algorithm, Evaluator, Source
 from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
 from poke.training.logging import MetricsLogger
 from poke.training.timing import StepTimer
+
+# Told of an evaluation's metrics and its step; answers with a reason to end the run early, or None.
+Report = Callable[[Mapping[str, float], int], str | None]
 
 
 class Trainer:
@@ -59,6 +62,8 @@ class Trainer:
         self.config = config
         self.step = 0
         self.stop_reason: str | None = None
+        self.report: Report | None = None
+        self.end_reason: str | None = None
         self._update_metrics: Mapping[str, Any] = {}
         self.last_evaluation: Mapping[str, float] = {}
         self._evaluated_at = -1
@@ -84,7 +89,7 @@ class Trainer:
         The one of the beginning is what a run goes back to that is killed before its next.
 
         Returns:
-            Whether the run reached its end.
+            Whether the run reached its end, which `report` may bring forward.
         """
         if self._saved_at < 0:
             self._save()
@@ -115,7 +120,7 @@ class Trainer:
 
     def run_until(self, step: int) -> None:
         """Train until the clock shows at least this step, or until `stop` is called."""
-        while self.step < step and self.stop_reason is None:
+        while self.step < step and not (self.stop_reason or self.end_reason):
             before = self.step
             self._train_step()
             if _crossed(self.eval_every, before, self.step):
@@ -163,6 +168,8 @@ class Trainer:
         self.last_evaluation = {f"{category}/{name}": value for name, value in metrics.items()}
         self._evaluated_at = self.step
         self.checkpoints.check_monitor(self.metrics())
+        if self.report is not None:
+            self.end_reason = self.report(self.last_evaluation, self.step)
 
     def _save_is_due(self, before: int) -> bool:
         if _crossed(self.save_every, before, self.step):

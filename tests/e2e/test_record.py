@@ -66,7 +66,7 @@ MISTAKES = {
     "format=gen1ou out=x.parquet": "format must be gen1randombattle to gen9randombattle, not 'gen1ou'",
     "expert=me out=x.parquet": "expert must be one of simple_heuristics, max_base_power, random, not 'me'",
     "opponents=[] out=x.parquet": "opponents must name at least one player, as in opponents=[random]",
-    "env=cartpole out=x.parquet": "env must be one that can be recorded, as in env=showdown",
+    "env=cartpole out=x.parquet": "this environment needs a teacher, as in policy=RUN_DIR",
 }
 
 
@@ -95,7 +95,7 @@ def test_help_names_every_knob(capsys):
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     for key in config.to_plain(config.compose("record", [])):
-        assert f"\n  {key}=" in said
+        assert f" {key}=" in said
 
 
 def test_a_missing_server_is_said_in_one_line(tmp_path, monkeypatch, capsys):

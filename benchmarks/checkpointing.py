@@ -22,6 +22,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,13 +33,19 @@ from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
 
 NUM_TENSORS = {50: 200, 1000: 1200}
 WRITE_BYTES = 1 << 26
+LIMITS = {
+    "stall": "memory copy",
+    "durable": "raw write + fsync",
+    "load": "raw read",
+    "incremental": "whole buffer",
+}
 
 
 class Component:
     """A state of many tensors of one size, each with its live copy."""
 
     def __init__(self, num_bytes: int, num_tensors: int) -> None:
-        length = num_bytes // 4 // num_tensors
+        length = num_bytes // 4 // max(1, num_tensors)
         self.live = {f"tensor{number}": torch.randn(length) for number in range(num_tensors)}
 
     def get_state(self) -> dict:
@@ -75,16 +82,18 @@ class Stopwatch:
     def time(self, figure: str, contender: str, run: Callable[[], object]) -> None:
         start = time.perf_counter()
         run()
+        self.note(figure, contender, start)
+
+    def note(self, figure: str, contender: str, start: float) -> None:
         self.seconds[figure][contender].append(time.perf_counter() - start)
 
     def table(self, title: str) -> Iterator[str]:
-        """Yield a line a contender, the first of each figure being its limit."""
+        """Yield a line a contender, with its ratio to the limit of its figure."""
         for figure, contenders in self.seconds.items():
-            limit = None
-            for contender, values in contenders.items():
-                # Other work on the machine only ever adds; and the first round finds cold buffers.
-                typical = min(values[1:] or values)
-                limit = limit or typical
+            # Other work on the machine only ever adds; and the first round finds cold buffers.
+            fastest = {name: min(values[1:] or values) for name, values in contenders.items()}
+            limit = fastest[LIMITS[figure]]
+            for contender, typical in fastest.items():
                 yield (
                     f"| {figure}, {title} | {contender} | {typical * 1e3:.1f} ms"
                     f" | {typical / limit:.2f}x |"
@@ -123,6 +132,7 @@ def save_and_load(directory: Path, num_bytes: int, num_tensors: int, rounds: int
     component = Component(num_bytes, num_tensors)
     kept = {name: torch.empty_like(tensor) for name, tensor in component.live.items()}
     data = memoryview(bytearray(num_bytes))
+    raw = directory / "raw"
     lightning = lightning_trainer()
     manager = CheckpointManager(directory / "poke", max_to_keep=1, keep_best=False)
 
@@ -130,40 +140,41 @@ def save_and_load(directory: Path, num_bytes: int, num_tensors: int, rounds: int
         for name, tensor in component.live.items():
             kept[name].copy_(tensor)
 
-    def stalled_then_durable(round_number: int) -> None:
+    def poke() -> None:
         start = time.perf_counter()
-        manager.save({"component": component}, CheckpointMetadata(0, round_number))
-        stalled = time.perf_counter()
+        manager.save({"component": component}, CheckpointMetadata(0, 0))
+        watch.note("stall", "poke", start)
         manager.wait()
-        watch.seconds["stall"]["poke"].append(stalled - start)
-        watch.seconds["durable"]["poke"].append(time.perf_counter() - start)
+        watch.note("durable", "poke", start)
 
-    def stalled_dcp() -> None:
+    def dcp_async() -> None:
         target = directory / "dcp"
         shutil.rmtree(target, ignore_errors=True)
         start = time.perf_counter()
         future = dcp.async_save(dict(component.live), checkpoint_id=str(target))
-        watch.seconds["stall"]["DCP async_save"].append(time.perf_counter() - start)
+        watch.note("stall", "DCP async_save", start)
         future.result()
-        watch.seconds["durable"]["DCP async_save"].append(time.perf_counter() - start)
+        watch.note("durable", "DCP async_save", start)
 
+    def blocking(contender: str, save: Callable[[dict, Path], object]) -> None:
+        start = time.perf_counter()
+        save(component.live, directory / contender.split()[0])
+        watch.note("stall", contender, start)
+        watch.note("durable", contender, start)
+
+    turns = [
+        lambda: watch.time("stall", "memory copy", copy),
+        lambda: watch.time("durable", "raw write + fsync", lambda: raw_write(raw, data)),
+        poke,
+        dcp_async,
+        lambda: blocking("torch.save + fsync", synced_torch_save),
+    ]
+    if lightning is not None:
+        turns.append(lambda: blocking("Lightning (no fsync)", lightning.save_checkpoint))
     for number in range(rounds):
-        watch.time("stall", "memory copy", copy)
-        watch.time("durable", "raw write + fsync", lambda: raw_write(directory / "raw", data))
-        stalled_then_durable(number)
-        stalled_dcp()
-        for figure in ("stall", "durable"):
-            path = directory / "torch.pt"
-            watch.time(
-                figure, "torch.save + fsync", lambda p=path: synced_torch_save(component.live, p)
-            )
-            if lightning is not None:
-                path = directory / "lightning.ckpt"
-                watch.time(
-                    figure,
-                    "Lightning (no fsync)",
-                    lambda p=path: lightning.save_checkpoint(component.live, p),
-                )
+        # A disk with a budget serves whoever comes first best: each has its turn at that.
+        for turn in turns[number % len(turns) :] + turns[: number % len(turns)]:
+            turn()
         time_loads(watch, directory, component, manager, data)
     manager.close()
     return watch
@@ -178,14 +189,15 @@ def time_loads(
 ) -> None:
     """Time one load by each contender, into the live tensors, from files the system has cached."""
 
-    def raw_read() -> None:
-        with open(directory / "raw", "rb", buffering=0) as file:
+    def raw_read(name: str = "raw") -> None:
+        with open(directory / name, "rb", buffering=0) as file:
             file.readinto(data)
 
     def poke_load() -> None:
         manager.restore({"component": component}, manager.load())
 
-    raw_read()
+    for name in ("raw", "torch.save", "poke/checkpoint_epoch0_step0.pt"):
+        raw_read(name)  # the files are in the system's cache from here on
     watch.time("load", "raw read", raw_read)
     watch.time("load", "poke (verified)", poke_load)
     for mmap in (True, False):
@@ -193,28 +205,31 @@ def time_loads(
             "load",
             f"torch.load(mmap={mmap})",
             lambda mmap=mmap: component.set_state(
-                torch.load(directory / "torch.pt", mmap=mmap, weights_only=True)
+                torch.load(directory / "torch.save", mmap=mmap, weights_only=True)
             ),
         )
 
 
 def incremental(directory: Path, num_bytes: int, rounds: int) -> Stopwatch:
-    """Time a full save of a replay buffer and one after a hundredth of it is new."""
+    """Time a save of a replay buffer as it stands, and one of what a hundredth of new rows adds."""
     watch = Stopwatch()
     replay = Replay(num_bytes)
-    for number in range(rounds):
-        target = directory / f"replay{number}"
-        manager = CheckpointManager(target, max_to_keep=1, keep_best=False)
+    managers = {
+        name: CheckpointManager(directory / name, max_to_keep=1, keep_best=False)
+        for name in ("whole buffer", "1 % new")
+    }
 
-        def save(step: int, manager: CheckpointManager = manager) -> None:
-            manager.save({"replay": replay}, CheckpointMetadata(0, step))
-            manager.wait()
+    def save(name: str, state: object, step: int) -> None:
+        managers[name].save({"replay": state}, CheckpointMetadata(0, step))
+        managers[name].wait()
 
-        watch.time("incremental", "whole buffer", lambda: save(1))
+    save("1 % new", replay, 0)
+    plain = Component(0, 0)
+    plain.live = {"rows": replay.rows}
+    for number in range(1, rounds + 1):
         replay.append(len(replay.rows) // 100)
-        watch.time("incremental", "1 % new", lambda: save(2))
-        manager.close()
-        shutil.rmtree(target)
+        watch.time("incremental", "whole buffer", partial(save, "whole buffer", plain, number))
+        watch.time("incremental", "1 % new", partial(save, "1 % new", replay, number))
     return watch
 
 

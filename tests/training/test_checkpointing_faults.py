@@ -283,7 +283,7 @@ def test_a_failed_save_is_retried_by_the_next_and_only_the_last_counts(
         save(manager, 1)
         assert manager.list_checkpoints() == []
     save(manager, 2)
-    manager.close()
+    manager.wait()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing_at(1, os.fsync, errno.EIO, []))
         save(manager, 3)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import difflib
 import logging
-import threading
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -96,7 +95,8 @@ class CheckpointManager:
         self._weights_components = None if contents == "full" else tuple(weights_components)
         self._random_states = random_states or RandomStates()
         self._staging = StagingBuffers()
-        self._writer: threading.Thread | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-writer")
+        self._writing: Future[None] | None = None
         self._failure: Exception | None = None
         self._said_large = False
 
@@ -122,17 +122,8 @@ class CheckpointManager:
             TypeError: a state holds something that is not a value.
         """
         self._join()
-        copied: Future[dict[str, Any]] = Future()
-        self._writer = threading.Thread(
-            target=self._write, args=(copied, metadata, is_best), name="checkpoint-writer"
-        )
-        # It starts before there is work for it: it would hold the interpreter, and so this call.
-        self._writer.start()
-        try:
-            copied.set_result(self._payload(components, metadata, incremental=True))
-        except BaseException:
-            copied.cancel()
-            raise
+        payload = self._payload(components, metadata, incremental=True)
+        self._writing = self._writer.submit(self._write, payload, metadata, is_best)
         if not self._async:
             self._join()
         return self._directory.path / metadata.file_name
@@ -172,7 +163,12 @@ class CheckpointManager:
             ) from failure
 
     def close(self) -> None:
-        """Do as ``wait``; may be called twice."""
+        """Do as ``wait``, and take no more saves; may be called twice.
+
+        Raises:
+            CheckpointError: the last save failed.
+        """
+        self._writer.shutdown()
         self.wait()
 
     def __enter__(self) -> Self:
@@ -333,15 +329,8 @@ class CheckpointManager:
         )
 
     def _write(
-        self,
-        copied: Future[dict[str, Any]],
-        metadata: CheckpointMetadata,
-        is_best: bool | None,
+        self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
-        try:
-            payload = copied.result()
-        except CancelledError:
-            return
         try:
             self._say_if_large(payload["components"])
             self._directory.add(payload, metadata, is_best)
@@ -355,9 +344,9 @@ class CheckpointManager:
             )
 
     def _join(self) -> None:
-        if self._writer is not None:
-            self._writer.join()
-            self._writer = None
+        if self._writing is not None:
+            self._writing.result()
+            self._writing = None
 
 
 def load_components(path: str | Path, names: Collection[str] = ("algorithm",)) -> dict[str, Any]:

@@ -425,6 +425,16 @@ def test_point_7_a_poisoned_value_hurts_nothing_but_itself(memory):
     assert rows(memory)[2][1]["odd/nonfinite"] == 1
 
 
+@pytest.mark.parametrize("how", ["mean", "last", "sum", "min", "max", "count"])
+@pytest.mark.parametrize("value", [10**308, 1e308, 10**400, -(10**400), 2**64, True])
+def test_point_7_no_number_is_too_large(memory, value, how):
+    with make(memory, backend_frequency=1000, reduce={"*": how}) as logger:
+        for step in range(1, 400):
+            logger.log({"x": value, "y": 1.0}, step)
+    assert steps(memory) == [1, 399]
+    assert all(row["y"] for _, row in rows(memory))
+
+
 @pytest.mark.parametrize("name", ["step", "time", "epoch", ""])
 def test_point_7_reserved_names_are_said_and_skipped(memory, name, caplog):
     with make(memory) as logger:

@@ -96,20 +96,19 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Column]:
 
 def _fold_column(column: Column, fold: Callable[[Column], Any]) -> Total:
     total = _finite_sum(column)
-    if total is None:
-        finite = [float(value) for value in column if _finite_sum((value,)) is not None]
-        if len(finite) < len(column):
-            return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
-    return (total if fold is sum and total is not None else fold(column)), len(column), 0
+    if total is not None:
+        return (total if fold is sum else fold(column)), len(column), 0
+    finite = [float(value) for value in column if _finite_sum((value,)) is not None]
+    return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
 
 
-def _finite_sum(column: Column) -> Any:
+def _finite_sum(column: Column) -> float | None:
     """The sum, None where it is not finite."""
     try:
-        total = sum(column)
-        return total if math.isfinite(total) else None
+        total = float(sum(column))
     except OverflowError:  # an int beyond every float
         return None
+    return total if math.isfinite(total) else None
 
 
 def checked_frequency(name: str, value: int | None) -> int:

@@ -15,7 +15,7 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Installed anew whenever pyproject.toml changed. torch comes first and exactly: see README.
+# Installed anew whenever pyproject.toml changed.
 .venv/run.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
@@ -23,7 +23,7 @@ check: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio]'
 	touch $@ .venv/run.stamp
 
 # The Pokemon Showdown server that recording and some tests need.

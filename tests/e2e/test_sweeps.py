@@ -6,16 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import resources
 from pathlib import Path
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
 from .conftest import SMALL, account
 
-JOB = (*SMALL, "trainer.eval_every=0", "logger.cli_frequency=0", "device=cpu", "data=file")
+JOB = (*SMALL, "trainer.eval_every=0", "logger.cli_frequency=0", "device=cpu")
 LAUNCHERS = {
     "basic": ("hydra/launcher=basic",),
     "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
@@ -28,8 +26,7 @@ class Sweep:
 
     def __init__(self, poke, *arguments: str) -> None:
         self.poke = poke
-        data = (f"data.path={poke.data}", "sweep=grid")
-        self.arguments = ("poke.train", "-m", *JOB, *data, *arguments)
+        self.arguments = ("poke.train", "-m", *JOB, "sweep=grid", *arguments)
         self.directory = poke.cwd / "multirun" / "grid"
 
     def run(self, *more: str, expect: int = 0) -> str:
@@ -51,24 +48,6 @@ class Sweep:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def few_battles(tmp_path_factory) -> Path:
-    """A file with the first battles of the sample, which loads forty times faster."""
-    sample = resources.files("poke.data") / "samples" / "gen1randombattle.parquet"
-    rows = pq.ParquetFile(sample).read_row_group(0)
-    episodes = rows.column("episode").to_pylist()
-    end = next(i for i in range(1500, len(episodes)) if episodes[i] != episodes[i - 1])
-    path = tmp_path_factory.mktemp("data") / "few.parquet"
-    pq.write_table(rows.slice(0, end), path, compression="zstd")
-    return path
-
-
-@pytest.fixture
-def poke(poke, few_battles):
-    poke.data = few_battles
-    return poke
 
 
 def num_with(status: str, at_least: int):
@@ -287,8 +266,7 @@ def test_finished_jobs_are_skipped_without_torch(poke, tmp_path):
 
 def test_without_a_name_each_sweep_has_its_own_directory(poke):
     for _ in range(2):
-        data = f"data.path={poke.data}"
-        poke("poke.train", "-m", *JOB, data, "trainer.max_steps=1", "seed=0,1")
+        poke("poke.train", "-m", *JOB, "trainer.max_steps=1", "seed=0,1")
     assert len(list(poke.cwd.glob("multirun/*/*/sweep.csv"))) == 2
     assert len(list(poke.cwd.glob("multirun/*/*/*/run.json"))) == 4
 

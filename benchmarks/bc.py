@@ -55,8 +55,19 @@ def record(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def ours(path: Path, num_updates: int) -> Callable[[], None]:
-    overrides = ["algo=bc", "algo.label_smoothing=0", "data=file", f"data.path={path}", "network=mlp", "~eval"]
-    overrides += [f"data.batch_size={BATCH}", "data.val_fraction=0.01", "checkpoint.monitor=train/loss"]
+    overrides = [
+        "algo=bc",
+        "algo.label_smoothing=0",
+        "data=file",
+        f"data.path={path}",
+        "network=mlp",
+        "~eval",
+    ]
+    overrides += [
+        f"data.batch_size={BATCH}",
+        "data.val_fraction=0.01",
+        "checkpoint.monitor=train/loss",
+    ]
     overrides += [f"trainer.max_steps={num_updates}", "checkpoint.save_every=1000"]
     folder = tempfile.TemporaryDirectory()
     experiment = Experiment(config.to_plain(config.compose("train", overrides)), Path(folder.name))
@@ -133,7 +144,9 @@ def lightning(data: tuple[torch.Tensor, torch.Tensor], num_updates: int) -> Call
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--updates", type=int, default=2_000, help="of each side in each round")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()

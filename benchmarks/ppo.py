@@ -29,7 +29,12 @@ NUM_ENVS, NUM_STEPS = 4, 128
 
 
 def ours(num_steps: int) -> Callable[[], None]:
-    overrides = ["algo=ppo", "~eval", "checkpoint.monitor=train/loss", f"trainer.max_steps={num_steps}"]
+    overrides = [
+        "algo=ppo",
+        "~eval",
+        "checkpoint.monitor=train/loss",
+        f"trainer.max_steps={num_steps}",
+    ]
     plain = config.to_plain(config.compose("train", overrides))
     folder = tempfile.TemporaryDirectory()
     experiment = Experiment(plain, Path(folder.name))
@@ -87,7 +92,9 @@ def layer(inputs: int, outputs: int, gain: float) -> nn.Linear:
 
 def tower(outputs: int, gain: float) -> nn.Sequential:
     root = 2**0.5
-    return nn.Sequential(layer(4, 64, root), nn.Tanh(), layer(64, 64, root), nn.Tanh(), layer(64, outputs, gain))
+    return nn.Sequential(
+        layer(4, 64, root), nn.Tanh(), layer(64, 64, root), nn.Tanh(), layer(64, outputs, gain)
+    )
 
 
 def cleanrl(num_steps: int) -> Callable[[], None]:
@@ -158,7 +165,9 @@ def cleanrl(num_steps: int) -> Callable[[], None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=20_480, help="of each side in each round")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()

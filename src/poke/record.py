@@ -114,16 +114,17 @@ def _record_policy(composed: dict[str, Any]) -> int:
         agent.load(run_dir)
     except CheckpointError as error:
         return _fail(str(error))
-    space = agent.action_space
+    space, environment = agent.action_space, agent.environment
+    assert environment is not None  # its id is the composed env's
     action = {"kind": "discrete", "num_actions": space.num_outputs}
     if space.continuous:
         action = {"kind": "continuous", "shape": [space.num_outputs]}
     observation = {
-        "dtype": str(agent.environment.observation_dtype),
-        "shape": list(agent.environment.observation_shape),
+        "dtype": str(environment.observation_dtype),
+        "shape": list(environment.observation_shape),
     }
     recorded = record_episodes(
-        agent.environment.make_evaluation(min(8, composed["episodes"])),
+        environment.make_evaluation(min(8, composed["episodes"])),
         agent.algorithm,
         num_episodes=composed["episodes"],
         seed=composed["seed"],

@@ -87,6 +87,15 @@ class DemonstrationsConfig:
 
 
 @dataclass
+class MinariConfig:
+    """`data=minari`."""
+
+    dataset_id: str = knob(help="as Minari names it; nothing is downloaded")
+    batch_size: int = knob(at_least=1, help="decisions an update")
+    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+
+
+@dataclass
 class HeldOutConfig:
     """`eval=heldout`."""
 
@@ -313,6 +322,7 @@ TARGETS: dict[str, type] = {
     "poke.networks.cnn.CNN": CNNConfig,
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
+    "poke.data.minari.MinariDemonstrations": MinariConfig,
     "poke.envs.showdown.recording.Recorder": ShowdownRecorderConfig,
     "poke.training.writers.CsvWriter": CsvConfig,
     "poke.training.writers.TensorBoardWriter": TensorBoardConfig,

@@ -143,7 +143,9 @@ def test_initialisation_is_orthogonal_with_the_published_gains():
     _, algorithm = make()
     hidden = algorithm.network.policy.layers[2].weight.detach()
     torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), rtol=0, atol=1e-5)
-    assert algorithm.network.policy.layers[4].weight.norm(dim=1).tolist() == pytest.approx([0.01] * 2)
+    assert algorithm.network.policy.layers[4].weight.norm(dim=1).tolist() == pytest.approx(
+        [0.01] * 2
+    )
     assert algorithm.network.critic.layers[4].weight.norm().item() == pytest.approx(1)
 
 
@@ -166,7 +168,9 @@ def test_an_update_ends_when_the_policy_has_moved_too_far():
 
 def test_one_network_may_serve_policy_and_value():
     source, algorithm = make(shared_network=True)
-    assert set(algorithm.get_weights()) == {f"layers.{i}.{kind}" for i in (0, 2, 4) for kind in ("weight", "bias")}
+    assert set(algorithm.get_weights()) == {
+        f"layers.{i}.{kind}" for i in (0, 2, 4) for kind in ("weight", "bias")
+    }
     assert algorithm.get_weights()["layers.4.weight"].shape == (3, 16)
     metrics = [algorithm.update(source.sample()) for _ in range(5)]
     assert all(math.isfinite(value) for value in metrics[-1].values())
@@ -195,5 +199,3 @@ def test_memory_does_not_grow_with_training():
 
     before = train(500)
     assert train(10_000) - before < 4 * 2**20
-
-

@@ -49,7 +49,9 @@ def playing(id="CartPole-v1", **options):
     torch.manual_seed(0)
     environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **options})
     source = Collector(environment, num_steps=32, seed=1)
-    algorithm = PPO(lambda n: mlp(source, n), action_space=source.action_space, seed=1, **PPO_VALUES)
+    algorithm = PPO(
+        lambda n: mlp(source, n), action_space=source.action_space, seed=1, **PPO_VALUES
+    )
     source.attach(algorithm)
     return source, algorithm, EpisodeEvaluator(environment, episodes=2, seed=3)
 

@@ -56,7 +56,12 @@ def test_advantages_are_the_discounted_differences_within_the_episode(seed):
 
 
 def test_a_time_limit_is_bootstrapped_from_the_final_observation_and_a_termination_is_not():
-    rows = {"reward": [1, 1, 1], "value": [10, 20, 30], "last_value": [40], "final_value": [0, 7, 0]}
+    rows = {
+        "reward": [1, 1, 1],
+        "value": [10, 20, 30],
+        "last_value": [40],
+        "final_value": [0, 7, 0],
+    }
     cut, _ = block(3, truncated=[0, 1, 0], **rows).advantages(0.5, 0.0)
     assert cut[:, 0].tolist() == [1 + 10 - 10, 1 + 3.5 - 20, 1 + 20 - 30]
     over, _ = block(3, terminated=[0, 1, 0], **rows).advantages(0.5, 0.0)

@@ -21,7 +21,7 @@ SHORT = (
 )
 
 # Everything an environment may hold: arrays, counters, a queue, and two random generators.
-WALK = '''
+WALK = """
 from collections import deque
 import gymnasium as gym
 import numpy as np
@@ -49,11 +49,15 @@ class Walk(gym.Env):
         return self.position.copy(), sum(self.history), ended, self.count >= 40, {}
 
 gym.register("Walk-v0", Walk)
-'''
+"""
 
 
 def arguments(env: str) -> tuple[str, ...]:
-    return (*SHORT, "env=cartpole") if env == "cartpole" else (*SHORT, "env=gym", "env.id='walk:Walk-v0'")
+    return (
+        (*SHORT, "env=cartpole")
+        if env == "cartpole"
+        else (*SHORT, "env=gym", "env.id='walk:Walk-v0'")
+    )
 
 
 @pytest.fixture
@@ -81,7 +85,13 @@ def test_one_seed_gives_one_run_and_another_seed_another(poke):
     runs = {}
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         run_dir = runs[name] = poke.cwd / name
-        poke("poke.train", *SHORT, "trainer.max_steps=1500", f"seed={seed}", f"hydra.run.dir={run_dir}")
+        poke(
+            "poke.train",
+            *SHORT,
+            "trainer.max_steps=1500",
+            f"seed={seed}",
+            f"hydra.run.dir={run_dir}",
+        )
     assert_same_run(runs["a"], runs["b"])
     assert rows(runs["a"]) != rows(runs["c"])
 
@@ -125,7 +135,10 @@ def test_environments_that_cannot_be_copied_are_restarted_and_run_json_says_so(p
     [
         (["env.id=CartPol-v1"], "unknown environment env.id=CartPol-v1 (did you mean CartPole-v1"),
         (["env.num_envs=0"], "env.num_envs must be >= 1, not 0"),
-        (["algo.minibatch_size=100"], "algo.minibatch_size=100 must divide env.num_envs * data.num_steps = 128"),
+        (
+            ["algo.minibatch_size=100"],
+            "algo.minibatch_size=100 must divide env.num_envs * data.num_steps = 128",
+        ),
         (["env.id=Blackjack-v1"], "Blackjack-v1 has observations of Tuple("),
         (["network=battle"], "network=battle needs observations made of Pokemon"),
         (["env=null"], "data=rollout plays an environment: add one, as in env=cartpole"),
@@ -144,9 +157,15 @@ def test_it_leaves_what_a_run_leaves(poke):
     run_dir = Path(poke.cwd / "run")
     poke("poke.train", *SHORT, "trainer.max_steps=3000", f"hydra.run.dir={run_dir}")
     written = rows(run_dir)
-    assert {"train/episode_return", "train/approx_kl", "train/explained_variance"} <= written[-1].keys() | written[-2].keys()
+    assert {"train/episode_return", "train/approx_kl", "train/explained_variance"} <= written[
+        -1
+    ].keys() | written[-2].keys()
     evaluations = [row for row in written if "eval/return_mean" in row]
     assert [int(row["step"]) for row in evaluations] == [2560, 3072]
     for row in evaluations:
-        assert float(row["eval/return_min"]) <= float(row["eval/return_mean"]) <= float(row["eval/return_max"])
+        assert (
+            float(row["eval/return_min"])
+            <= float(row["eval/return_mean"])
+            <= float(row["eval/return_max"])
+        )
     assert account(run_dir)["best"]["metric"] == "eval/return_mean"

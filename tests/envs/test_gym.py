@@ -8,7 +8,7 @@ from poke.envs.spaces import UnsupportedEnvironmentError
 
 
 class Counter(gym.Env):
-    """Counts up; the reward is the count; ends at 5 or is cut off at 3, as it is made. Action 1 is illegal at odd counts."""
+    """Counts up to 5; the reward is the count. Where masked, action 1 is illegal at odd counts."""
 
     observation_space = gym.spaces.Box(0, 100, (1,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -80,7 +80,13 @@ class DictMasked(gym.Env):
 
     def step(self, action):
         assert action in (1, 2)
-        return {"observation": 3, "action_mask": np.array([0, 1, 1], np.int8)}, 1.0, False, False, {}
+        return (
+            {"observation": 3, "action_mask": np.array([0, 1, 1], np.int8)},
+            1.0,
+            False,
+            False,
+            {},
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +111,9 @@ def play(environments, num_steps, action=0):
     seen = []
     for _ in range(num_steps):
         environments.step(np.full(environments.num_envs, action))
-        seen.append((environments.observation[0, 0], environments.reward[0], *environments.finished))
+        seen.append(
+            (environments.observation[0, 0], environments.reward[0], *environments.finished)
+        )
     return seen
 
 
@@ -234,19 +242,26 @@ def test_what_cannot_be_played_is_said_in_one_line(id, line):
 
 
 def test_a_wrong_constructor_argument_is_said_in_one_line():
-    with pytest.raises(UnsupportedEnvironmentError, match="CartPole-v1 cannot be made: .*colour"):
+    with pytest.raises(UnsupportedEnvironmentError, match=r"CartPole-v1 cannot be made: .*colour"):
         make("CartPole-v1", kwargs={"colour": "red"})
 
 
-@pytest.mark.parametrize("id", ["CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "Counter-v0"])
+@pytest.mark.parametrize(
+    "id", ["CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "Counter-v0"]
+)
 @pytest.mark.parametrize("vectorization", ["serial", "vector_entry_point"])
 def test_a_copy_goes_on_as_the_original_does(id, vectorization):
     if vectorization == "vector_entry_point" and gym.spec(id).vector_entry_point is None:
         pytest.skip("has none")
-    environment = make(id, vectorization=vectorization, normalize_observation=True, normalize_reward=True)
-    first, second = environment.make(), make(
+    environment = make(
         id, vectorization=vectorization, normalize_observation=True, normalize_reward=True
-    ).make()
+    )
+    first, second = (
+        environment.make(),
+        make(
+            id, vectorization=vectorization, normalize_observation=True, normalize_reward=True
+        ).make(),
+    )
     assert first.exact_state
     first.reset([3])
     second.reset([4])
@@ -264,7 +279,10 @@ def test_a_copy_goes_on_as_the_original_does(id, vectorization):
 
 
 def test_environments_in_other_processes_are_copied_too():
-    first, second = make("CartPole-v1", vectorization="async").make(), make("CartPole-v1", vectorization="async").make()
+    first, second = (
+        make("CartPole-v1", vectorization="async").make(),
+        make("CartPole-v1", vectorization="async").make(),
+    )
     try:
         first.reset([3])
         second.reset([4])

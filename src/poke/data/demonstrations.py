@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from poke.data import trajectories
-from poke.data.trajectories import DataError
+from poke.data.trajectories import DataError, Trajectories
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Demonstrations:
     decisions. The incomplete last batch of an epoch is left out.
 
     Args:
-        path: a Parquet file in poke's schema, or ``sample:NAME`` for one shipped with poke.
+        path: a file in poke's schema, ``sample:NAME`` for one shipped with poke, or what was read already.
         batch_size: decisions an update.
         val_fraction: share of the episodes held out.
         seed: of the order in which decisions are served.
@@ -55,14 +55,15 @@ class Demonstrations:
 
     def __init__(
         self,
-        path: str,
+        path: str | Trajectories,
         *,
         batch_size: int,
         val_fraction: float,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        data = trajectories.read(path)
+        data = path if isinstance(path, Trajectories) else trajectories.read(path)
+        path = data.metadata.get("name", "the data") if isinstance(path, Trajectories) else path
         if data.action.ndim != 1:
             raise DataError(
                 f"{path} holds continuous actions, behaviour cloning here takes discrete ones"

@@ -19,7 +19,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def read(path: str | Path) -> Trajectories:
     """Read and check a file of trajectories.
 
     Args:
-        path: a Parquet file, or ``sample:NAME``.
+        path: a Parquet file, an npz archive of the same arrays, or ``sample:NAME``.
 
     Raises:
         DataError: missing, unreadable, of another schema or version, empty, or with values that cannot be.
@@ -104,12 +104,35 @@ def read(path: str | Path) -> Trajectories:
     file = locate(path)
     if not file.is_file():
         raise DataError(f"{file}: no such file")
+    if file.suffix == ".npz":
+        return _read_npz(file)
     try:
         table = pq.read_table(file, memory_map=True)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(file, error) from error
     try:
         trajectories = _from_table(table)
+        check(trajectories)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error.__cause__
+    return trajectories
+
+
+def _read_npz(file: Path) -> Trajectories:
+    """Read an archive of the arrays of `Trajectories`, with the metadata as a JSON string."""
+    names = {f.name for f in fields(Trajectories)}
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in names & set(archive.files)}
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{file} is no readable npz file: {str(error).splitlines()[0]}") from error
+    if missing := sorted(names - {"action_mask"} - arrays.keys()):
+        raise DataError(f"{file}: it has no array {missing[0]}")
+    try:
+        block = pa.schema([], metadata={"poke": str(arrays.pop("metadata"))})
+        trajectories = Trajectories(
+            **{"action_mask": None, **arrays}, metadata=_parse_metadata(block)
+        )
         check(trajectories)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__

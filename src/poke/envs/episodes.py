@@ -49,7 +49,7 @@ def record_episodes(
         mask = None if mask is None else mask.copy()
         idle = environments.idle.copy()
         environments.step(action)
-        for i in np.flatnonzero(~idle):
+        for i in np.flatnonzero(~idle).tolist():
             row = {"observation": observation[i], "action": action[i]}
             if mask is not None:
                 row["action_mask"] = mask[i]

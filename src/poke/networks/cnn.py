@@ -43,7 +43,10 @@ class CNN(nn.Module):
         with torch.no_grad():
             size = convolutions(torch.zeros(1, *observation_shape)).shape[1]
         self.layers = nn.Sequential(
-            convolutions, nn.Linear(size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, num_outputs)
+            convolutions,
+            nn.Linear(size, hidden_size),
+            nn.ReLU(),
+            nn.Linear(hidden_size, num_outputs),
         )
 
     def forward(self, observation: Tensor) -> Tensor:

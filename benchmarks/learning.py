@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
     parser.add_argument("--runs", type=Path, default=Path("outputs/learning"))
     parser.add_argument("overrides", nargs="*", help="key=value for every run")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     task = TASKS[given.task]
 
     def run(seed: int) -> dict[str, object]:

@@ -22,6 +22,11 @@ def test_jobs_that_differ_have_different_names():
     assert len({naming.digest(job) for job in jobs}) == len(jobs)
 
 
+def test_numbers_read_as_numbers():
+    for value, shown in (("-0.5", "-0.5"), ("1e30", "1e30"), ("1e-30", "1e-30"), ("true", "true")):
+        assert naming.job_name([f"algo.lr={value}"]).startswith(f"algo.lr_{shown}-")
+
+
 def test_how_the_sweep_runs_is_no_part_of_a_job():
     assert naming.job_name(["seed=0"]) == naming.job_name(
         ["seed=0", "sweep.name=grid", "sweep.on_change=ignore", "hydra.launcher.n_jobs=2"]

@@ -73,6 +73,7 @@ def _about_sweep(key: str) -> bool:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, int | float):
+        return json.dumps(value).replace("e+", "e")
     text = value if isinstance(value, str) else json.dumps(value)
-    text = re.sub(r"[^A-Za-z0-9._-]+", "-", text)
-    return text if isinstance(value, int | float) else text.strip("-")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")

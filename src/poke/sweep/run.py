@@ -101,22 +101,25 @@ def _report(rows: Sequence[JobRow], stop: _StopOnSignal) -> int:
     failed = [row for row in rows if row.status == "failed"]
     num_finished = sum(row.status == "finished" for row in rows)
     if failed:
-        log.info("%s", failure_table(failed))
+        log.info("%s", failure_table(failed, rows))
     log.info("%d of %d jobs finished, %d failed", num_finished, len(rows), len(failed))
     if stop.received:
         return 128 + stop.received
     return 0 if num_finished == len(rows) else 1
 
 
-def failure_table(failed: Sequence[JobRow]) -> str:
+def failure_table(failed: Sequence[JobRow], rows: Sequence[JobRow]) -> str:
     """Return a table of failed jobs: job, overrides, error, log.
 
     Args:
         failed: at least one.
+        rows: all jobs, to show only overrides in which they differ.
     """
+    keys = dict.fromkeys(key for row in rows for key in row.overrides)
+    shown = [key for key in keys if len({str(row.overrides.get(key)) for row in rows}) > 1]
     lines = [("job", "overrides", "error", "log")]
     for row in failed:
-        overrides = " ".join(f"{key}={value}" for key, value in row.overrides.items())
+        overrides = " ".join(f"{key}={row.overrides[key]}" for key in shown if key in row.overrides)
         error = row.account.get("error") or row.error or ""
         lines.append((row.directory.name, overrides, error, str(row.directory / "train.log")))
     widths = [max(len(line[i]) for line in lines) for i in range(3)]

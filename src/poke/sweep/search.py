@@ -59,7 +59,9 @@ class Search:
         direction = "minimize" if config.checkpoint.mode == "min" else "maximize"
         self._study = _open(Path(config.hydra.sweep.dir), direction=direction)
         options = dict(sampler)
-        if options.get("seed") is not None:  # with the same one a later start would ask for the same trials
+        if (
+            options.get("seed") is not None
+        ):  # with the same one a later start would ask for the same trials
             options["seed"] += len(self._study.trials)
         self._study.sampler = instantiate(options)
 

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from poke.data import trajectories
+
 from .conftest import account, kill_at_step, rows
 from .test_train import assert_same_run, last_checkpoint
 
@@ -141,8 +143,6 @@ def test_environments_that_cannot_be_copied_are_restarted_and_run_json_says_so(p
         ),
         (["env.id=Blackjack-v1"], "Blackjack-v1 has observations of Tuple("),
         (["network=battle"], "network=battle needs observations made of Pokemon"),
-        (["env=null"], "data=rollout plays an environment: add one, as in env=cartpole"),
-        (["data=sample"], "algo=ppo learns from its own experience"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line(poke, overrides, line):
@@ -169,3 +169,39 @@ def test_it_leaves_what_a_run_leaves(poke):
             <= float(row["eval/return_max"])
         )
     assert account(run_dir)["best"]["metric"] == "eval/return_mean"
+
+
+def test_a_policy_is_recorded_cloned_and_trained_on(poke):
+    teacher, clone, warm = (poke.cwd / name for name in ("teacher", "clone", "warm"))
+    poke("poke.train", *SHORT, "trainer.max_steps=2560", f"hydra.run.dir={teacher}")
+    record = (
+        "poke.record",
+        "env=cartpole",
+        f"policy={teacher}",
+        "episodes=12",
+        "out=played.parquet",
+    )
+    assert "played.parquet holds 12 episodes with a mean return of" in poke(*record)
+    data = trajectories.read(poke.cwd / "played.parquet")
+    assert data.num_episodes == 12
+    assert data.reward.sum() == len(data)
+    assert (data.terminated | data.truncated).sum() == 12
+
+    playing = ("env=cartpole", "eval=episodes", "eval.episodes=2", "network=mlp64")
+    best = ("checkpoint.monitor=eval/return_mean", "checkpoint.mode=max", "trainer.max_steps=20")
+    source = ("data=file", "data.path=played.parquet", "data.batch_size=16")
+    poke("poke.train", "algo=bc", *source, *playing, *best, f"hydra.run.dir={clone}")
+    assert account(clone)["best"]["metric"] == "eval/return_mean"
+
+    out = poke(
+        "poke.train", *SHORT, f"init_from={clone}", "trainer.max_steps=128", f"hydra.run.dir={warm}"
+    )
+    assert "starting from 6 weights" in out
+    assert "not there, left as initialised: critic." in out
+
+
+def test_a_policy_is_recorded_only_where_it_learned_to_play(poke):
+    run_dir = poke.cwd / "run"
+    poke("poke.train", *SHORT, "trainer.max_steps=128", f"hydra.run.dir={run_dir}")
+    out = poke("poke.record", "env=acrobot", f"policy={run_dir}", "out=x.parquet", expect=2)
+    assert "plays CartPole-v1, env is Acrobot-v1" in out

@@ -1,0 +1,57 @@
+import pytest
+
+from poke import config
+from poke.schema import ConfigError, validate, validate_recording
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["algo=ppo", "data=sample"], "algo=ppo learns from its own experience"),
+        (["algo=ppo", "~env", "~eval"], "data=rollout plays an environment"),
+        (["algo=bc", "eval=episodes"], "eval=episodes plays an environment"),
+        (["algo=bc", "data=rollout", "env=cartpole"], "algo=bc learns from demonstrations"),
+        (["algo=ppo", "algo.minibatch_size=100"], "algo.minibatch_size=100 must divide"),
+        (
+            ["algo=ppo", "env.num_envs=3", "data.num_steps=100"],
+            "algo.minibatch_size=128 must divide .* = 300",
+        ),
+        (["algo=ppo", "env.num_envs=0"], "env.num_envs must be >= 1, not 0"),
+        (["algo=ppo", "env=gym"], "env.id must be given, as in env.id=VALUE"),
+        (["algo=ppo", "algo.gamma=1.1"], "algo.gamma must be <= 1, not 1.1"),
+        (
+            ["algo=ppo", "env.vectorization=threads"],
+            "env.vectorization must be one of auto, serial",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_said_in_one_line(overrides, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        validate(config.to_plain(config.compose("train", overrides)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["halfcheetah", "hopper", "walker2d", "breakout", "pong"])
+def test_presets_choose_what_they_play_over_the_algorithms_own_choice(preset):
+    composed = config.to_plain(config.compose("train", [f"experiment=ppo_{preset}"]))
+    validate(composed)
+    assert preset[:4] in composed["env"]["id"].lower()
+    assert composed["data"]["_target_"] == "poke.data.rollout.Collector"
+
+
+def test_the_command_line_chooses_over_the_algorithms_own_choice():
+    composed = config.to_plain(config.compose("train", ["algo=ppo", "env=acrobot", "network=mlp"]))
+    assert composed["env"]["id"] == "Acrobot-v1"
+    assert composed["network"]["hidden_sizes"] == [256, 256]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["env=cartpole"], "this environment needs a teacher, as in policy=RUN_DIR"),
+        (["policy=run"], "policy= plays a Gymnasium environment, as in env=cartpole"),
+    ],
+)
+def test_a_recording_needs_who_plays_it(overrides, line):
+    with pytest.raises(ConfigError, match=line):
+        validate_recording(config.to_plain(config.compose("record", [*overrides, "out=x.parquet"])))

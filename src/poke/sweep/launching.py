@@ -109,6 +109,7 @@ class IdempotentLauncher:
     def _finish(self, jobs: Mapping[str, Sequence[str]], first_number: int) -> None:
         """Launch jobs, again where the launcher breaks down under them."""
         todo = list(jobs)
+        before = {key: self.table.rows[key].modified for key in jobs}
         for _ in range(MAX_BREAKDOWNS):
             if not todo or self._ticket.why_stop() is not None:
                 return
@@ -117,7 +118,7 @@ class IdempotentLauncher:
                 results = self._launcher.launch(Jobs(placed, self._ticket), first_number)
             except Exception as error:
                 log.error("poke: the launcher broke down: %s", one_line(error))
-                todo = self._unfinished(todo)
+                todo = self._unfinished(before)
             else:
                 return self._note_errors(results)
 
@@ -142,12 +143,16 @@ class IdempotentLauncher:
         self._sources.note(all_agree=on_change != "ignore" and not again)
         return again
 
-    def _unfinished(self, keys: Sequence[str]) -> list[str]:
-        """What a launcher that broke down left behind; a job that failed by itself is not tried again."""
-        rows = {key: self.table.rows[key] for key in keys}
+    def _unfinished(self, before: Mapping[str, int]) -> list[str]:
+        """What a launcher that broke down left behind; a job that failed by itself since is not tried again."""
+        rows = {key: self.table.rows[key] for key in before}
         for row in rows.values():
             row.look()
-        return [key for key, row in rows.items() if row.status not in ("finished", "failed")]
+        return [
+            key
+            for key, row in rows.items()
+            if row.modified == before[key] or row.status not in ("finished", "failed")
+        ]
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         composed = self._loader.load_sweep_config(self._config, list(overrides))

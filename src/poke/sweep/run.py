@@ -19,7 +19,7 @@ from hydra.types import RunMode
 
 from poke import config
 from poke.schema import ConfigError
-from poke.sweep.job import SweepJob
+from poke.sweep.job import JobFailed, SweepJob
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued
 from poke.training.rundir import read_json
@@ -59,8 +59,14 @@ def run_sweep(
         outlive = composed.hydra.launcher["_target_"].endswith(".SlurmLauncher")
         ticket = stack.enter_context(issued(sweep_dir, jobs_outlive_sweep=outlive))
         stop = stack.enter_context(_StopOnSignal(ticket))
-        result = hydra.multirun("train", SweepJob(ticket, tuple(command)), arguments)
-        rows = result if _are_rows(result) else list(SweepTable(sweep_dir).rows.values())
+        try:
+            rows = hydra.multirun("train", SweepJob(ticket, tuple(command)), arguments)
+        except JobFailed:
+            rows = None
+        if not _are_rows(rows):  # the sweeper is not one of poke's own
+            table = SweepTable(sweep_dir)
+            table.refresh()
+            rows = list(table.rows.values())
         return _report(rows, stop)
 
 

@@ -194,12 +194,12 @@ class CheckpointDirectory:
             logger.error("%s is listed but missing", self.path / name)
             del entries[name]
         found = [self._entry_from_file(name) for name in sorted(on_disk - entries.keys())]
-        entries |= {entry.file.name: entry for entry in found if entry is not None}
+        adopted = {entry.file.name: entry for entry in found if entry is not None}
+        entries |= adopted
         ordered = sorted(entries.values(), key=lambda entry: entry.age)
-        if listed is not None:
-            # What the index does not name and retention would not keep was about to be deleted.
-            kept = self._retention.kept(ordered, self._monitor.best(ordered))
-            ordered = [entry for entry in ordered if entry in kept or entry in listed]
+        if adopted and listed is not None:
+            # A save or a deletion was under way: finish it.
+            ordered = self._retention.kept(ordered, self._monitor.best(ordered))
         if listed is not None or ordered:
             self._commit(tuple(ordered))
             self._delete_unlisted(list(entries.values()))

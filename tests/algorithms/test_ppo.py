@@ -1,3 +1,4 @@
+import copy
 import gc
 import math
 
@@ -12,6 +13,7 @@ from poke.algorithms.ppo import PPO
 from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment
 from poke.networks.mlp import MLP
+from poke.protocols import NonFiniteError
 
 VALUES = {
     "lr": 1e-2,
@@ -185,6 +187,23 @@ def test_a_gradient_is_clipped_to_its_norm():
         algorithm.moved = (algorithm._parameters.detach() - before).abs().max().item()
     # Below Adam's epsilon of 1e-5 a gradient moves nothing to speak of.
     assert tight[1].moved < 0.01 * loose[1].moved
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_one_bad_minibatch_takes_back_the_good_ones_before_it(fast_path):
+    source, algorithm = make(fast_path=fast_path)
+    algorithm.update(source.sample())
+    before = copy.deepcopy(algorithm.get_state())
+    batch = source.sample()
+    batch.log_prob[3, 1] = np.nan
+    with pytest.raises(NonFiniteError, match="is nan"):
+        algorithm.update(batch)
+    after = algorithm.get_state()
+    for name, value in before["network"].items():
+        assert torch.equal(after["network"][name], value)
+    for name, value in before["optimizer"]["state"][0].items():
+        assert torch.equal(after["optimizer"]["state"][0][name], value)
+    assert after["optimizer"]["param_groups"] == before["optimizer"]["param_groups"]
 
 
 def test_memory_does_not_grow_with_training():

@@ -8,7 +8,7 @@ run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

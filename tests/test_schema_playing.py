@@ -1,7 +1,8 @@
 import pytest
 
 from poke import config
-from poke.schema import ConfigError, validate, validate_recording
+from poke.knobs import ConfigError
+from poke.schema import validate, validate_recording
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from poke.schema import ConfigError, did_you_mean, leaf_keys, unknown_key
+from poke.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
 
 # Options that come with a package of their own.
 PLUGIN_PACKAGES = {

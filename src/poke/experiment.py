@@ -13,7 +13,7 @@ import torch
 from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.training.checkpointing import CheckpointManager, load_components
 from poke.training.logging import MetricsLogger
 from poke.training.rng import seed_everything

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 
 from poke import config
-from poke.schema import ConfigError, validate_recording
+from poke.knobs import ConfigError
+from poke.schema import validate_recording
 
 if TYPE_CHECKING:
     from poke.envs.showdown.recording import Progress

@@ -15,7 +15,7 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from poke.experiment import Experiment
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.signals import Interrupted, Signals
 from poke.training.checkpointing import CheckpointManager
 from poke.training.rundir import RunDirectory

@@ -15,7 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poke import config
-from poke.schema import ConfigError, validate
+from poke.knobs import ConfigError
+from poke.schema import validate
 from poke.sweep import naming
 from poke.training.rundir import RunDirectoryError, create_run_directory, locate_run
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from poke import config
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from poke import config
-from poke.schema import leaf_keys
+from poke.knobs import leaf_keys
 
 FROZEN = Path(__file__).with_name("config_keys.txt")
 

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "envs": {"protocols", "data"},
     "training": {"protocols"},
     "comparison": set(),
-    "schema": set(),
+    "knobs": set(),
+    "schema": {"knobs"},
     "compare": {"comparison"},
     "checkpoints": {"training", "protocols"},
 }

@@ -1,7 +1,7 @@
 import pytest
 
 from poke import config
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.sweep.grid import check_axes
 
 

@@ -403,7 +403,7 @@ def test_point_7_every_kind_of_number_is_taken(memory):
         np.datetime64("2026-01-01"),
         float,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("category", ["train", "val"])
 def test_point_7_anything_else_is_skipped_with_one_warning_a_name(memory, value, category, caplog):

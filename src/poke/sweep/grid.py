@@ -10,7 +10,8 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from poke import config
-from poke.schema import ConfigError, validate
+from poke.knobs import ConfigError
+from poke.schema import validate
 
 # Above this, options of groups are tried one after the other instead of in every combination.
 MAX_COMPOSED = 64

@@ -17,7 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poke import config
-from poke.schema import ConfigError, validate
+from poke.knobs import ConfigError
+from poke.schema import validate
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
 from poke.training.rundir import read_json

@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from poke import config
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.sweep import naming, worker
 from poke.sweep.job import JobChanged, JobFailed, SweepJob, changed_keys
 from poke.sweep.sources import Sources

@@ -18,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from poke import config
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.sweep.job import JobFailed, SweepJob
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued

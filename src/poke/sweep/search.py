@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from poke.schema import ConfigError
+from poke.knobs import ConfigError
 from poke.sweep.launching import IdempotentLauncher
 from poke.sweep.table import JobRow
 

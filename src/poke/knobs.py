@@ -1,0 +1,143 @@
+"""Knobs: config values declared as fields of dataclasses, and the check that answers a mistake in one line.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, field, fields, is_dataclass
+from typing import Any, Union
+
+
+class ConfigError(ValueError):
+    """A mistake in what the user typed; the message is one line and needs no traceback."""
+
+
+def knob(
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    default: Any = MISSING,
+    help: str = "",
+) -> Any:
+    """Declare one config value: its range, its choices and one line of help. Without a default it is required."""
+    bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    metadata = {"bounds": bounds, "choices": choices, "help": help}
+    return field(default=default, metadata=metadata)
+
+
+def check(
+    config: Mapping[str, Any], schema: type, targets: Mapping[str, type], path: str = ""
+) -> None:
+    """Check a mapping against a dataclass schema, and nodes below it against theirs.
+
+    Args:
+        config: plain containers.
+        schema: a dataclass made of `knob` fields.
+        targets: the schema of each `_target_` that is held to one.
+        path: the mapping's own dotted key, for the messages.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    known = {f.name: f for f in fields(schema)}
+    for key in config:
+        if key not in known and key != "_target_":
+            raise ConfigError(unknown_key(f"{path}{key}", [f"{path}{name}" for name in known]))
+    for name, knob_field in known.items():
+        if name not in config:
+            if knob_field.default is MISSING:
+                raise ConfigError(f"{path}{name} is missing")
+            continue
+        _check_value(config[name], _hints(schema)[name], knob_field, targets, f"{path}{name}")
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Return the line that answers an unknown key, with the nearest known one."""
+    return f"unknown key {key}{did_you_mean(key, known)}"
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return ` (did you mean X?)` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def leaf_keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value and every group in the config."""
+    for key, value in config.items():
+        yield f"{path}{key}"
+        if isinstance(value, Mapping):
+            yield from leaf_keys(value, f"{path}{key}.")
+
+
+@functools.cache
+def _hints(schema: type) -> dict[str, Any]:
+    return typing.get_type_hints(schema)
+
+
+def _check_value(
+    value: Any, hint: Any, knob_field: Field[Any], targets: Mapping[str, type], path: str
+) -> None:
+    if value == "???":
+        raise ConfigError(f"{path} must be given, as in {path}=VALUE")
+    if isinstance(value, Mapping) and value.get("_target_") in targets:
+        check(value, targets[value["_target_"]], targets, f"{path}.")
+        return
+    if hint is Any:
+        return
+    if is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} must be a group of values, not {value!r}")
+        check(value, typing.cast(type, hint), targets, f"{path}.")
+        return
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return
+        hint = next(a for a in arguments if a is not type(None))
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{path} must be a list, as in {path}=[...], not {value!r}")
+        for i, item in enumerate(value):
+            _check_scalar(item, arguments[0], knob_field, f"{path}[{i}]")
+    elif origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{path} must be a mapping, not {value!r}")
+        for key, item in value.items():
+            _check_scalar(item, arguments[1], knob_field, f"{path}.{key}")
+    else:
+        _check_scalar(value, hint, knob_field, path)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> None:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+        raise ConfigError(f"{path} must be {_KINDS[kind]}, not {value!r}")
+    choices = knob_field.metadata["choices"]
+    if choices and value not in choices:
+        raise ConfigError(f"{path} must be one of {', '.join(choices)}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{path} must be finite, not {value}")
+    for word, sign, holds in (
+        ("at_least", ">=", lambda bound: value >= bound),
+        ("above", ">", lambda bound: value > bound),
+        ("at_most", "<=", lambda bound: value <= bound),
+        ("below", "<", lambda bound: value < bound),
+    ):
+        bound = knob_field.metadata["bounds"][word]
+        if bound is not None and not holds(bound):
+            raise ConfigError(f"{path} must be {sign} {bound}, not {value}")

@@ -76,7 +76,10 @@ class Source(Stateful, Protocol):
 
 
 class Evaluator(Stateful, Protocol):
-    """Measures an algorithm without changing it or any random state of training."""
+    """Measures an algorithm without changing it or any random state of training.
+
+    One that films episodes has an attribute ``film``: the last evaluation's, `[time, height, width, 3] uint8`, or None.
+    """
 
     @property
     def category(self) -> str:

@@ -132,6 +132,7 @@ class EpisodeEvaluatorConfig:
 
     episodes: int = knob(at_least=1)
     seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
+    video: bool = knob(help="film an episode for the sinks that can show it")
 
 
 @dataclass

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from poke.envs.environments import Environments
+
+MAX_FRAMES = 200  # of a film
 
 
 class Player(Protocol):
@@ -35,14 +37,26 @@ class EpisodeEvaluator:
         environment: makes the environments.
         episodes: how many.
         seed: of the episodes.
+        video: film an episode at every evaluation, besides.
     """
 
     category = "eval"
 
-    def __init__(self, environment: EvaluatedEnvironment, *, episodes: int, seed: int) -> None:
+    def __init__(
+        self,
+        environment: EvaluatedEnvironment,
+        *,
+        episodes: int,
+        seed: int,
+        video: bool = False,
+    ) -> None:
         self._environment = environment
         self._episodes = episodes
         self._seed = seed
+        self._video = video
+        self.film: np.ndarray | None = (
+            None  # `[time, height, width, 3] uint8` of the last evaluation
+        )
 
     def evaluate(self, algorithm: Player) -> dict[str, float]:
         """Return return_mean, return_std, return_min, return_max and length_mean."""
@@ -52,6 +66,8 @@ class EpisodeEvaluator:
             episodes = play(environments, algorithm, self._seed)
         finally:
             environments.close()
+        if self._video:
+            self.film = self._film(algorithm)
         returns = np.array([episode[0] for episode in episodes])
         return {
             "return_mean": float(returns.mean()),
@@ -61,6 +77,15 @@ class EpisodeEvaluator:
             "length_mean": float(np.mean([episode[1] for episode in episodes])),
         }
 
+    def _film(self, algorithm: Player) -> np.ndarray | None:
+        environments = self._environment.make_evaluation(1, render=True)
+        camera = _Camera()
+        try:
+            play(environments, algorithm, self._seed, on_step=camera)
+        finally:
+            environments.close()
+        return camera.film
+
     def get_state(self) -> dict[str, Any]:
         """Return nothing: every evaluation begins anew."""
         return {}
@@ -69,13 +94,43 @@ class EpisodeEvaluator:
         """Take nothing back."""
 
 
-def play(environments: Environments, algorithm: Player, seed: int) -> list[tuple[float, int]]:
+class _Camera:
+    """Keeps pictures at an even pace: when they become too many, every second goes and the pace halves."""
+
+    def __init__(self) -> None:
+        self._frames: list[np.ndarray] = []
+        self._every = 1
+        self._seen = 0
+
+    def __call__(self, environments: Environments) -> None:
+        if self._seen % self._every == 0:
+            frame = environments.render()
+            if frame is not None:
+                self._frames.append(frame)
+        self._seen += 1
+        if len(self._frames) > MAX_FRAMES:
+            self._frames = self._frames[::2]
+            self._every *= 2
+
+    @property
+    def film(self) -> np.ndarray | None:
+        return np.stack(self._frames) if self._frames else None
+
+
+def play(
+    environments: Environments,
+    algorithm: Player,
+    seed: int,
+    *,
+    on_step: Callable[[Environments], None] | None = None,
+) -> list[tuple[float, int]]:
     """Play one episode in each environment.
 
     Args:
         environments: are reset first.
         algorithm: chooses its most probable actions.
         seed: of the episodes.
+        on_step: looks on before every step.
 
     Returns:
         Return and length of each.
@@ -83,6 +138,8 @@ def play(environments: Environments, algorithm: Player, seed: int) -> list[tuple
     environments.reset([seed])
     episodes: dict[int, tuple[float, int]] = {}
     while len(episodes) < environments.num_envs:
+        if on_step is not None:
+            on_step(environments)
         mask = environments.action_mask
         action = algorithm.act(
             torch.from_numpy(environments.observation),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -102,6 +103,8 @@ class GymEnvironment:
         kwargs = {**self._kwargs, **self._evaluation_kwargs}
         if render:
             kwargs["render_mode"] = "rgb_array"
+            # pygame opens a sound device besides, and complains where there is none.
+            os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
         kind = "serial" if self._vectorization == "async" or render else self._vectorization
         return Environments(
             self._stepper(kind, num_envs, kwargs),

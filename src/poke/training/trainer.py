@@ -166,6 +166,9 @@ class Trainer:
         self.timer.switch("log")
         self.logger.log(metrics, self.step, category=category)
         self.last_evaluation = {f"{category}/{name}": value for name, value in metrics.items()}
+        film = getattr(self.evaluator, "film", None)
+        if film is not None:
+            self.logger.log_video("episode", film, self.step, category, frames_per_second=25)
         self._evaluated_at = self.step
         self.checkpoints.check_monitor(self.metrics())
         if self.report is not None:

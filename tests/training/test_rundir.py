@@ -123,6 +123,16 @@ def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     assert read_json(path) == {"a": 1}
 
 
+def test_a_reader_keeps_the_whole_file_it_opened(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with open(path) as reader:
+        write_json(path, {"a": 2})
+        assert json.load(reader) == {"a": 1}
+    assert read_json(path) == {"a": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_damaged_json_reads_as_none(tmp_path):
     for text in ("", "{", "[1]", "\x00"):
         (tmp_path / "a.json").write_text(text)

@@ -19,6 +19,12 @@ def compose(*overrides):
             "+logger.csv.lokation=x",
             "unknown key logger.csv.lokation (did you mean logger.csv.location?)",
         ),
+        ("+logger.mine.x=1", "unknown key logger.mine"),
+        ("+algo.mine._target_=mine.Sink", "unknown key algo.mine"),
+        (
+            "+logger.copy={_target_:poke.training.writers.CsvWriter,enabled:1,location:x}",
+            "logger.copy.enabled must be true or false, not 1",
+        ),
         ("sede=1", "unknown key sede (did you mean seed?)"),
         ("+frobnicate=1", "unknown key frobnicate"),
         ("algo.lr.foo=3", "unknown key algo.lr.foo"),
@@ -83,6 +89,7 @@ def test_list_items_are_checked_one_by_one():
         "device=cuda:1",
         "debug=fast",
         "~eval",
+        "+logger.mine._target_=mine.Sink",
         "logger=many",
     ],
 )

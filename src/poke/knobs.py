@@ -42,7 +42,8 @@ def check(
 
     Args:
         config: plain containers.
-        schema: a dataclass made of `knob` fields.
+        schema: a dataclass made of `knob` fields; with a true `takes_targets`, nodes that have a `_target_` may be
+            added under names of their own.
         targets: the schema of each `_target_` that is held to one.
         path: the mapping's own dotted key, for the messages.
 
@@ -50,9 +51,14 @@ def check(
         ConfigError: for the first mistake.
     """
     known = {f.name: f for f in fields(schema)}
-    for key in config:
-        if key not in known and key != "_target_":
+    for key, value in config.items():
+        if key in known or key == "_target_":
+            continue
+        is_target = isinstance(value, Mapping) and "_target_" in value
+        if not (is_target and getattr(schema, "takes_targets", False)):
             raise ConfigError(unknown_key(f"{path}{key}", [f"{path}{name}" for name in known]))
+        if value["_target_"] in targets:
+            check(value, targets[value["_target_"]], targets, f"{path}{key}.")
     for name, knob_field in known.items():
         if name not in config:
             if knob_field.default is MISSING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from poke.knobs import ConfigError, check, knob
 
@@ -210,7 +210,9 @@ class TrackioConfig:
 
 @dataclass
 class LoggerConfig:
-    """`logger`."""
+    """`logger`; a node with a `_target_` is a sink."""
+
+    takes_targets: ClassVar[bool] = True
 
     cli_frequency: int | None = knob(at_least=0, help="steps between terminal lines; 0: none")
     backend_frequency: int | None = knob(

@@ -310,6 +310,13 @@ def test_wandb_offline_needs_no_network_and_no_account(poke):
     assert list((poke.cwd / "run").glob("wandb/offline-run-*/*.wandb"))
 
 
+def test_a_sink_is_added_by_config_alone(poke):
+    copy = "{_target_: poke.training.writers.CsvWriter, enabled: true, location: copy.csv}"
+    poke.train(f"+logger.copy={copy}", "trainer.max_steps=3", run_dir="run")
+    frames = [pd.read_csv(poke.cwd / "run" / name) for name in ("metrics.csv", "copy.csv")]
+    pd.testing.assert_frame_equal(*[frame.drop(columns="time") for frame in frames])
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["algo.lrr=1"], ["algo=bcc"], ["resume=nowhere"]]
 )

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import os
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 # The first 90 battles of the shipped sample, and a network that trains on them in about a second.
@@ -61,6 +63,21 @@ def poke(tmp_path) -> CommandLine:
 @pytest.fixture(scope="session")
 def session_poke(tmp_path_factory) -> CommandLine:
     return CommandLine(tmp_path_factory.mktemp("runs"))
+
+
+def assert_gone(pids, within_seconds: float = 30.0) -> None:
+    """No process of these is left within that time; what only waits to be reaped is gone."""
+    processes = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes.append(psutil.Process(pid))
+    _, left = psutil.wait_procs(processes, timeout=within_seconds)
+    alive = []
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    assert not alive
 
 
 def account(run_dir: Path) -> dict:

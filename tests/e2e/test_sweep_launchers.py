@@ -8,14 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from .conftest import account
+from .conftest import account, assert_gone
 from .test_sweeps import (
     LAUNCHERS,
     Sweep,
-    assert_gone,
     children_of,
     num_with,
 )
@@ -70,7 +68,7 @@ def test_submitit_stops_on_a_signal_and_goes_on(poke):
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == 143
-    assert_gone(family)
+    assert_gone([p.pid for p in family], within_seconds=10)
     assert [a["status"] for a in sweep.accounts().values()] == ["interrupted"] * 2
     sweep.run()
     assert [a["status"] for a in sweep.accounts().values()] == ["finished"] * 2
@@ -133,8 +131,7 @@ def test_slurm_jobs_outlive_the_process_that_asked_for_them(poke, cluster):
     sweep.wait_for(num_with("running", 2), process)
     process.kill()
     process.communicate()
-    jobs = [psutil.Process(a["pid"]) for a in sweep.accounts().values()]
-    psutil.wait_procs(jobs, timeout=60)
+    assert_gone({a["pid"] for a in sweep.accounts().values()}, within_seconds=60)
     assert [a["status"] for a in sweep.accounts().values()] == ["finished"] * 2
 
 
@@ -152,7 +149,7 @@ def test_ray_starts_a_cluster_runs_stops_it_and_runs_nothing_twice(poke):
     assert sorted(a["status"] for a in accounts.values()) == ["failed", "finished", "finished"]
     assert "2 of 3 jobs finished, 1 failed" in out
     pids = {a["pid"] for a in accounts.values()}
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert_gone(pids)
     assert "2 jobs (2 finished), 0 to do" in sweep.run("algo.lr=1e-4,2e-4")
 
 

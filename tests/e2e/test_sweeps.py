@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import SMALL, account
+from .conftest import SMALL, account, assert_gone
 
 JOB = (*SMALL, "trainer.eval_every=0", "logger.cli_frequency=0", "device=cpu")
 LAUNCHERS = {
@@ -58,11 +58,6 @@ def children_of(process: subprocess.Popen) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def assert_gone(processes: list[psutil.Process], within_seconds: float = 10.0) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=within_seconds)
-    assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_a_sweep_run_again_runs_nothing_twice_and_grows(poke):
     sweep = Sweep(poke, "trainer.max_steps=3")
     sweep.run("algo.lr=1e-4,3e-4", "seed=0,1")
@@ -100,7 +95,7 @@ def test_killed_at_any_moment_it_finishes_without_running_a_finished_job_again(p
     family = children_of(process)
     process.kill()
     process.communicate()
-    assert_gone(family)
+    assert_gone([p.pid for p in family], within_seconds=10)
     before = {n: a for n, a in sweep.accounts().items() if a["status"] == "finished"}
     assert 3 <= len(before) < 12
     sweep.run()
@@ -122,7 +117,7 @@ def test_a_signal_to_the_sweep_reaches_every_job(poke, launcher, number, status)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == status
-    assert_gone(family)
+    assert_gone([p.pid for p in family], within_seconds=10)
     accounts = sweep.accounts()
     assert len(accounts) == parallel
     for name, about in accounts.items():
@@ -143,7 +138,7 @@ def test_ctrl_c_in_a_terminal_reaches_sweep_and_workers_at_once_and_is_no_second
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert_gone(family)
+    assert_gone([p.pid for p in family], within_seconds=10)
     assert [a["status"] for a in sweep.accounts().values()] == ["interrupted"] * 2
 
 
@@ -154,7 +149,7 @@ def test_workers_notice_that_the_sweep_was_killed_save_and_end(poke):
     family = children_of(process)
     process.kill()
     process.communicate()
-    assert_gone(family)
+    assert_gone([p.pid for p in family], within_seconds=10)
     accounts = sweep.accounts()
     assert [a["status"] for a in accounts.values()] == ["interrupted"] * 2
     assert {a["exit_reason"] for a in accounts.values()} == {"the sweep's process is gone"}

@@ -1,10 +1,8 @@
 import copy
-import gc
 import math
 
 import gymnasium as gym
 import numpy as np
-import psutil
 import pytest
 import torch
 
@@ -204,17 +202,3 @@ def test_one_bad_minibatch_takes_back_the_good_ones_before_it(fast_path):
     for name, value in before["optimizer"]["state"][0].items():
         assert torch.equal(after["optimizer"]["state"][0][name], value)
     assert after["optimizer"]["param_groups"] == before["optimizer"]["param_groups"]
-
-
-def test_memory_does_not_grow_with_training():
-    source, algorithm = make(num_steps=2, num_envs=1, minibatch_size=2, num_epochs=1)
-    process = psutil.Process()
-
-    def train(num_updates):
-        for _ in range(num_updates):
-            algorithm.update(source.sample())
-        gc.collect()
-        return process.memory_info().rss
-
-    before = train(500)
-    assert train(10_000) - before < 4 * 2**20

@@ -81,9 +81,11 @@ class Demonstrations:
                 f"{path} has {data.num_episodes} episodes: "
                 f"with data.val_fraction={val_fraction} the {side} split is empty"
             )
-        self._training = _batch(data, ~held_out, device)
-        self._validation = _batch(data, held_out, device)
-        self._batch_size = min(batch_size, len(self._training.action))
+        # One copy of the data, and the rows of either side: a copy of each side would take it twice.
+        self._decisions = _all_decisions(data, device)
+        self._training = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
+        self._validation = torch.from_numpy(np.flatnonzero(held_out)).to(device)
+        self._batch_size = min(batch_size, self.num_training)
         self._device = device
         self._generator = torch.Generator().manual_seed(seed)
         self._begin_epoch()
@@ -91,12 +93,12 @@ class Demonstrations:
     @property
     def num_training(self) -> int:
         """How many decisions are trained on."""
-        return len(self._training.action)
+        return len(self._training)
 
     @property
     def num_validation(self) -> int:
         """How many decisions are held out."""
-        return len(self._validation.action)
+        return len(self._validation)
 
     def sample(self) -> DemonstrationBatch:
         """Return the next `batch_size` decisions of the epoch."""
@@ -105,12 +107,12 @@ class Demonstrations:
             self._begin_epoch()
         index = self._order[self._position : self._position + self._batch_size]
         self._position += self._batch_size
-        return _select(self._training, index)
+        return self._select(index)
 
     def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
         """Yield every held-out decision once, in the file's order."""
         for start in range(0, self.num_validation, batch_size):
-            yield _select(self._validation, slice(start, start + batch_size))
+            yield self._select(self._validation[start : start + batch_size])
 
     def get_state(self) -> dict[str, Any]:
         """Return the position, and the generator as it was when this epoch's order was drawn."""
@@ -130,8 +132,16 @@ class Demonstrations:
     def _begin_epoch(self) -> None:
         self._generator_at_epoch_start = self._generator.get_state()
         order = torch.randperm(self.num_training, generator=self._generator)
-        self._order = order.to(self._device)
+        self._order = self._training[order.to(self._device)]
         self._position = 0
+
+    def _select(self, rows: Tensor) -> DemonstrationBatch:
+        whole = self._decisions
+        return DemonstrationBatch(
+            observation=whole.observation[rows],
+            action=whole.action[rows],
+            action_mask=None if whole.action_mask is None else whole.action_mask[rows],
+        )
 
 
 def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
@@ -141,23 +151,12 @@ def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
     return np.isin(episode, drawn[: round(fraction * num_episodes)])
 
 
-def _batch(
-    data: trajectories.Trajectories, rows: np.ndarray, device: str | torch.device
-) -> DemonstrationBatch:
+def _all_decisions(data: Trajectories, device: str | torch.device) -> DemonstrationBatch:
     mask = data.action_mask
     return DemonstrationBatch(
-        observation=torch.from_numpy(data.observation[rows]).to(device),
-        action=torch.from_numpy(data.action[rows]).to(device),
-        action_mask=None if mask is None else torch.from_numpy(mask[rows]).to(device),
-    )
-
-
-def _select(batch: DemonstrationBatch, index: Tensor | slice) -> DemonstrationBatch:
-    mask = batch.action_mask
-    return DemonstrationBatch(
-        observation=batch.observation[index],
-        action=batch.action[index],
-        action_mask=None if mask is None else mask[index],
+        observation=torch.from_numpy(data.observation).to(device),
+        action=torch.from_numpy(data.action).to(device),
+        action_mask=None if mask is None else torch.from_numpy(mask).to(device),
     )
 
 

@@ -107,14 +107,13 @@ def read(path: str | Path) -> Trajectories:
     if file.suffix == ".npz":
         return _read_npz(file)
     try:
-        table = pq.read_table(file, memory_map=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from error
-    try:
-        trajectories = _from_table(table)
+        with pq.ParquetFile(file, memory_map=True) as parquet:
+            trajectories = _from_parquet(parquet)
         check(trajectories)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from error
     return trajectories
 
 
@@ -224,36 +223,33 @@ def _unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} is no readable Parquet file: {str(error).splitlines()[0]}")
 
 
-def _from_table(table: pa.Table) -> Trajectories:
-    metadata = _parse_metadata(table.schema)
+def _from_parquet(parquet: pq.ParquetFile) -> Trajectories:
+    schema = parquet.schema_arrow
+    metadata = _parse_metadata(schema)
     action = metadata["action"]
     continuous = action["kind"] == "continuous"
-    wanted = {*_PLAIN_COLUMNS, "observation", "action"} - set(table.column_names)
+    wanted = {*_PLAIN_COLUMNS, "observation", "action"} - set(schema.names)
     if wanted:
         raise DataError(f"it has no column {sorted(wanted)[0]}")
-    for name in table.column_names:
-        if table[name].null_count:
-            raise DataError(f"column {name} has empty cells")
     dtype, shape = metadata["observation"]["dtype"], metadata["observation"]["shape"]
     action_mask = None
-    if "action_mask" in table.column_names:
+    if "action_mask" in schema.names:
         packed = _bytes_column(
-            table, "action_mask", "uint8", [math.ceil(action["num_actions"] / 8)]
+            parquet, "action_mask", "uint8", [math.ceil(action["num_actions"] / 8)]
         )
         action_mask = np.unpackbits(
             packed, axis=1, count=action["num_actions"], bitorder="little"
-        ).astype(bool)
-    plain = {}
+        ).view(np.bool_)
     for name, kind in _PLAIN_COLUMNS.items():
-        if table.schema.field(name).type != kind:
-            raise DataError(f"column {name} is {table.schema.field(name).type}, not {kind}")
-        plain[name] = table[name].to_numpy()
+        if schema.field(name).type != kind:
+            raise DataError(f"column {name} is {schema.field(name).type}, not {kind}")
+    plain = {name: _plain_column(parquet, name) for name in _PLAIN_COLUMNS}
     plain["episode"] = np.unique(plain["episode"], return_inverse=True)[1].astype(np.int64)
     return Trajectories(
-        observation=_bytes_column(table, "observation", dtype, shape),
-        action=_bytes_column(table, "action", "float32", action["shape"])
+        observation=_bytes_column(parquet, "observation", dtype, shape),
+        action=_bytes_column(parquet, "action", "float32", action["shape"])
         if continuous
-        else table["action"].to_numpy().astype(np.int64),
+        else _plain_column(parquet, "action").astype(np.int64),
         action_mask=action_mask,
         metadata=metadata,
         **plain,
@@ -286,21 +282,35 @@ def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
     return dict(metadata)
 
 
-def _bytes_column(table: pa.Table, name: str, dtype: str, shape: Sequence[int]) -> np.ndarray:
+def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
+    column = parquet.read(columns=[name])[name]
+    _refuse_empty_cells(name, column)
+    return column.to_numpy()
+
+
+def _bytes_column(
+    parquet: pq.ParquetFile, name: str, dtype: str, shape: Sequence[int]
+) -> np.ndarray:
     """Return a fixed-size binary column as an array `[N, *shape]`."""
     width = np.dtype(dtype).itemsize * math.prod(shape)
-    kind = table.schema.field(name).type
+    kind = parquet.schema_arrow.field(name).type
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
         raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
-    chunks = [
-        np.frombuffer(chunk.buffers()[1], dtype=np.uint8)[
-            chunk.offset * width : (chunk.offset + len(chunk)) * width
-        ]
-        for chunk in table[name].chunks
-        if len(chunk)
-    ]
-    joined = chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.uint8), *chunks])
-    return joined.view(dtype).reshape(table.num_rows, *shape)
+    # A batch at a time: Arrow's own copy of the whole column would double what reading takes.
+    rows = np.empty((parquet.metadata.num_rows, width), np.uint8)
+    filled = 0
+    for batch in parquet.iter_batches(batch_size=4096, columns=[name]):
+        column = batch.column(0)
+        _refuse_empty_cells(name, column)
+        values = np.frombuffer(column.buffers()[1], dtype=np.uint8).reshape(-1, width)
+        rows[filled : filled + len(column)] = values[column.offset : column.offset + len(column)]
+        filled += len(column)
+    return rows.view(dtype).reshape(len(rows), *shape)
+
+
+def _refuse_empty_cells(name: str, column: pa.Array | pa.ChunkedArray) -> None:
+    if column.null_count:
+        raise DataError(f"column {name} has empty cells")
 
 
 def _to_table(t: Trajectories) -> pa.Table:

@@ -367,6 +367,8 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     nodes = [config.get("env") or {}, config["data"], config["algo"]]
     env, data, algo = (node.get("_target_") for node in nodes)
     evaluation = (config.get("eval") or {}).get("_target_")
+    if env == "poke.envs.gym.GymEnvironment":
+        _check_registered(nodes[0]["id"])
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     if data != "poke.data.rollout.Collector":
@@ -386,6 +388,15 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
             )
+
+
+def _check_registered(id: str) -> None:
+    from poke.envs.registration import UnsupportedEnvironmentError, find
+
+    try:
+        find(id)
+    except UnsupportedEnvironmentError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _known_device(device: str) -> bool:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "training": {"protocols"},
     "comparison": set(),
     "knobs": set(),
-    "schema": {"knobs"},
+    "schema": {"knobs", "envs"},
     "compare": {"comparison"},
     "checkpoints": {"training", "protocols"},
 }

@@ -318,7 +318,14 @@ def test_a_sink_is_added_by_config_alone(poke):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["algo.lrr=1"], ["algo=bcc"], ["resume=nowhere"]]
+    "arguments",
+    [
+        ["--help"],
+        ["algo.lrr=1"],
+        ["algo=bcc"],
+        ["resume=nowhere"],
+        ["algo=ppo", "env.id=CartPol-v1"],
+    ],
 )
 def test_help_and_mistakes_are_answered_without_torch(arguments, tmp_path):
     code = f"import sys; from poke.train import main; main({arguments!r}); sys.exit('torch' in sys.modules)"

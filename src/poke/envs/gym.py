@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 
 from poke.envs.environments import Environments, is_exact
 from poke.envs.normalization import ObservationNormalizer, RewardScaler
+from poke.envs.registration import find
 from poke.envs.snapshot import Snapshots
 from poke.envs.spaces import UnsupportedEnvironmentError, read_actions, read_observations
 from poke.envs.steppers import Serial, Stepper, Vectorized
@@ -168,31 +167,6 @@ class GymEnvironment:
             spaces = one.observation_space, one.action_space
             one.close()
         return spaces
-
-
-def find(id: str) -> gym.envs.registration.EnvSpec:
-    """Return the registration of an environment.
-
-    Raises:
-        UnsupportedEnvironmentError: there is none; the message names similar ones.
-    """
-    if id.startswith("ALE/"):
-        try:
-            import ale_py
-        except ImportError as error:
-            raise UnsupportedEnvironmentError(
-                f"{id} needs ale-py: pip install 'poke[atari]'"
-            ) from error
-        gym.register_envs(ale_py)
-    module, _, name = id.rpartition(":")
-    try:
-        if module:
-            importlib.import_module(module)
-        return gym.spec(name)
-    except (gym.error.Error, ImportError) as error:
-        near = difflib.get_close_matches(id, list(gym.registry), n=3, cutoff=0.5)
-        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
-        raise UnsupportedEnvironmentError(f"unknown environment env.id={id}{hint}") from error
 
 
 def _choose(spec: gym.envs.registration.EnvSpec, vectorization: str, num_envs: int) -> str:

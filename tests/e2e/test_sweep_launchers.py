@@ -15,6 +15,7 @@ from .test_sweeps import (
     LAUNCHERS,
     Sweep,
     children_of,
+    kill_and_go_on,
     num_with,
 )
 
@@ -59,9 +60,16 @@ def cluster(poke, tmp_path):
     return folder
 
 
-def test_submitit_stops_on_a_signal_and_goes_on(poke):
-    pytest.importorskip("submitit")
-    sweep = Sweep(poke, "trainer.max_steps=3000", "seed=0,1", *LAUNCHERS["submitit_local"])
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_killed_at_any_moment_it_finishes_without_running_a_finished_job_again(poke, launcher):
+    pytest.importorskip(launcher.partition("_")[0])
+    kill_and_go_on(poke, launcher)
+
+
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_jobs_save_and_end_on_a_signal_to_the_sweep_and_go_on(poke, launcher):
+    pytest.importorskip(launcher.partition("_")[0])
+    sweep = Sweep(poke, "trainer.max_steps=3000", "seed=0,1", *LAUNCHERS[launcher])
     process = sweep.start()
     sweep.wait_for(num_with("running", 2), process)
     family = children_of(process)

@@ -431,8 +431,12 @@ def test_the_order_of_system_calls_as_the_kernel_sees_it(tmp_path):
     assert events == [*SAVE_ORDER, *INDEX_ORDER]
 
 
-@pytest.mark.parametrize("arguments", [("boundaries",), ("kills", "--count", "20")])
-def test_killed_while_saving_it_resumes_as_if_undisturbed(arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    [("boundaries",), ("kills", "--count", "20"), ("training", "--count", "20")],
+    ids=lambda arguments: arguments[0],
+)
+def test_killed_at_any_moment_it_resumes_as_if_undisturbed(arguments):
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "faults.py", *arguments],
         capture_output=True,

@@ -7,7 +7,6 @@ forgets a file before the file goes, and a start mends what a kill left between 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -133,14 +132,18 @@ class CheckpointDirectory:
         """Move every checkpoint newer than this one out of the way and return their names."""
         newer = [entry for entry in self.entries if entry.age > target.age]
         if newer:
-            self._commit(tuple(entry for entry in self.entries if entry.age <= target.age))
             aside = self._new_superseded_directory()
             for entry in newer:
                 for segment in entry.segments:
                     (aside / SEGMENTS_NAME).mkdir(exist_ok=True)
                     link(self.path / SEGMENTS_NAME / segment, aside / SEGMENTS_NAME / segment)
-                os.replace(self.path / entry.file.name, aside / entry.file.name)
-            sync_directory(aside)
+                link(self.path / entry.file.name, aside / entry.file.name)
+            for directory in (*aside.glob(SEGMENTS_NAME), aside, aside.parent, self.path):
+                sync_directory(directory)
+            # The one moment that counts: a start undoes a rewind killed before it, finishes one killed after.
+            self._commit(tuple(entry for entry in self.entries if entry.age <= target.age))
+            for entry in newer:
+                (self.path / entry.file.name).unlink()
             sync_directory(self.path)
         return [entry.file.name for entry in newer]
 
@@ -179,7 +182,9 @@ class CheckpointDirectory:
             logger.warning("an old checkpoint was not deleted: %s", first_line(error))
 
     def _mend(self) -> None:
-        sweep(self.path)
+        superseded = self.path / SUPERSEDED_NAME
+        for directory in (self.path, *superseded.glob("*"), *superseded.glob(f"*/{SEGMENTS_NAME}")):
+            sweep(directory)
         listed: tuple[Entry, ...] | None = None
         try:
             if index := read_index(self.path):
@@ -193,6 +198,8 @@ class CheckpointDirectory:
         for name in sorted(entries.keys() - on_disk):
             logger.error("%s is listed but missing", self.path / name)
             del entries[name]
+        if listed is not None:
+            on_disk -= self._settle_rewind(on_disk, entries.keys())
         found = [self._entry_from_file(name) for name in sorted(on_disk - entries.keys())]
         adopted = {entry.file.name: entry for entry in found if entry is not None}
         entries |= adopted
@@ -203,6 +210,22 @@ class CheckpointDirectory:
         if listed is not None or ordered:
             self._commit(tuple(ordered))
             self._delete_unlisted(list(entries.values()))
+
+    def _settle_rewind(self, names: Collection[str], listed: Collection[str]) -> set[str]:
+        """Undo or finish a rewind that was killed; return the files that it left and are deleted now."""
+        deleted = set()
+        for copy in self.path.glob(f"{SUPERSEDED_NAME}/*/checkpoint_*.pt"):
+            file = self.path / copy.name
+            if copy.name not in names or read_seal(copy) != read_seal(file):
+                continue
+            if copy.name not in listed:
+                file.unlink()
+                deleted.add(copy.name)
+                continue
+            copy.unlink()
+            if not any(copy.parent.glob("*.pt")):
+                shutil.rmtree(copy.parent)
+        return deleted
 
     def _entry_from_file(self, name: str) -> Entry | None:
         path = self.path / name

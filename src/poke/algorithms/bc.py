@@ -49,15 +49,15 @@ def smoothed_cross_entropy(
         action_mask: `[batch, num_actions]` bool or None.
         label_smoothing: s, in [0, 1).
     """
-    nll = -log_probs.gather(1, action.unsqueeze(1)).squeeze(1)
+    nll = nn.functional.nll_loss(log_probs, action)
     if label_smoothing == 0:
-        return nll.mean()
+        return nll
     if action_mask is None:
-        uniform = -log_probs.mean(dim=1)
+        uniform = -log_probs.mean()
     else:
         legal = log_probs.masked_fill(~action_mask, 0.0)
-        uniform = -legal.sum(dim=1) / action_mask.sum(dim=1)
-    return ((1 - label_smoothing) * nll + label_smoothing * uniform).mean()
+        uniform = -(legal.sum(dim=1) / action_mask.sum(dim=1)).mean()
+    return (1 - label_smoothing) * nll + label_smoothing * uniform
 
 
 class BehaviourCloning:
@@ -140,7 +140,8 @@ class BehaviourCloning:
         loss = smoothed_cross_entropy(
             logits.log_softmax(dim=1), batch.action, batch.action_mask, self.label_smoothing
         )
-        self._optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:  # zero_grad, without its profiler's 8 us
+            parameter.grad = None
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
         loss = loss.detach()

@@ -15,7 +15,7 @@ from poke.training import exits
 from poke.training.arrays import read_pixels, read_samples
 from poke.training.naming import Naming, printable
 from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import SUMS, Kind, fetch, read_row, whole_step
+from poke.training.values import ELSEWHERE, SUMS, Kind, fetch, read_row, whole_step
 from poke.training.windows import (
     NONFINITE,
     REDUCTIONS,
@@ -27,7 +27,7 @@ from poke.training.windows import (
 )
 
 STATE_VERSION = 1
-_NUMBERS = Kind.NUMBERS  # a global is found faster than an attribute
+_NUMBERS, _TENSORS, _MIXED = Kind  # a global is found faster than an attribute
 
 Probe = Callable[[], Mapping[str, Mapping[str, float]]]
 
@@ -114,15 +114,20 @@ class MetricsLogger:
                 return
         if type(step) is not int:
             step = whole_step(step)
+        # Most rows are of the last one's kind: to try that first decides nothing but the speed.
         try:
-            plain = stream.kind is _NUMBERS and type(sum(metrics.values())) in SUMS
+            if stream.kind is _NUMBERS:
+                row = {**metrics}
+            elif stream.kind is _TENSORS:
+                row = {name: v.item() if v.is_cpu else ELSEWHERE for name, v in metrics.items()}
+            else:
+                row = {}
+            known = stream.kind is not _MIXED and type(sum(row.values())) in SUMS
         except Exception:
-            plain = False
+            known = False
         held = False
-        if plain:
-            row = {**metrics}
-        else:
-            row, stream.kind, held = read_row(metrics, stream.kind, stream.naming.refuse)
+        if not known:
+            row, stream.kind, held = read_row(metrics, stream.naming.refuse)
         if step > stream.step:
             if step >= stream.wake:
                 self._turn(stream, step, category)
@@ -282,7 +287,7 @@ class MetricsLogger:
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]
         step = whole_step(step)
-        row, _, _ = read_row(metrics, Kind.MIXED, stream.naming.refuse)
+        row, _, _ = read_row(metrics, stream.naming.refuse)
         fetch([row])
         if step > stream.step:
             stream.step, stream.current = step, row
@@ -349,7 +354,7 @@ class MetricsLogger:
                 continue
             for category, metrics in found.items():
                 stream = self._new_event_stream(category)
-                row, _, _ = read_row(metrics, Kind.MIXED, stream.naming.refuse)
+                row, _, _ = read_row(metrics, stream.naming.refuse)
                 fetch([row])
                 record = finish(fold_rows([row], stream.naming), stream.naming)
                 self._write("backend", record, step, category)

@@ -23,8 +23,9 @@ from poke.training.naming import printable
 
 Number = int | float
 PLAIN = frozenset((float, int, bool))
+# What python numbers alone sum up to: one call in C tells whether a row is made of them.
 SUMS = frozenset((float, int))
-_ELSEWHERE = object()  # no number: a sum fails at it
+ELSEWHERE = object()  # no number: a sum fails at it
 
 
 class Held:
@@ -51,14 +52,11 @@ class Kind(Enum):
     MIXED = "anything"
 
 
-def read_row(
-    metrics: Any, kind: Kind, refuse: Callable[[str, str], None]
-) -> tuple[dict[Any, Any], Kind, bool]:
+def read_row(metrics: Any, refuse: Callable[[str, str], None]) -> tuple[dict[Any, Any], Kind, bool]:
     """Read possibly nested metrics.
 
     Args:
         metrics: names to numbers, numpy scalars, one-element tensors and mappings of these.
-        kind: what the values are likely to be; decides nothing but the speed.
         refuse: told the name of every value that is left out, and why.
 
     Returns:
@@ -66,18 +64,11 @@ def read_row(
         were; whether some are held.
     """
     try:
-        if kind is Kind.TENSORS:
-            values = {name: v.item() if v.is_cpu else _ELSEWHERE for name, v in metrics.items()}
-            if is_plain(values):
-                return values, kind, False
-    except Exception:
-        pass  # not tensors alone
-    try:
-        values = {
-            name: v if type(v) in PLAIN else v.item() if v.is_cpu else _ELSEWHERE
+        values: dict[Any, Any] = {
+            name: v if type(v) in PLAIN else v.item() if v.is_cpu else ELSEWHERE
             for name, v in metrics.items()
         }
-        if is_plain(values):
+        if type(sum(values.values())) in SUMS:
             return values, _kind(metrics, values), False
     except Exception:
         pass  # something has to be looked at more closely
@@ -115,14 +106,6 @@ def _read_closely(
         numbers = torch.stack([row[name].detach().reshape(()) for name in names])
         row.update((name, Held(numbers, index)) for index, name in enumerate(names))
     return row, bool(distant)
-
-
-def is_plain(values: Mapping[Any, Any]) -> bool:
-    """Whether all values are python numbers; may also raise where they are not.
-
-    Python numbers alone sum up to a python number, so one call in C tells.
-    """
-    return type(sum(values.values())) in SUMS
 
 
 def _flatten(metrics: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[Any, Any]]:

@@ -10,13 +10,10 @@ from collections.abc import Sequence
 
 from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.inspection import diff, show
 from poke.comparison.rendering import Style, render
-from poke.comparison.report import render_report
 from poke.comparison.run import Run
 from poke.comparison.selection import filter_runs, find_run, younger_than
 from poke.comparison.table import Comparison, Question, compare
-from poke.comparison.watching import running_table, watch
 
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
 
@@ -97,7 +94,7 @@ def _diff_parser() -> argparse.ArgumentParser:
         "runs", nargs=2, metavar="RUN", help="a path, or a unique beginning or end of one"
     )
     _add_search(parser)
-    parser.set_defaults(answer=lambda options: diff(*_named(options)))
+    parser.set_defaults(answer=_diff)
     return parser
 
 
@@ -110,7 +107,7 @@ def _show_parser() -> argparse.ArgumentParser:
         "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
     )
     _add_search(parser)
-    parser.set_defaults(answer=lambda options: show(*_named(options)))
+    parser.set_defaults(answer=_show)
     return parser
 
 
@@ -239,7 +236,24 @@ def _table(options: argparse.Namespace) -> str:
     return render(_comparison(options), options.format, style)
 
 
+# What one of these needs, the table is not kept waiting for.
+
+
+def _diff(options: argparse.Namespace) -> str:
+    from poke.comparison.inspection import diff
+
+    return diff(*_named(options))
+
+
+def _show(options: argparse.Namespace) -> str:
+    from poke.comparison.inspection import show
+
+    return show(*_named(options))
+
+
 def _report(options: argparse.Namespace) -> str:
+    from poke.comparison.report import render_report
+
     page = render_report(_comparison(options), options.output, cache=not options.no_cache)
     with open(options.output, "w", encoding="utf-8") as file:
         file.write(page)
@@ -247,6 +261,8 @@ def _report(options: argparse.Namespace) -> str:
 
 
 def _watch(options: argparse.Namespace) -> str:
+    from poke.comparison.watching import running_table, watch
+
     def look() -> str:
         return running_table(_read(options), options.metric)
 

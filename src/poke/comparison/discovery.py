@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 RECORD_FILE = "run.json"
@@ -59,7 +60,7 @@ class RunFiles:
     def fingerprint(self) -> Fingerprint:
         """Return the identity of the files as they are now."""
         parts = []
-        modified = newest = 0
+        modified, changed = [0], [0]
         for name in (self.config, self.metrics, self.record):
             try:
                 stat = os.stat(self.path(name)) if name else None
@@ -68,12 +69,11 @@ class RunFiles:
             if stat is None:
                 parts.append("-")
                 continue
-            parts.append(
-                f"{name} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_size} {stat.st_ino}"
-            )
-            modified = max(modified, stat.st_mtime_ns)
-            newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
-        return Fingerprint("|".join(parts), modified, newest)
+            modified.append(stat.st_mtime_ns)
+            changed.append(stat.st_ctime_ns)
+            parts.append(f"{name} {modified[-1]} {changed[-1]} {stat.st_size} {stat.st_ino}")
+        newest = max(modified)
+        return Fingerprint("|".join(parts), newest, max(newest, *changed))
 
 
 def find_runs(root: str, seen: set[str] | None = None) -> Iterator[RunFiles]:
@@ -102,28 +102,32 @@ def _walk(
     seen.add(real)
     try:
         with os.scandir(directory) as scan:
-            entries = {entry.name: entry for entry in scan}
+            listed = list(scan)
     except OSError:  # no permission, or gone since its parent was listed: there is no run to read
         return
-    metrics = _first(METRIC_FILES, entries)
-    if metrics or RECORD_FILE in entries:
+    names = {entry.name for entry in listed}
+    metrics = _first(METRIC_FILES, names)
+    if metrics or RECORD_FILE in names:
         yield RunFiles(
             root,
             directory,
-            RECORD_FILE if RECORD_FILE in entries else None,
-            _first(CONFIG_FILES, entries) or (HYDRA_CONFIG if ".hydra" in entries else None),
+            RECORD_FILE if RECORD_FILE in names else None,
+            _first(CONFIG_FILES, names) or (HYDRA_CONFIG if ".hydra" in names else None),
             metrics,
         )
         return
-    for name in sorted(entries):
-        if name.startswith("."):
+    for entry in sorted(listed, key=attrgetter("name")):
+        if entry.name.startswith("."):
             continue
-        if entries[name].is_symlink():
-            if entries[name].is_dir():
-                links.append(entries[name].path)
-        elif entries[name].is_dir():
-            yield from _walk(root, entries[name].path, f"{real}/{name}", seen, links)
+        if entry.is_symlink():
+            if entry.is_dir():
+                links.append(entry.path)
+        elif entry.is_dir():
+            yield from _walk(root, entry.path, f"{real}/{entry.name}", seen, links)
 
 
-def _first(names: tuple[str, ...], entries: dict[str, os.DirEntry[str]]) -> str | None:
-    return next((name for name in names if name in entries), None)
+def _first(wanted: tuple[str, ...], names: set[str]) -> str | None:
+    for name in wanted:
+        if name in names:
+            return name
+    return None

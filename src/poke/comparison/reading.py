@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -32,8 +33,7 @@ def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
         The runs in the same order, without those whose directory is gone.
     """
     runs: list[Run] = []
-    for readings in _batches(_Reading(files, known.get(files.directory)) for files in found):
-        _parse_all(readings)
+    for readings in _parsed(_Reading(files, known.get(files.directory)) for files in found):
         uncertain = [reading for reading in readings if not reading.fits()]
         for reading in uncertain:
             reading.read_metrics(None)
@@ -50,8 +50,8 @@ def read_rows(runs: Sequence[Run]) -> list[History]:
     """Read every row of runs' metrics; a run whose metrics cannot be read has no rows."""
     return [
         reading.history
-        for readings in _batches(_Rows(run.files) for run in runs)
-        for reading in _parse_all(readings)
+        for readings in _parsed(_Rows(run.files) for run in runs)
+        for reading in readings
     ]
 
 
@@ -144,6 +144,19 @@ class _Rows:
 
 
 T = TypeVar("T", _Reading, _Rows)
+
+
+def _parsed(readings: Iterable[T]) -> Iterator[Sequence[T]]:
+    """Give readings their rows, a batch in another thread while the next one is read."""
+    with ThreadPoolExecutor(1) as parser:
+        under_way: Future[Sequence[T]] | None = None
+        for batch in _batches(readings):
+            following = parser.submit(_parse_all, batch)
+            if under_way:
+                yield under_way.result()
+            under_way = following
+        if under_way:
+            yield under_way.result()
 
 
 def _batches(readings: Iterable[T]) -> Iterator[list[T]]:

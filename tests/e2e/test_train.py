@@ -12,7 +12,7 @@ import yaml
 
 from poke.training.rundir import create_run_directory
 
-from .conftest import account, kill_at_step, rows
+from .conftest import SMALL, account, kill_at_step, rows
 
 LENGTH = ("trainer.max_steps=900", "trainer.eval_every=200", "checkpoint.save_every=250")
 
@@ -115,7 +115,7 @@ def test_the_console_changes_nothing_in_metrics(poke, reference):
 @pytest.mark.parametrize("step", [100, 300, 700])
 def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, reference, step):
     run_dir = poke.cwd / "run"
-    process = poke.start("poke.train", *_small(), *LENGTH, f"hydra.run.dir={run_dir}")
+    process = poke.start("poke.train", *SMALL, *LENGTH, f"hydra.run.dir={run_dir}")
     kill_at_step(process, run_dir, step)
     assert process.returncode == -signal.SIGKILL
     assert account(run_dir)["status"] == "running"
@@ -128,7 +128,7 @@ def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, reference, st
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_run_in_good_order(poke, reference, number, status):
     run_dir = poke.cwd / "run"
-    process = poke.start("poke.train", *_small(), *LENGTH, f"hydra.run.dir={run_dir}")
+    process = poke.start("poke.train", *SMALL, *LENGTH, f"hydra.run.dir={run_dir}")
     kill_at_step(process, run_dir, 300, number)
     assert process.returncode == status
     about = account(run_dir)
@@ -224,7 +224,7 @@ def test_what_cannot_be_resumed_is_said_in_one_line(poke):
 def test_a_run_directory_belongs_to_one_process(poke):
     run_dir = poke.cwd / "run"
     process = poke.start(
-        "poke.train", *_small(), "trainer.max_steps=100000", f"hydra.run.dir={run_dir}"
+        "poke.train", *SMALL, "trainer.max_steps=100000", f"hydra.run.dir={run_dir}"
     )
     try:
         while not (run_dir / "metrics.csv").exists():
@@ -284,7 +284,7 @@ def test_what_only_shows_at_run_time_is_said_in_one_line_too(poke, override, wor
 def test_a_sweep_gives_each_job_a_directory(poke):
     poke(
         "poke.train",
-        *_small(),
+        *SMALL,
         "-m",
         "algo.lr=1e-4,3e-4",
         "seed=0,1",
@@ -334,6 +334,21 @@ def test_help_and_mistakes_are_answered_without_torch(arguments, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("algo", [SMALL, ("algo=ppo", "eval.episodes=1", "data.num_steps=32")])
+def test_a_run_and_its_resume_import_nothing_dear_that_they_do_not_use(algo, tmp_path):
+    """Each of these takes a good part of a second, of every start."""
+    first = [*algo, "trainer.max_steps=3", "logger.tensorboard.enabled=false", "hydra.run.dir=run"]
+    for arguments in (first, ["resume=run", "trainer.max_steps=6"]):
+        code = (
+            f"import sys; from poke.train import main; assert main({arguments!r}) == 0; "
+            "sys.exit(', '.join({'torch._dynamo', 'pandas', 'wandb'} & set(sys.modules)) or 0)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_help_names_groups_knobs_and_examples(poke):
@@ -397,9 +412,3 @@ def test_it_works_from_an_installed_wheel_in_an_empty_folder(poke, tmp_path):
     poke("poke.train", "algo=bc", "trainer.max_steps=2", "network=mlp")
     (run_dir,) = poke.runs()
     assert account(run_dir)["status"] == "finished"
-
-
-def _small() -> tuple[str, ...]:
-    from .conftest import SMALL
-
-    return SMALL

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from poke.algorithms.optimizers import AdamW
 from poke.data.demonstrations import DemonstrationBatch
 from poke.protocols import NonFiniteError
 
@@ -97,9 +98,7 @@ class BehaviourCloning:
         self.warmup_steps = warmup_steps
         self.num_updates = 0
         self._parameters = list(self.network.parameters())
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=lr, weight_decay=weight_decay, fused=True
-        )
+        self._optimizer = AdamW(self._parameters, lr=lr, weight_decay=weight_decay, fused=True)
         # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
         self._met_non_finite = torch.zeros((), device=device)
 

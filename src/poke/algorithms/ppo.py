@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poke.algorithms.optimizers import Adam
 from poke.algorithms.policies import Categorical, DiagonalGaussian, Policy
 from poke.algorithms.surrogate import (
     STATISTICS,
@@ -113,7 +114,7 @@ class PPO:
         self.num_steps = 0
         self._device = torch.device(device)
         self._parameters = flatten_parameters(self.network)
-        self._optimizer = torch.optim.Adam([self._parameters], lr=lr, eps=1e-5, fused=True)
+        self._optimizer = Adam([self._parameters], lr=lr, eps=1e-5, fused=True)
         coefficients = Coefficients(
             clip_range, clip_value_loss, normalize_advantage, entropy_coefficient, value_coefficient
         )

@@ -282,12 +282,6 @@ def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
     return dict(metadata)
 
 
-def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
-    column = parquet.read(columns=[name])[name]
-    _refuse_empty_cells(name, column)
-    return column.to_numpy()
-
-
 def _bytes_column(
     parquet: pq.ParquetFile, name: str, dtype: str, shape: Sequence[int]
 ) -> np.ndarray:
@@ -296,19 +290,43 @@ def _bytes_column(
     kind = parquet.schema_arrow.field(name).type
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
         raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
-    # A batch at a time: Arrow's own copy of the whole column would double what reading takes.
-    rows = np.empty((parquet.metadata.num_rows, width), np.uint8)
+    rows = _column(parquet, name, np.dtype((np.void, width)))
+    return rows.view(dtype).reshape(len(rows), *shape)
+
+
+def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
+    kind = parquet.schema_arrow.field(name).type
+    if pa.types.is_boolean(kind):
+        return _column(parquet, name, np.dtype(np.bool_))
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(f"column {name} is {kind}, not numbers")
+    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
+    return _column(parquet, name, np.dtype(f"{letter}{kind.bit_width // 8}"))
+
+
+def _column(parquet: pq.ParquetFile, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return a column of values of one size.
+
+    A batch at a time, since Arrow's copy of a whole column would double what reading takes; from its buffers, since
+    Arrow's own ways to numpy import pandas.
+    """
+    values = np.empty(parquet.metadata.num_rows, dtype)
     filled = 0
     for batch in parquet.iter_batches(batch_size=4096, columns=[name]):
         column = batch.column(0)
         _refuse_empty_cells(name, column)
-        values = np.frombuffer(column.buffers()[1], dtype=np.uint8).reshape(-1, width)
-        rows[filled : filled + len(column)] = values[column.offset : column.offset + len(column)]
+        rows = slice(column.offset, column.offset + len(column))
+        buffer = column.buffers()[1]
+        if dtype == np.bool_:
+            bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+            values[filled : filled + len(column)] = bits[rows]
+        else:
+            values[filled : filled + len(column)] = np.frombuffer(buffer, dtype)[rows]
         filled += len(column)
-    return rows.view(dtype).reshape(len(rows), *shape)
+    return values
 
 
-def _refuse_empty_cells(name: str, column: pa.Array | pa.ChunkedArray) -> None:
+def _refuse_empty_cells(name: str, column: pa.Array) -> None:
     if column.null_count:
         raise DataError(f"column {name} has empty cells")
 

@@ -9,6 +9,8 @@ is its Trainer with a DataLoader. One thread each, taken in turns, in samples a 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
 import statistics
 import tempfile
@@ -165,7 +167,8 @@ def main() -> None:
                 run = prepare()
                 torch.set_num_threads(1)
                 begun = time.process_time()
-                run()
+                with contextlib.redirect_stdout(io.StringIO()):
+                    run()
                 rates[name].append(given.updates * BATCH / (time.process_time() - begun))
     for name, measured in rates.items():
         ratios = [ours / theirs for ours, theirs in zip(rates["poke"], measured, strict=True)]

@@ -11,6 +11,8 @@ changes little.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import statistics
 import tempfile
 import time
@@ -168,8 +170,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=20_480, help="of each side in each round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=102_400, help="of each side in each round")
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
     sides = {"poke": ours, "bare": bare, "cleanrl": cleanrl, "sb3": sb3}
@@ -179,7 +181,8 @@ def main() -> None:
             run = prepare(given.steps)
             torch.set_num_threads(1)
             begun = time.process_time()
-            run()
+            with contextlib.redirect_stdout(io.StringIO()):
+                run()
             rates[name].append(given.steps / (time.process_time() - begun))
     for name, measured in rates.items():
         ratios = [ours / theirs for ours, theirs in zip(rates["poke"], measured, strict=True)]

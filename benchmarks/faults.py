@@ -112,12 +112,7 @@ def fork(run: Callable[[], None]) -> int:
 
 def faults_after(directory: Path, num_bytes: int) -> tuple[list[str], int]:
     """Start anew on what a death left; return what is wrong and the step resumed from."""
-    wrong = []
-    for path in directory.glob("*.pt"):
-        try:
-            read_checkpoint(path)
-        except Exception as error:
-            wrong.append(f"bad file under a final name: {error}")
+    wrong = damaged(directory)
     manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP)
     listed = manager.list_checkpoints()
     if not listed:
@@ -140,6 +135,17 @@ def faults_after(directory: Path, num_bytes: int) -> tuple[list[str], int]:
         wrong.append(f"step {walk.step} has another random state than an undisturbed run")
     wrong += leaked(directory, len(listed))
     return wrong, checkpoint.metadata.step
+
+
+def damaged(directory: Path) -> list[str]:
+    """Return which files under a final name cannot be read."""
+    wrong = []
+    for path in directory.glob("*.pt"):
+        try:
+            read_checkpoint(path)
+        except Exception as error:
+            wrong.append(f"bad file under a final name: {error}")
+    return wrong
 
 
 def leaked(directory: Path, num_listed: int, max_to_keep: int = MAX_TO_KEEP) -> list[str]:
@@ -325,12 +331,7 @@ def faults_of_run(run_dir: Path, plain: dict) -> list[str]:
     directory = run_dir / "checkpoints"
     if not directory.exists():
         return []
-    wrong = []
-    for path in directory.glob("*.pt"):
-        try:
-            read_checkpoint(path)
-        except Exception as error:
-            wrong.append(f"bad file under a final name: {error}")
+    wrong = damaged(directory)
     options = {k: plain["checkpoint"][k] for k in ("max_to_keep", "monitor", "mode")}
     manager = CheckpointManager(directory, **options)
     if listed := manager.list_checkpoints():

@@ -49,6 +49,12 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
+def test_what_is_read_in_several_batches_is_what_was_written(tmp_path):
+    written = make(lengths=(5000, 3001, 2500))
+    trajectories.write(tmp_path / "long.parquet", written)
+    assert_equal(trajectories.read(tmp_path / "long.parquet"), written)
+
+
 @pytest.mark.parametrize(
     "form",
     [

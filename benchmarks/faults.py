@@ -269,8 +269,11 @@ def training_kills(scratch: Path, count: int, seed: int) -> list[str]:
                 time.sleep(moments.uniform(0, window))
                 os.kill(pid, signal.SIGKILL)
                 num_kills += 1
-            os.waitpid(pid, 0)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             found = faults_of_run(run_dir, plain)
+            if status not in (0, -signal.SIGKILL):
+                wrong += [f"{name}, kill {num_kills}: it could not go on", *found]
+                break
             if _status(run_dir) == "finished":
                 found += differences_of_runs(reference, run_dir)
                 shutil.rmtree(run_dir)

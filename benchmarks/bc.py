@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from poke import config
+from poke.config import composing
 from poke.data import trajectories
-from poke.experiment import Experiment
+from poke.run.experiment import Experiment
 
 ROWS, SIZE, ACTIONS, BATCH = 200_000, 128, 10, 256
 
@@ -72,7 +72,9 @@ def ours(path: Path, num_updates: int) -> Callable[[], None]:
     ]
     overrides += [f"trainer.max_steps={num_updates}", "checkpoint.save_every=1000"]
     folder = tempfile.TemporaryDirectory()
-    experiment = Experiment(config.to_plain(config.compose("train", overrides)), Path(folder.name))
+    experiment = Experiment(
+        composing.to_plain(composing.compose("train", overrides)), Path(folder.name)
+    )
 
     def run() -> None:
         experiment.trainer.fit()

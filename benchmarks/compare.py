@@ -59,7 +59,7 @@ print(time.perf_counter() - start)
 """
 OUR_SEARCH = """
 import sys, time
-from poke.comparison.collection import read_runs
+from poke.comparison.reading.collection import read_runs
 read_runs([sys.argv[1]])
 times = []
 for _ in range(7):

@@ -32,10 +32,11 @@ from pathlib import Path
 
 import torch
 
-from poke import config, runner
+from poke.config import composing
 from poke.data import trajectories
-from poke.training.checkpoint_contents import read_checkpoint
+from poke.run import runner
 from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
+from poke.training.checkpointing.contents import read_checkpoint
 from poke.verify import differences
 
 MAX_TO_KEEP = 3
@@ -257,7 +258,9 @@ def training_kills(scratch: Path, count: int, seed: int) -> list[str]:
     moments = random.Random(seed)
     num_finished = 0
     for name, overrides in RUNS.items():
-        plain = config.to_plain(config.compose("train", [o.format(battles) for o in overrides]))
+        plain = composing.to_plain(
+            composing.compose("train", [o.format(battles) for o in overrides])
+        )
         reference, run_dir = scratch / f"{name}-reference", scratch / name
         start = time.perf_counter()
         _wait(fork(partial(_train, plain, reference)))

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from poke import config
-from poke.experiment import Experiment
+from poke.config import composing
+from poke.run.experiment import Experiment
 
 NUM_ENVS, NUM_STEPS = 4, 128
 
@@ -37,7 +37,7 @@ def ours(num_steps: int) -> Callable[[], None]:
         "checkpoint.monitor=train/loss",
         f"trainer.max_steps={num_steps}",
     ]
-    plain = config.to_plain(config.compose("train", overrides))
+    plain = composing.to_plain(composing.compose("train", overrides))
     folder = tempfile.TemporaryDirectory()
     experiment = Experiment(plain, Path(folder.name))
 
@@ -50,7 +50,9 @@ def ours(num_steps: int) -> Callable[[], None]:
 
 
 def bare(num_steps: int) -> Callable[[], None]:
-    plain = config.to_plain(config.compose("train", ["algo=ppo", f"trainer.max_steps={num_steps}"]))
+    plain = composing.to_plain(
+        composing.compose("train", ["algo=ppo", f"trainer.max_steps={num_steps}"])
+    )
     with tempfile.TemporaryDirectory() as folder:
         experiment = Experiment(plain, Path(folder))
         experiment.close()

@@ -22,7 +22,7 @@ import os, resource, sys, time
 from pathlib import Path
 from poke import train
 from poke.sweep import job, naming
-from poke.training.rundir import read_json, write_json
+from poke.run.directory import read_json, write_json
 
 def leave(run_dir, plain, overrides):
     write_json(run_dir / "config.json", plain)
@@ -53,8 +53,8 @@ sys.exit(status)
 COMPOSE = """
 import time
 from hydra import compose, initialize_config_dir
-from poke import config
-with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
+from poke.config import composing
+with initialize_config_dir(str(composing.config_dir()), version_base="1.3"):
     compose("train", ["seed=0"])
     begun = time.perf_counter()
     for seed in range(20):

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from poke.checkpoints import main
+from poke.run.directory import RunDirectory
 from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
-from poke.training.rundir import RunDirectory
 
 
 class Algorithm:

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from poke.training.checkpoint_contents import read_checkpoint, weights_of
-from poke.training.checkpoint_directory import (
+from poke.run.directory import RunDirectory, RunDirectoryError
+from poke.training.checkpointing.contents import read_checkpoint, weights_of
+from poke.training.checkpointing.directory import (
     BEST_NAME,
     SUPERSEDED_NAME,
     CheckpointDirectory,
     delete_leftovers,
 )
-from poke.training.checkpoint_files import CORRUPT_SUFFIX, CheckpointError, format_bytes
-from poke.training.checkpoint_index import CHECKPOINT_NAME, Index, read_index
-from poke.training.retention import Monitor, Retention
-from poke.training.rundir import RunDirectory, RunDirectoryError
-from poke.training.staging import flatten
+from poke.training.checkpointing.files import CORRUPT_SUFFIX, CheckpointError, format_bytes
+from poke.training.checkpointing.index import CHECKPOINT_NAME, Index, read_index
+from poke.training.checkpointing.retention import Monitor, Retention
+from poke.training.checkpointing.staging import flatten
 
 MAX_METRICS = 4
 

@@ -8,12 +8,12 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.rendering import Style, render
-from poke.comparison.run import Run
-from poke.comparison.selection import filter_runs, find_run, younger_than
-from poke.comparison.table import Comparison, Question, compare
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.reading.run import Run
+from poke.comparison.showing.rendering import Style, render
+from poke.comparison.statistics.selection import filter_runs, find_run, younger_than
+from poke.comparison.statistics.table import Comparison, Question, compare
 
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
 
@@ -240,19 +240,19 @@ def _table(options: argparse.Namespace) -> str:
 
 
 def _diff(options: argparse.Namespace) -> str:
-    from poke.comparison.inspection import diff
+    from poke.comparison.showing.inspection import diff
 
     return diff(*_named(options))
 
 
 def _show(options: argparse.Namespace) -> str:
-    from poke.comparison.inspection import show
+    from poke.comparison.showing.inspection import show
 
     return show(*_named(options))
 
 
 def _report(options: argparse.Namespace) -> str:
-    from poke.comparison.report import render_report
+    from poke.comparison.showing.report import render_report
 
     page = render_report(_comparison(options), options.output, cache=not options.no_cache)
     with open(options.output, "w", encoding="utf-8") as file:
@@ -261,7 +261,7 @@ def _report(options: argparse.Namespace) -> str:
 
 
 def _watch(options: argparse.Namespace) -> str:
-    from poke.comparison.watching import running_table, watch
+    from poke.comparison.showing.watching import running_table, watch
 
     def look() -> str:
         return running_table(_read(options), options.metric)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate_recording
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate_recording
 
 if TYPE_CHECKING:
     from poke.envs.showdown.recording import Progress
@@ -64,14 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 recorded, 1 failed, 2 mistyped, 128 + N after signal N.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    return config.answer(lambda: _main(given))
+    return composing.answer(lambda: _main(given))
 
 
 def _main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(HELP, end="")
         return 0
-    composed = config.to_plain(config.compose("record", argv))
+    composed = composing.to_plain(composing.compose("record", argv))
     validate_recording(composed)
     if composed["policy"] is not None:
         return _record_policy(composed)
@@ -102,11 +102,11 @@ def _record_policy(composed: dict[str, Any]) -> int:
     """Record a trained policy in the environment it was trained in."""
     from poke.data import trajectories
     from poke.envs.episodes import record_episodes
-    from poke.experiment import Agent
+    from poke.run.experiment import Agent
     from poke.training.checkpointing import CheckpointError
 
     run_dir = Path(composed["policy"])
-    plain = config.read_run(run_dir, [])
+    plain = composing.read_run(run_dir, [])
     ids = [(node["env"] or {}).get("id") for node in (plain, composed)]
     if ids[0] != ids[1]:
         raise ConfigError(f"policy={run_dir} plays {ids[0]}, env is {ids[1]}")

@@ -14,11 +14,11 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate
+from poke.run.directory import RunDirectoryError, create_run_directory, locate_run
 from poke.sweep import naming
-from poke.training.rundir import RunDirectoryError, create_run_directory, locate_run
 
 HELP = """\
 Train an agent. Every value is set as key=value; the run's directory holds its config, metrics and checkpoints.
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
     """
     given = sys.argv[1:] if argv is None else argv
-    return config.answer(lambda: _main([_in_full(a) for a in given]))
+    return composing.answer(lambda: _main([_in_full(a) for a in given]))
 
 
 def _main(argv: list[str]) -> int:
@@ -77,7 +77,9 @@ def _main(argv: list[str]) -> int:
     if args.multirun:
         return _sweep(argv, args.overrides, args.config_dir)
 
-    composed = config.to_plain(config.compose("train", args.overrides, search_dir=args.config_dir))
+    composed = composing.to_plain(
+        composing.compose("train", args.overrides, search_dir=args.config_dir)
+    )
     validate(composed)
     if composed["resume"] is not None:
         return _resume(composed["resume"], args.overrides, argv)
@@ -110,9 +112,9 @@ def _resume(where: str, overrides: Sequence[str], argv: Sequence[str]) -> int:
     except RunDirectoryError as error:
         raise ConfigError(f"resume={where}: {error}") from error
     kept = [o for o in overrides if not o.startswith("resume=")]
-    plain = config.read_run(run_dir, kept)
+    plain = composing.read_run(run_dir, kept)
     validate(plain)
-    from poke import runner
+    from poke.run import runner
 
     try:
         outcome = runner.resume(plain, run_dir, checkpoint, overrides=kept, command=_shown(argv))
@@ -126,9 +128,9 @@ def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
     statuses: list[int] = []
 
     def job(composed: DictConfig) -> None:
-        plain = config.to_plain(composed)
+        plain = composing.to_plain(composed)
         validate(plain)
-        from poke import runner
+        from poke.run import runner
 
         about = HydraConfig.get()
         outcome = runner.run(
@@ -141,7 +143,9 @@ def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
 
     naming.register_resolver()
     sys.argv = [sys.argv[0], *argv, *directory]
-    hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name="train")(job)()
+    hydra.main(version_base="1.3", config_path=str(composing.config_dir()), config_name="train")(
+        job
+    )()
     return max(statuses, default=0)
 
 
@@ -153,7 +157,7 @@ def _in_full(argument: str) -> str:
 
 def _groups() -> str:
     lines = []
-    for folder in sorted(p for p in config.config_dir().iterdir() if p.is_dir()):
+    for folder in sorted(p for p in composing.config_dir().iterdir() if p.is_dir()):
         options = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         if options:
             lines.append(f"  {folder.name + '=':<14}{options}")
@@ -162,7 +166,7 @@ def _groups() -> str:
 
 def _given(overrides: Sequence[str], key: str) -> str | None:
     """The value that an override gives to a key."""
-    for override in config.parse(overrides):
+    for override in composing.parse(overrides):
         if override.key_or_group == key:
             return str(override.value())
     return None

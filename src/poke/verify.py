@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from poke import config
-from poke.knobs import ConfigError
+from poke.config import composing
+from poke.config.knobs import ConfigError
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--from", dest="start", metavar="STEP", type=int, help="default: the newest but one"
     )
     arguments = parser.parse_args(argv)
-    return config.answer(lambda: _verify(arguments.run_dir, arguments.start))
+    return composing.answer(lambda: _verify(arguments.run_dir, arguments.start))
 
 
 def _verify(run_dir: Path, start: int | None) -> int:
-    plain = config.read_run(run_dir, [])
+    plain = composing.read_run(run_dir, [])
     first, second = _neighbours(run_dir, start)
     print(f"replaying {run_dir} from {first.name} to {second.name}")
     difference = replay(plain, first, second)
@@ -72,8 +72,8 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
     Raises:
         CheckpointError: one of them cannot be read.
     """
-    from poke.experiment import Experiment
-    from poke.training.checkpoint_contents import state_of
+    from poke.run.experiment import Experiment
+    from poke.training.checkpointing.contents import state_of
 
     with tempfile.TemporaryDirectory(prefix="poke-verify-") as scratch:
         experiment = Experiment(_without_sinks(plain), Path(scratch))

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from poke import config
-from poke.knobs import leaf_keys
+from poke.config import composing
+from poke.config.knobs import leaf_keys
 
 FROZEN = Path(__file__).with_name("config_keys.txt")
 
 
 def config_keys() -> str:
     lines = []
-    folder = config.config_dir()
-    plain = config.to_plain(config.compose("train", []))
+    folder = composing.config_dir()
+    plain = composing.to_plain(composing.compose("train", []))
     lines += [f"train: {key}" for key in leaf_keys(plain)]
     for group in sorted(p for p in folder.iterdir() if p.is_dir()):
         lines += [f"option: {group.name}={file.stem}" for file in sorted(group.glob("*.yaml"))]

@@ -1,12 +1,12 @@
 import pytest
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate
 
 
 def compose(*overrides):
-    return config.to_plain(config.compose("train", list(overrides)))
+    return composing.to_plain(composing.compose("train", list(overrides)))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate, validate_recording
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate, validate_recording
 
 
 @pytest.mark.parametrize(
@@ -28,20 +28,22 @@ from poke.schema import validate, validate_recording
 )
 def test_what_does_not_go_together_is_said_in_one_line(overrides, line):
     with pytest.raises(ConfigError, match=line) as caught:
-        validate(config.to_plain(config.compose("train", overrides)))
+        validate(composing.to_plain(composing.compose("train", overrides)))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("preset", ["halfcheetah", "hopper", "walker2d", "breakout", "pong"])
 def test_presets_choose_what_they_play_over_the_algorithms_own_choice(preset):
-    composed = config.to_plain(config.compose("train", [f"experiment=ppo_{preset}"]))
+    composed = composing.to_plain(composing.compose("train", [f"experiment=ppo_{preset}"]))
     validate(composed)
     assert preset[:4] in composed["env"]["id"].lower()
     assert composed["data"]["_target_"] == "poke.data.rollout.Collector"
 
 
 def test_the_command_line_chooses_over_the_algorithms_own_choice():
-    composed = config.to_plain(config.compose("train", ["algo=ppo", "env=acrobot", "network=mlp"]))
+    composed = composing.to_plain(
+        composing.compose("train", ["algo=ppo", "env=acrobot", "network=mlp"])
+    )
     assert composed["env"]["id"] == "Acrobot-v1"
     assert composed["network"]["hidden_sizes"] == [256, 256]
 
@@ -55,4 +57,6 @@ def test_the_command_line_chooses_over_the_algorithms_own_choice():
 )
 def test_a_recording_needs_who_plays_it(overrides, line):
     with pytest.raises(ConfigError, match=line):
-        validate_recording(config.to_plain(config.compose("record", [*overrides, "out=x.parquet"])))
+        validate_recording(
+            composing.to_plain(composing.compose("record", [*overrides, "out=x.parquet"]))
+        )

@@ -11,8 +11,8 @@ BATTLES = f"data.path={Path(__file__).with_name('battles.parquet')}"
 MEASURE = """
 import gc, re, sys
 import psutil, torch
-from poke import config
-from poke.experiment import Agent
+from poke.config import composing
+from poke.run.experiment import Agent
 
 def resident():
     gc.collect()
@@ -24,7 +24,7 @@ def peak():
 """
 
 GROWTH = """
-agent = Agent(config.to_plain(config.compose("train", sys.argv[1:])))
+agent = Agent(composing.to_plain(composing.compose("train", sys.argv[1:])))
 
 def train(num_updates):
     for _ in range(num_updates):

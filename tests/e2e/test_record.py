@@ -89,12 +89,12 @@ def test_help_and_mistakes_come_without_torch():
 
 
 def test_help_names_every_knob(capsys):
-    from poke import config
+    from poke.config import composing
     from poke.record import main
 
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    for key in config.to_plain(config.compose("record", [])):
+    for key in composing.to_plain(composing.compose("record", [])):
         assert f" {key}=" in said
 
 

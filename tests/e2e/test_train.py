@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from poke.training.rundir import create_run_directory
+from poke.run.directory import create_run_directory
 
 from .conftest import SMALL, account, kill_at_step, rows
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from poke import config
+from poke.config import composing
 from poke.envs.gym import GymEnvironment
-from poke.experiment import Agent
+from poke.run.experiment import Agent
 
 EXTRAS = {
     "ppo_halfcheetah": "mujoco",
@@ -25,7 +25,7 @@ def test_a_preset_runs_2000_steps_with_finite_signals(preset):
     overrides = [f"experiment={preset}", "algo.num_epochs=1"]
     if "ale" in EXTRAS[preset]:
         overrides += ["network.hidden_size=16", "data.num_steps=64"]
-    agent = Agent(config.to_plain(config.compose("train", overrides)))
+    agent = Agent(composing.to_plain(composing.compose("train", overrides)))
     done = 0
     while done < 2000:
         batch = agent.source.sample()

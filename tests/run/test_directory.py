@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from poke.training.rundir import (
+from poke.run.directory import (
     RunDirectory,
     RunDirectoryError,
     create_run_directory,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from poke.signals import Interrupted, Signals
+from poke.run.signals import Interrupted, Signals
 
 
 def send(number: int) -> None:
@@ -62,7 +62,7 @@ def test_a_watcher_that_crosses_a_signal_is_no_second_signal():
     """The watcher looks while a signal is pending that the busy main thread has not handled yet."""
     code = """
 import os, signal, sys, threading
-from poke.signals import Signals
+from poke.run.signals import Signals
 sys.setswitchinterval(10)  # the watcher is not interrupted between the two signals
 def should_stop():
     os.kill(os.getpid(), signal.SIGINT)
@@ -82,7 +82,7 @@ with Signals(should_stop) as signals:
 def test_a_second_signal_ends_the_process_at_once():
     code = """
 import os, signal
-from poke.signals import Signals
+from poke.run.signals import Signals
 with Signals() as signals:
     signals.deliver_to(lambda reason: print(reason, flush=True))
     os.kill(os.getpid(), signal.SIGINT)

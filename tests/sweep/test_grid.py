@@ -1,7 +1,7 @@
 import pytest
 
-from poke import config
-from poke.knobs import ConfigError
+from poke.config import composing
+from poke.config.knobs import ConfigError
 from poke.sweep.grid import check_axes
 
 
@@ -36,13 +36,15 @@ def test_a_mistake_on_any_axis_is_one_line(overrides, line):
 
 
 def test_values_are_checked_without_composing_each(monkeypatch):
-    compose, calls = config.compose, []
-    monkeypatch.setattr(config, "compose", lambda *a, **k: (calls.append(a), compose(*a, **k))[1])
+    compose, calls = composing.compose, []
+    monkeypatch.setattr(
+        composing, "compose", lambda *a, **k: (calls.append(a), compose(*a, **k))[1]
+    )
     check_axes(["seed=range(0,500)", "algo.lr=1e-4,3e-4", "network=mlp,battle"], None)
     assert len(calls) <= 4
 
 
 def test_a_launcher_that_is_not_installed_is_said_with_the_command(monkeypatch):
-    monkeypatch.setitem(config.PLUGIN_PACKAGES, "hydra/launcher=elsewhere", "hydra-elsewhere")
+    monkeypatch.setitem(composing.PLUGIN_PACKAGES, "hydra/launcher=elsewhere", "hydra-elsewhere")
     with pytest.raises(ConfigError, match="hydra/launcher=elsewhere needs hydra-elsewhere, which"):
         check_axes(["hydra/launcher=elsewhere", "seed=0,1"], None)

@@ -1,6 +1,6 @@
 import pytest
 
-from poke import config
+from poke.config import composing
 from poke.sweep import naming
 
 
@@ -47,7 +47,7 @@ def test_names_are_plain_and_are_taken_by_resume_as_they_are(value):
     name = naming.job_name([f"network.hidden_sizes={value}", "seed=0"])
     assert "/" not in name
     assert len(name) < 120
-    (parsed,) = config.parse([f"resume=multirun/grid/{name}"])
+    (parsed,) = composing.parse([f"resume=multirun/grid/{name}"])
     assert parsed.value() == f"multirun/grid/{name}"
 
 

@@ -6,7 +6,7 @@ import pytest
 from poke.protocols import NonFiniteError
 from poke.training.checkpointing import CheckpointError, CheckpointManager
 from poke.training.logging import MetricsLogger
-from poke.training.timing import StepTimer
+from poke.training.logging.timing import StepTimer
 from poke.training.trainer import Trainer
 from poke.training.writers import MemoryWriter
 

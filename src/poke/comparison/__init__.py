@@ -1,5 +1,5 @@
 """Reads run directories and nothing else of poke: which run, which setting, and is it real?"""
 
-from poke.comparison.frames import compare_checkpoints, load_history, load_runs, summarize
+from poke.comparison.showing.frames import compare_checkpoints, load_history, load_runs, summarize
 
 __all__ = ["compare_checkpoints", "load_history", "load_runs", "summarize"]

@@ -25,7 +25,7 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from poke.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
+from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
 
 # Options that come with a package of their own.
 PLUGIN_PACKAGES = {
@@ -37,8 +37,8 @@ PLUGIN_PACKAGES = {
 
 def config_dir() -> Path:
     """Return the folder of config groups: in the wheel beside this file, in a checkout at its top."""
-    packaged = Path(__file__).parent / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
+    packaged = Path(__file__).parents[1] / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "conf"
 
 
 def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = None) -> DictConfig:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from poke.knobs import ConfigError, check, knob
+from poke.config.knobs import ConfigError, check, knob
 
 PLAYERS = ("simple_heuristics", "max_base_power", "random")
 

@@ -13,13 +13,13 @@ import torch
 from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
-from poke.knobs import ConfigError
+from poke.config.knobs import ConfigError
+from poke.run.warmstart import WarmStartError, fit
 from poke.training.checkpointing import CheckpointManager, load_components
 from poke.training.logging import MetricsLogger
+from poke.training.logging.timing import StepTimer
 from poke.training.rng import seed_everything
-from poke.training.timing import StepTimer
 from poke.training.trainer import Trainer
-from poke.training.warmstart import WarmStartError, fit
 from poke.training.writers import ConsoleWriter
 
 log = logging.getLogger("poke")

@@ -14,11 +14,11 @@ from typing import Any
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from poke.experiment import Experiment
-from poke.knobs import ConfigError
-from poke.signals import Interrupted, Signals
+from poke.config.knobs import ConfigError
+from poke.run.directory import RunDirectory
+from poke.run.experiment import Experiment
+from poke.run.signals import Interrupted, Signals
 from poke.training.checkpointing import CheckpointManager
-from poke.training.rundir import RunDirectory
 from poke.training.trainer import Report
 from poke.training.writers import TerminalHandler
 

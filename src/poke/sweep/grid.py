@@ -9,9 +9,9 @@ from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate
 
 # Above this, options of groups are tried one after the other instead of in every combination.
 MAX_COMPOSED = 64
@@ -30,7 +30,9 @@ def check_axes(overrides: Sequence[str], search_dir: str | None) -> dict[str, An
     Raises:
         ConfigError: for the first mistake.
     """
-    axes = {override.get_key_element(): _values(override) for override in config.parse(overrides)}
+    axes = {
+        override.get_key_element(): _values(override) for override in composing.parse(overrides)
+    }
     if swept := [key for key in axes if key.startswith("sweep.") and len(axes[key]) > 1]:
         raise ConfigError(f"{swept[0]} says how the sweep runs and cannot be swept itself")
     first = _compose(axes, {key: values[0] for key, values in axes.items()}, search_dir)
@@ -94,7 +96,7 @@ def _compose(
     axes: Mapping[str, list[str]], point: Mapping[str, str], search_dir: str | None
 ) -> dict[str, Any]:
     given = [f"{key}={point[key]}" for key in axes]
-    composed = config.to_plain(config.compose("train", given, search_dir=search_dir))
+    composed = composing.to_plain(composing.compose("train", given, search_dir=search_dir))
     validate(composed)
     return composed
 
@@ -117,6 +119,6 @@ def _check_values(composed: dict[str, Any], key: str, values: Sequence[str]) -> 
     for part in path:
         node = node[part]
     for value in values:
-        (parsed,) = config.parse([f"{key}={value}"])
+        (parsed,) = composing.parse([f"{key}={value}"])
         node[last] = parsed.value()
         validate(changed)

@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from poke import config
-from poke.knobs import ConfigError
-from poke.schema import validate
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.config.schema import validate
+from poke.run.directory import read_json
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
-from poke.training.rundir import read_json
 
 ASIDE = ".aside"
 LOOK_SECONDS = 0.5
@@ -74,7 +74,7 @@ class SweepJob:
             JobFailed: the run failed.
             ConfigError: a mistake in the config, or results of another config in the directory.
         """
-        plain = config.to_plain(composed)
+        plain = composing.to_plain(composed)
         validate(plain)
         about = HydraConfig.get()
         run_dir = Path(about.runtime.output_dir)
@@ -97,7 +97,7 @@ class SweepJob:
     def _run(
         self, todo: str, plain: dict[str, Any], run_dir: Path, overrides: list[str]
     ) -> float | None:
-        from poke import runner
+        from poke.run import runner
 
         told: dict[str, Any] = {
             "command": self.command,
@@ -105,7 +105,7 @@ class SweepJob:
             "report": self._reporter(plain),
         }
         if todo == "resume":
-            saved = config.read_run(run_dir, [])
+            saved = composing.read_run(run_dir, [])
             outcome = runner.resume(saved, run_dir, None, overrides=[], **told)
         else:
             outcome = runner.run(plain, run_dir, overrides=overrides, **told)
@@ -121,7 +121,7 @@ class SweepJob:
     def _reporter(self, plain: dict[str, Any]) -> Callable[..., str | None] | None:
         if plain["sweep"]["trial"] is None:
             return None
-        from poke.sweep.search import reporter
+        from poke.sweep.study import reporter
 
         pruner = HydraConfig.get().sweeper.pruner
         number = plain["sweep"]["trial"]

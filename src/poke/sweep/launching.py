@@ -13,8 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from poke import config
-from poke.knobs import ConfigError
+from poke.config import composing
+from poke.config.knobs import ConfigError
 from poke.sweep import naming, worker
 from poke.sweep.job import JobChanged, JobFailed, SweepJob, changed_keys
 from poke.sweep.sources import Sources
@@ -158,7 +158,7 @@ class IdempotentLauncher:
         composed = self._loader.load_sweep_config(self._config, list(overrides))
         with open_dict(composed):
             del composed["hydra"]
-        return config.to_plain(composed)
+        return composing.to_plain(composed)
 
     def _note_errors(self, results: Sequence[JobReturn]) -> None:
         """Keep what was raised before a job had a run.json to write it into."""

@@ -17,12 +17,12 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from poke import config
-from poke.knobs import ConfigError
+from poke.config import composing
+from poke.config.knobs import ConfigError
+from poke.run.directory import read_json
 from poke.sweep.job import JobFailed, SweepJob
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued
-from poke.training.rundir import read_json
 
 log = logging.getLogger("poke.sweep")
 
@@ -48,7 +48,7 @@ def run_sweep(
         ConfigError: a launcher that is not installed, a sweep in another process's hands, results of another config.
     """
     with ExitStack() as stack:
-        stack.enter_context(initialize_config_dir(str(config.config_dir()), "train", "1.3"))
+        stack.enter_context(initialize_config_dir(str(composing.config_dir()), "train", "1.3"))
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         arguments = [*overrides, "hydra.mode=MULTIRUN"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,13 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from poke.knobs import ConfigError
+from poke.config.knobs import ConfigError
 from poke.sweep.launching import IdempotentLauncher
+from poke.sweep.study import PRUNED, open_study
 from poke.sweep.table import JobRow
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-
-STUDY_FILE = "study.db"
-PRUNED = "pruned by the search"
+    from optuna import Trial
 
 
 class Search:
@@ -57,7 +54,7 @@ class Search:
         self._num_trials = n_trials
         self._num_at_once = n_jobs
         direction = "minimize" if config.checkpoint.mode == "min" else "maximize"
-        self._study = _open(Path(config.hydra.sweep.dir), direction=direction)
+        self._study = open_study(Path(config.hydra.sweep.dir), direction=direction)
         options = dict(sampler)
         if (
             options.get("seed") is not None
@@ -108,47 +105,6 @@ class Search:
             self._study.tell(trial, value)
         elif row.status in ("finished", "failed"):
             self._study.tell(trial, state=TrialState.FAIL)
-
-
-def reporter(
-    sweep_dir: Path, number: int, pruner: Mapping[str, Any], checkpoint: Mapping[str, Any]
-) -> Callable[[Mapping[str, float], int], str | None]:
-    """Return what tells the study of a trial's evaluations, and ends the trial when its pruner says so.
-
-    Args:
-        sweep_dir: where the study is.
-        number: the trial's.
-        pruner: config of the pruner.
-        checkpoint: the run's `checkpoint` config, whose `monitor` is what counts.
-    """
-    study = _open(sweep_dir, pruner=instantiate(pruner))
-    trial = _trial(study, number)
-
-    def report(metrics: Mapping[str, float], step: int) -> str | None:
-        value = metrics.get(checkpoint["monitor"])
-        if value is None or not math.isfinite(value):
-            return None
-        trial.report(value, step)
-        return PRUNED if trial.should_prune() else None
-
-    return report
-
-
-def _open(sweep_dir: Path, **options: Any) -> Study:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = f"sqlite:///{(sweep_dir / STUDY_FILE).absolute()}"
-    name = sweep_dir.name
-    if "direction" in options:
-        return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **options)
-    return optuna.load_study(study_name=name, storage=storage, **options)
-
-
-def _trial(study: Study, number: int) -> Trial:
-    from optuna.trial import Trial
-
-    return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
 def _suggest(trial: Trial, override: Override) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from poke.training.rundir import read_json, write_json
+from poke.run.directory import read_json, write_json
 
 FINGERPRINT_FILE = ".sources.json"
 

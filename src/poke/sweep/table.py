@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poke.run.directory import read_json, write_text
 from poke.sweep import naming
-from poke.training.rundir import read_json, write_text
 
 # A tenth of one core at most, however many jobs there are.
 LOOK_SECONDS, LOOK_SHARE = 2.0, 10

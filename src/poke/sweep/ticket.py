@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from poke.training.rundir import read_json, write_json
+from poke.run.directory import read_json, write_json
 
 TICKET_FILE = ".sweep.json"
 

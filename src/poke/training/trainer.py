@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from poke.protocols import Algorithm, Evaluator, Source
-from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
-from poke.training.logging import MetricsLogger
-from poke.training.timing import StepTimer
+from poke.training.checkpointing.manager import CheckpointManager, CheckpointMetadata
+from poke.training.logging.logger import MetricsLogger
+from poke.training.logging.timing import StepTimer
 
 # Told of an evaluation's metrics and its step; answers with a reason to end the run early, or None.
 Report = Callable[[Mapping[str, float], int], str | None]

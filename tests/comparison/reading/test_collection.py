@@ -9,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from poke.comparison import collection, index, reading
-from poke.comparison.collection import read_histories, read_runs
-from poke.comparison.rendering import Style, render
-from poke.comparison.table import Question, compare
+from poke.comparison.reading import collection, directories, index
+from poke.comparison.reading.collection import read_histories, read_runs
+from poke.comparison.showing.rendering import Style, render
+from poke.comparison.statistics.table import Question, compare
 
 FILE = index.FILE_NAME
 
@@ -28,7 +28,7 @@ def later(monkeypatch):
 def reads(monkeypatch):
     """The directories whose files are read, not looked up."""
     read = []
-    original = reading.read
+    original = directories.read
 
     def spy(found, known):
         read.extend(os.path.basename(files.directory) for files in found)
@@ -90,9 +90,9 @@ def test_a_growing_file_is_read_from_where_it_ended(sweep, monkeypatch):
     run = sweep / "lr0.001/seed0"
     table(sweep)
     bodies = []
-    original = reading.parse
+    original = directories.parse
     monkeypatch.setattr(
-        reading, "parse", lambda texts: bodies.extend(t.body for t in texts) or original(texts)
+        directories, "parse", lambda texts: bodies.extend(t.body for t in texts) or original(texts)
     )
 
     append(run, "1500,2026-03-01T13:00:00Z,0.5")
@@ -147,14 +147,14 @@ def test_a_deleted_run_leaves_the_table_and_the_index(sweep):
 
 
 def test_a_run_deleted_while_it_is_read_is_no_run(sweep, monkeypatch):
-    original = reading.read_config
+    original = directories.read_config
 
     def delete(path, own):
         if "broken" in path:
             shutil.rmtree(os.path.dirname(path))
         return original(path, own)
 
-    monkeypatch.setattr(reading, "read_config", delete)
+    monkeypatch.setattr(directories, "read_config", delete)
 
     assert len(read_runs([sweep], cache=False)) == 9
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from poke.comparison.configs import flatten, read_config
+from poke.comparison.reading.configs import flatten, read_config
 
 
 def test_nested_settings_get_dotted_names_and_lists_become_text():

@@ -1,6 +1,6 @@
 import os
 
-from poke.comparison.discovery import find_runs
+from poke.comparison.reading.discovery import find_runs
 
 
 def names(root):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from poke.comparison.history import is_empty
-from poke.comparison.incremental import Text, read_text
-from poke.comparison.parsing import parse
-from poke.comparison.summary import summarize_history
+from poke.comparison.reading.history import is_empty
+from poke.comparison.reading.incremental import Text, read_text
+from poke.comparison.reading.parsing import parse
+from poke.comparison.reading.summary import summarize_history
 
 
 def history(text: str, first_row: int = 0):

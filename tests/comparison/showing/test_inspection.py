@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from poke.comparison.collection import read_runs
-from poke.comparison.inspection import diff, format_seconds, show
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.showing.inspection import diff, format_seconds, show
 
 
 def run(path):

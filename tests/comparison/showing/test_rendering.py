@@ -5,10 +5,10 @@ import math
 
 import pytest
 
-from poke.comparison.collection import read_runs
-from poke.comparison.layout import format_number, printable
-from poke.comparison.rendering import Style, render
-from poke.comparison.table import Question, compare
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.showing.layout import format_number, printable
+from poke.comparison.showing.rendering import Style, render
+from poke.comparison.statistics.table import Question, compare
 
 
 def rendered(root, form="table", style=None, **question):

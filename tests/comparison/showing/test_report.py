@@ -4,9 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from poke.comparison.collection import read_histories, read_runs
-from poke.comparison.report import MAX_POINTS, group_curve, render_report
-from poke.comparison.table import Question, compare
+from poke.comparison.reading.collection import read_histories, read_runs
+from poke.comparison.showing.report import MAX_POINTS, group_curve, render_report
+from poke.comparison.statistics.table import Question, compare
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (

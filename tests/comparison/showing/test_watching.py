@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.history import History
-from poke.comparison.watching import CLEAR, running_table, steps_per_second, watch
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.reading.history import History
+from poke.comparison.showing.watching import CLEAR, running_table, steps_per_second, watch
 
 
 def table(root, metric=None):
@@ -62,7 +62,7 @@ def test_watching_looks_again_until_interrupted(monkeypatch):
             raise KeyboardInterrupt from None
 
     pauses = []
-    monkeypatch.setattr("poke.comparison.watching.time.sleep", pauses.append)
+    monkeypatch.setattr("poke.comparison.showing.watching.time.sleep", pauses.append)
     watch(look, 2.0, written.append)
 
     assert written == [f"{CLEAR}first", f"{CLEAR}second", "\n"]

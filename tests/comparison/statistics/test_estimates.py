@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from poke.comparison import statistics
+from poke.comparison.statistics import estimates
 
 scipy_stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle of these tests")
 
@@ -17,17 +17,17 @@ def samples(*sizes, scale=0.1):
 def test_interquartile_mean_is_the_trimmed_mean(size):
     (values,) = samples(size)
 
-    assert statistics.interquartile_mean(values) == pytest.approx(
+    assert estimates.interquartile_mean(values) == pytest.approx(
         scipy_stats.trim_mean(values, 0.25)
     )
 
 
-@pytest.mark.parametrize("statistic", [statistics.mean, statistics.interquartile_mean])
+@pytest.mark.parametrize("statistic", [estimates.mean, estimates.interquartile_mean])
 @pytest.mark.parametrize("size", [5, 10, 30])
 def test_intervals_agree_with_scipy(size, statistic):
     (values,) = samples(size, scale=0.02)
 
-    ours = statistics.interval([values], statistic)
+    ours = estimates.interval([values], statistic)
     oracle = scipy_stats.bootstrap(
         (values,),
         lambda sample, axis: statistic(np.moveaxis(sample, axis, -1)),
@@ -42,7 +42,7 @@ def test_intervals_agree_with_scipy(size, statistic):
 def test_difference_intervals_agree_with_scipy():
     first, second = samples(8, 12, scale=0.02)
 
-    ours = statistics.difference_interval([first], [second])
+    ours = estimates.difference_interval([first], [second])
     oracle = scipy_stats.bootstrap(
         (first, second),
         lambda one, two, axis: one.mean(axis=axis) - two.mean(axis=axis),
@@ -57,14 +57,14 @@ def test_difference_intervals_agree_with_scipy():
 def test_strata_are_resampled_each_by_itself():
     low, high = np.array([0.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])
 
-    assert statistics.interval([low, high]) == (0.5, 0.5)
-    assert statistics.interval([np.concatenate([low, high])]) != (0.5, 0.5)
+    assert estimates.interval([low, high]) == (0.5, 0.5)
+    assert estimates.interval([np.concatenate([low, high])]) != (0.5, 0.5)
 
 
 def test_intervals_are_the_same_each_time():
     (values,) = samples(6)
 
-    assert statistics.interval([values]) == statistics.interval([values])
+    assert estimates.interval([values]) == estimates.interval([values])
 
 
 @pytest.mark.parametrize("sizes", [(2, 2), (3, 5), (10, 4), (50, 60)])
@@ -75,16 +75,16 @@ def test_welch_agrees_with_scipy(sizes, shift):
 
     oracle = scipy_stats.ttest_ind(first, second, equal_var=False).pvalue
 
-    assert statistics.welch_p(first, second) == pytest.approx(oracle, rel=1e-9, abs=1e-300)
+    assert estimates.welch_p(first, second) == pytest.approx(oracle, rel=1e-9, abs=1e-300)
 
 
 def test_welch_is_silent_without_spread_or_repeats():
-    assert math.isnan(statistics.welch_p(np.array([1.0]), np.array([1.0, 2.0])))
-    assert math.isnan(statistics.welch_p(np.array([1.0, 1.0]), np.array([2.0, 2.0])))
+    assert math.isnan(estimates.welch_p(np.array([1.0]), np.array([1.0, 2.0])))
+    assert math.isnan(estimates.welch_p(np.array([1.0, 1.0]), np.array([2.0, 2.0])))
 
 
 def test_holm_multiplies_by_the_number_of_comparisons_left():
-    adjusted = statistics.holm([0.04, 0.01, math.nan, 0.03, 0.9])
+    adjusted = estimates.holm([0.04, 0.01, math.nan, 0.03, 0.9])
 
     assert adjusted[:2] == pytest.approx([0.09, 0.04])
     assert math.isnan(adjusted[2])
@@ -97,12 +97,12 @@ def test_probability_of_improvement_agrees_with_mann_whitney():
     second = np.round(second, 1)
     oracle = scipy_stats.mannwhitneyu(first, second).statistic / (7 * 9)
 
-    assert statistics.improvement(first, second, "max") == pytest.approx(oracle)
-    assert statistics.improvement(first, second, "min") == pytest.approx(1 - oracle)
+    assert estimates.improvement(first, second, "max") == pytest.approx(oracle)
+    assert estimates.improvement(first, second, "min") == pytest.approx(1 - oracle)
 
 
 def test_few_values_get_no_interval():
-    assert math.isnan(statistics.estimate([np.array([1.0, 2.0])]).low)
-    assert math.isnan(statistics.estimate([np.array([1.0, 2.0, 3.0])]).iqm)
-    assert math.isnan(statistics.estimate([np.array([1.0])]).std)
-    assert math.isnan(statistics.estimate([np.array([1.0, np.nan, 2.0])]).mean)
+    assert math.isnan(estimates.estimate([np.array([1.0, 2.0])]).low)
+    assert math.isnan(estimates.estimate([np.array([1.0, 2.0, 3.0])]).iqm)
+    assert math.isnan(estimates.estimate([np.array([1.0])]).std)
+    assert math.isnan(estimates.estimate([np.array([1.0, np.nan, 2.0])]).mean)

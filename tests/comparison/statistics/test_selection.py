@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.selection import filter_runs, find_run, younger_than
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.statistics.selection import filter_runs, find_run, younger_than
 
 
 @pytest.fixture

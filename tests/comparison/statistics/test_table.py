@@ -2,10 +2,10 @@ import math
 
 import pytest
 
-from poke.comparison.collection import read_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.rendering import Style, render
-from poke.comparison.table import Question, compare
+from poke.comparison.reading.collection import read_runs
+from poke.comparison.showing.rendering import Style, render
+from poke.comparison.statistics.table import Question, compare
 
 
 def ask(root, **question):

@@ -6,8 +6,8 @@ import pytest
 from poke_env.player import Player
 from poke_env.ps_client import PSClient
 
+from poke.config.schema import PLAYERS
 from poke.envs.showdown.players import POLICIES, BattlePlayer
-from poke.schema import PLAYERS
 
 from .conftest import describe
 

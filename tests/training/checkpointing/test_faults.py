@@ -15,7 +15,7 @@ import torch
 
 from poke.training.checkpointing import CheckpointError, CheckpointManager, CheckpointMetadata
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Values:
@@ -176,7 +176,7 @@ def test_a_lost_index_is_rebuilt(tmp_path):
 
 @pytest.mark.parametrize("name", ["../outside.pt", "/etc/passwd", "sub/checkpoint_epoch0_step2.pt"])
 def test_an_index_that_points_outside_is_not_followed(tmp_path, name, caplog):
-    from poke.training.checkpoint_index import _checksum
+    from poke.training.checkpointing.index import _checksum
 
     directory = tmp_path / "run"
     path = two_checkpoints(directory)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from poke.training import checkpoint_directory
 from poke.training.checkpointing import (
     CheckpointError,
     CheckpointManager,
     CheckpointMetadata,
     load_components,
 )
+from poke.training.checkpointing import directory as checkpoint_directory
 
 
 class Values:
@@ -367,7 +367,7 @@ def test_some_components_can_be_loaded_for_a_warm_start(tmp_path):
 def test_a_checkpoint_over_a_gigabyte_is_said_once_with_what_takes_it(
     tmp_path, caplog, monkeypatch
 ):
-    monkeypatch.setattr("poke.training.checkpointing.LARGE_BYTES", 1000)
+    monkeypatch.setattr("poke.training.checkpointing.manager.LARGE_BYTES", 1000)
     components = {"source": Values({"x": torch.ones(1000)}), "network": torch.nn.Linear(2, 1)}
     with CheckpointManager(tmp_path) as manager:
         manager.save(components, metadata(1))
@@ -398,7 +398,7 @@ def test_a_checkpoint_of_format_1_is_migrated(tmp_path, caplog):
 def test_a_newer_format_is_refused_in_one_line_and_left_alone(tmp_path, monkeypatch):
     with CheckpointManager(tmp_path) as manager:
         manager.save({}, metadata(1))
-        monkeypatch.setattr("poke.training.checkpointing.FORMAT_VERSION", 99)
+        monkeypatch.setattr("poke.training.checkpointing.manager.FORMAT_VERSION", 99)
         path = manager.save({}, metadata(2))
     with pytest.raises(CheckpointError, match="has format 99, this poke reads up to 2") as raised:
         manager.load()

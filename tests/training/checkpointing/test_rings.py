@@ -150,7 +150,7 @@ def test_the_branch_left_by_a_rewind_is_not_mixed_in(tmp_path):
 
 
 def test_many_small_segments_are_merged(tmp_path, monkeypatch):
-    monkeypatch.setattr("poke.training.segments.MAX_SEGMENTS", 4)
+    monkeypatch.setattr("poke.training.checkpointing.segments.MAX_SEGMENTS", 4)
     replay = Replay(1000)
     with CheckpointManager(tmp_path, max_to_keep=1) as manager:
         for step in range(10):

@@ -619,7 +619,7 @@ def test_media_and_config_go_to_those_who_can_show_them(memory, caplog):
 
 def test_importing_it_imports_no_torch_and_no_sink():
     code = (
-        "import sys, poke.training.logging;"
+        "import sys, poke.training.logging.logger;"
         "from poke.training.writers import ConsoleWriter, CsvWriter, MlflowWriter,"
         " TensorBoardWriter, TrackioWriter, WandbWriter;"
         "heavy = {'torch', 'tensorboard', 'wandb', 'pandas', 'numpy', 'rich', 'mlflow', 'trackio'};"

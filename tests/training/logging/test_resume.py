@@ -168,7 +168,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
-from test_logging_resume import END, load, make, train
+from test_resume import END, load, make, train
 
 folder = Path(sys.argv[1])
 logger = make(folder)

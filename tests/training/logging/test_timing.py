@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from poke.training.timing import SECTIONS, StepTimer
+from poke.training.logging.timing import SECTIONS, StepTimer
 
 
 class Clock:
@@ -91,5 +91,5 @@ def test_process_memory_is_reported_in_bytes(clock):
 
 
 def test_importing_it_imports_no_torch():
-    code = "import sys, poke.training.timing; sys.exit('torch' in sys.modules)"
+    code = "import sys, poke.training.logging.timing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from poke.comparison.discovery import find_runs
 from poke.comparison.errors import ComparisonError
-from poke.comparison.metrics import infer_mode
+from poke.comparison.reading.discovery import find_runs
+from poke.comparison.reading.metrics import infer_mode
 
 INDEX_FILE = os.path.join("checkpoints", "checkpoints.json")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from poke.comparison.discovery import RunFiles, find_runs
-from poke.comparison.history import History
-from poke.comparison.index import Index
-from poke.comparison.reading import read, read_rows
-from poke.comparison.run import Run
+from poke.comparison.reading.directories import read, read_rows
+from poke.comparison.reading.discovery import RunFiles, find_runs
+from poke.comparison.reading.history import History
+from poke.comparison.reading.index import Index
+from poke.comparison.reading.run import Run
 
 
 def read_runs(directories: Iterable[str | os.PathLike[str]], *, cache: bool = True) -> list[Run]:

@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from poke.comparison.configs import Value, read_config
-from poke.comparison.discovery import RunFiles
-from poke.comparison.history import History
-from poke.comparison.incremental import Position, Text, read_text
-from poke.comparison.parsing import parse
-from poke.comparison.run import Run
-from poke.comparison.summary import summarize_history
+from poke.comparison.reading.configs import Value, read_config
+from poke.comparison.reading.discovery import RunFiles
+from poke.comparison.reading.history import History
+from poke.comparison.reading.incremental import Position, Text, read_text
+from poke.comparison.reading.parsing import parse
+from poke.comparison.reading.run import Run
+from poke.comparison.reading.summary import summarize_history
 
 SHORT_NAME = 8  # a run's name up to this length may stand in a setting by chance
 BATCH_BYTES = 16 << 20  # of text parsed together

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from poke.comparison.discovery import Fingerprint, RunFiles
-from poke.comparison.history import History
-from poke.comparison.incremental import Position
-from poke.comparison.run import Run
-from poke.comparison.summary import Summary
+from poke.comparison.reading.discovery import Fingerprint, RunFiles
+from poke.comparison.reading.history import History
+from poke.comparison.reading.incremental import Position
+from poke.comparison.reading.run import Run
+from poke.comparison.reading.summary import Summary
 
 FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poke.comparison.history import EMPTY, History
-from poke.comparison.incremental import Text
+from poke.comparison.reading.history import EMPTY, History
+from poke.comparison.reading.incremental import Text
 
 if TYPE_CHECKING:
     import pyarrow as pa

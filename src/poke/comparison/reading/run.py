@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from poke.comparison.configs import Value
-from poke.comparison.discovery import Fingerprint, RunFiles
-from poke.comparison.incremental import Position
-from poke.comparison.summary import Summary
+from poke.comparison.reading.configs import Value
+from poke.comparison.reading.discovery import Fingerprint, RunFiles
+from poke.comparison.reading.incremental import Position
+from poke.comparison.reading.summary import Summary
 
 SILENT_SECONDS = 3600.0  # a run on another machine that wrote nothing for this long counts as stale
 COMPLETE = (

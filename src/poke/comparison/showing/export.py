@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from poke.comparison.grouping import format_value
-from poke.comparison.layout import footnotes, headline, lay_out, printable
-from poke.comparison.statistics import Estimate
-from poke.comparison.table import Comparison
+from poke.comparison.showing.layout import footnotes, headline, lay_out, printable
+from poke.comparison.statistics.estimates import Estimate
+from poke.comparison.statistics.grouping import format_value
+from poke.comparison.statistics.table import Comparison
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

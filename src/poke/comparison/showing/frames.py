@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poke.comparison.checkpoints import best_checkpoints
-from poke.comparison.collection import read_histories, read_runs
-from poke.comparison.history import EMPTY, History, is_empty
-from poke.comparison.metrics import infer_mode
-from poke.comparison.run import COMPLETE, Run
-from poke.comparison.statistics import Estimate, estimate
+from poke.comparison.reading.checkpoints import best_checkpoints
+from poke.comparison.reading.collection import read_histories, read_runs
+from poke.comparison.reading.history import EMPTY, History, is_empty
+from poke.comparison.reading.metrics import infer_mode
+from poke.comparison.reading.run import COMPLETE, Run
+from poke.comparison.statistics.estimates import Estimate, estimate
 
 if TYPE_CHECKING:
     import pandas as pd

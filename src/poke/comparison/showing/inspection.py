@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from poke.comparison.checkpoints import read_checkpoints
-from poke.comparison.discovery import RECORD_FILE
 from poke.comparison.errors import ComparisonError
-from poke.comparison.grouping import MISSING, format_value
-from poke.comparison.layout import align, format_number
-from poke.comparison.metrics import infer_mode
-from poke.comparison.reading import read_record
-from poke.comparison.run import Run
+from poke.comparison.reading.checkpoints import read_checkpoints
+from poke.comparison.reading.directories import read_record
+from poke.comparison.reading.discovery import RECORD_FILE
+from poke.comparison.reading.metrics import infer_mode
+from poke.comparison.reading.run import Run
+from poke.comparison.showing.layout import align, format_number
+from poke.comparison.statistics.grouping import MISSING, format_value
 
 MAX_CHECKPOINTS = 12
 HASH_DIGITS = 10

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from poke.comparison.grouping import MISSING, format_value
-from poke.comparison.statistics import Estimate
-from poke.comparison.table import Comparison, Row
+from poke.comparison.statistics.estimates import Estimate
+from poke.comparison.statistics.grouping import MISSING, format_value
+from poke.comparison.statistics.table import Comparison, Row
 
 MAX_CELL = 40
 FEW_SEEDS = 3

@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poke.comparison.export import to_csv, to_json, to_latex, to_markdown
-from poke.comparison.grouping import format_value
-from poke.comparison.layout import (
+from poke.comparison.reading.run import Run
+from poke.comparison.showing.export import to_csv, to_json, to_latex, to_markdown
+from poke.comparison.showing.layout import (
     align,
     cut,
     footnotes,
@@ -18,8 +18,8 @@ from poke.comparison.layout import (
     lay_out,
     printable,
 )
-from poke.comparison.run import Run
-from poke.comparison.table import Comparison
+from poke.comparison.statistics.grouping import format_value
+from poke.comparison.statistics.table import Comparison
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import numpy as np
 
-from poke.comparison.collection import read_histories
-from poke.comparison.export import to_json
-from poke.comparison.grouping import format_value
-from poke.comparison.history import History
-from poke.comparison.layout import footnotes, headline
-from poke.comparison.run import Run
-from poke.comparison.table import Comparison, Row
+from poke.comparison.reading.collection import read_histories
+from poke.comparison.reading.history import History
+from poke.comparison.reading.run import Run
+from poke.comparison.showing.export import to_json
+from poke.comparison.showing.layout import footnotes, headline
+from poke.comparison.statistics.grouping import format_value
+from poke.comparison.statistics.table import Comparison, Row
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("elements.js", "table.js", "curves.js", "parallel.js", "page.js")

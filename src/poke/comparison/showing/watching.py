@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from poke.comparison.errors import ComparisonError
-from poke.comparison.history import History
-from poke.comparison.inspection import format_seconds
-from poke.comparison.layout import align, format_number
-from poke.comparison.metrics import choose_metric, choose_mode
-from poke.comparison.reading import read_rows
-from poke.comparison.run import Run
+from poke.comparison.reading.directories import read_rows
+from poke.comparison.reading.history import History
+from poke.comparison.reading.metrics import choose_metric, choose_mode
+from poke.comparison.reading.run import Run
+from poke.comparison.showing.inspection import format_seconds
+from poke.comparison.showing.layout import align, format_number
 
 RECENT_ROWS = 100  # what a job's present speed is taken from
 CLEAR = "\x1b[H\x1b[2J"

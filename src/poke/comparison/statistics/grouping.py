@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from poke.comparison.configs import Value
 from poke.comparison.errors import ComparisonError
-from poke.comparison.run import Run
+from poke.comparison.reading.configs import Value
+from poke.comparison.reading.run import Run
 
 MISSING = "-"  # what a table shows where a run lacks a setting
 BOOKKEEPING = frozenset({"resume", "sweep"})  # say where a run is kept, not what it does

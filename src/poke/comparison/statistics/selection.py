@@ -6,10 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from poke.comparison.configs import Value
 from poke.comparison.errors import ComparisonError
-from poke.comparison.grouping import RUN_FIELDS, format_value, is_value, resolve_key, to_number
-from poke.comparison.run import Run
+from poke.comparison.reading.configs import Value
+from poke.comparison.reading.run import Run
+from poke.comparison.statistics.grouping import (
+    RUN_FIELDS,
+    format_value,
+    is_value,
+    resolve_key,
+    to_number,
+)
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 ORDERINGS: dict[str, Callable[[float, float], bool]] = {

@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from poke.comparison.collection import read_histories
-from poke.comparison.configs import Value
 from poke.comparison.errors import ComparisonError
-from poke.comparison.grouping import (
-    Group,
-    differing_keys,
-    group_runs,
-    is_value,
-    repeated_seeds,
-    resolve_key,
-)
-from poke.comparison.metrics import choose_metric, choose_mode
-from poke.comparison.run import Run
-from poke.comparison.statistics import (
+from poke.comparison.reading.collection import read_histories
+from poke.comparison.reading.configs import Value
+from poke.comparison.reading.metrics import choose_metric, choose_mode
+from poke.comparison.reading.run import Run
+from poke.comparison.statistics.estimates import (
     Estimate,
     difference_interval,
     estimate,
     holm,
     improvement,
     welch_p,
+)
+from poke.comparison.statistics.grouping import (
+    Group,
+    differing_keys,
+    group_runs,
+    is_value,
+    repeated_seeds,
+    resolve_key,
 )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from poke.training.checkpoint_files import (
+from poke.training.checkpointing.files import (
     CheckpointError,
     DamagedError,
     FileRecord,
@@ -25,8 +25,8 @@ from poke.training.checkpoint_files import (
     read_seal,
     verify_file,
 )
-from poke.training.checkpoint_index import CheckpointMetadata
-from poke.training.segments import read_segments
+from poke.training.checkpointing.index import CheckpointMetadata
+from poke.training.checkpointing.segments import read_segments
 
 logger = logging.getLogger("poke")
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from poke.training.checkpoint_contents import Checkpoint, read_checkpoint
-from poke.training.checkpoint_files import (
+from poke.training.checkpointing.contents import Checkpoint, read_checkpoint
+from poke.training.checkpointing.files import (
     CORRUPT_SUFFIX,
     CheckpointError,
     DamagedError,
@@ -25,7 +25,7 @@ from poke.training.checkpoint_files import (
     sync_directory,
     written_file,
 )
-from poke.training.checkpoint_index import (
+from poke.training.checkpointing.index import (
     CHECKPOINT_NAME,
     CheckpointMetadata,
     Entry,
@@ -33,15 +33,15 @@ from poke.training.checkpoint_index import (
     read_index,
     write_index,
 )
-from poke.training.retention import Monitor, Retention
-from poke.training.segments import (
+from poke.training.checkpointing.retention import Monitor, Retention
+from poke.training.checkpointing.segments import (
     SEGMENTS_NAME,
     SavedRings,
     prune_segments,
     segment_names,
     write_segments,
 )
-from poke.training.staging import tensor_bytes
+from poke.training.checkpointing.staging import tensor_bytes
 
 logger = logging.getLogger("poke")
 

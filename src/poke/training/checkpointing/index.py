@@ -13,7 +13,7 @@ from typing import Any
 
 import xxhash
 
-from poke.training.checkpoint_files import CheckpointError, DamagedError, FileRecord, write_text
+from poke.training.checkpointing.files import CheckpointError, DamagedError, FileRecord, write_text
 
 INDEX_NAME = "checkpoints.json"
 INDEX_VERSION = 1

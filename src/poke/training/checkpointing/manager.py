@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from poke.protocols import Stateful
-from poke.training.checkpoint_contents import (
+from poke.training.checkpointing.contents import (
     FORMAT_VERSION,
     Checkpoint,
     read_checkpoint,
@@ -23,18 +23,18 @@ from poke.training.checkpoint_contents import (
     state_of,
     weights_of,
 )
-from poke.training.checkpoint_directory import BEST_NAME, CheckpointDirectory
-from poke.training.checkpoint_files import (
+from poke.training.checkpointing.directory import BEST_NAME, CheckpointDirectory
+from poke.training.checkpointing.files import (
     CheckpointError,
     DamagedError,
     first_line,
     format_bytes,
     written_file,
 )
-from poke.training.checkpoint_index import CheckpointMetadata, Entry
-from poke.training.retention import Monitor, Retention
+from poke.training.checkpointing.index import CheckpointMetadata, Entry
+from poke.training.checkpointing.retention import Monitor, Retention
+from poke.training.checkpointing.staging import StagingBuffers, tensor_bytes
 from poke.training.rng import RandomStates
-from poke.training.staging import StagingBuffers, tensor_bytes
 
 __all__ = [
     "Checkpoint",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from poke.training.checkpoint_index import Entry
+from poke.training.checkpointing.index import Entry
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poke.training.checkpoint_files import (
+from poke.training.checkpointing.files import (
     CheckpointError,
     FileRecord,
     read_payload,
@@ -30,8 +30,8 @@ from poke.training.checkpoint_files import (
     verify_file,
     written_file,
 )
-from poke.training.checkpoint_index import SEGMENT_NAME
-from poke.training.staging import dotted
+from poke.training.checkpointing.index import SEGMENT_NAME
+from poke.training.checkpointing.staging import dotted
 
 SEGMENTS_NAME = "segments"
 RING_KEYS = {"ring_columns", "num_appended", "generation"}

@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any, Self
 
 from poke.protocols import Writer
-from poke.training import exits
-from poke.training.arrays import read_pixels, read_samples
-from poke.training.naming import Naming, printable
-from poke.training.sinks import Notices, Sinks, describe
-from poke.training.values import ELSEWHERE, SUMS, Kind, fetch, read_row, whole_step
-from poke.training.windows import (
+from poke.training.logging import exits
+from poke.training.logging.arrays import read_pixels, read_samples
+from poke.training.logging.naming import Naming, printable
+from poke.training.logging.sinks import Notices, Sinks, describe
+from poke.training.logging.values import ELSEWHERE, SUMS, Kind, fetch, read_row, whole_step
+from poke.training.logging.windows import (
     NONFINITE,
     REDUCTIONS,
     Conflict,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-from poke.training.naming import printable
+from poke.training.logging.naming import printable
 
 Number = int | float
 PLAIN = frozenset((float, int, bool))

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from poke.training.naming import Naming
-from poke.training.values import Held, Kind, fetch
+from poke.training.logging.naming import Naming
+from poke.training.logging.values import Held, Kind, fetch
 
 FOLD_ROWS = 128
 NONFINITE = "/nonfinite"  # ends the name that counts what a name's mean left out

@@ -1,6 +1,6 @@
 import pytest
 
-from poke.comparison.metrics import infer_mode
+from poke.comparison.reading.metrics import infer_mode
 
 
 @pytest.mark.parametrize(

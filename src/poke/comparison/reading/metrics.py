@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from poke.comparison.errors import ComparisonError
-from poke.comparison.run import Run
+from poke.comparison.reading.run import Run
 
 LOWER_IS_BETTER = frozenset(
     [

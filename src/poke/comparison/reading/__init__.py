@@ -1,0 +1,1 @@
+"""What is on disk: run directories found, parsed, summed up and remembered."""

@@ -1,0 +1,1 @@
+"""How it is shown: text, LaTeX, pages, pandas frames."""

@@ -1,0 +1,1 @@
+"""What it means: groups over seeds, estimates with intervals, tables."""

@@ -1,0 +1,14 @@
+"""Checkpoints of a run: complete, verified, and nearly free for the loop that saves them."""
+
+from poke.training.checkpointing.contents import Checkpoint
+from poke.training.checkpointing.files import CheckpointError
+from poke.training.checkpointing.index import CheckpointMetadata
+from poke.training.checkpointing.manager import CheckpointManager, load_components
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointManager",
+    "CheckpointMetadata",
+    "load_components",
+]

@@ -131,6 +131,32 @@ def test_metadata_stands_in_the_file_and_in_the_index_alike(tmp_path):
     assert json.loads(text, parse_constant=pytest.fail)["checkpoints"][0]["step"] == 5
 
 
+def test_the_index_holds_each_config_once(tmp_path):
+    first, second = {"algo": {"lr": 0.1}}, {"algo": {"lr": 0.2}}
+    with CheckpointManager(tmp_path, max_to_keep=None) as manager:
+        for step in range(6):
+            config = dict(first) if step < 4 else second
+            manager.save({}, CheckpointMetadata(0, step, config=config))
+        manager.save({}, CheckpointMetadata(0, 6))
+    reopened = CheckpointManager(tmp_path)
+    expected = [first] * 4 + [second] * 2 + [None]
+    assert [seen.config for seen in reopened.list_checkpoints()] == expected
+    assert (tmp_path / "checkpoints.json").read_text().count('"lr"') == 2
+
+
+def test_what_was_trained_on_is_in_the_file_and_in_the_index(tmp_path):
+    fingerprint = {"train": {"sha256": "ab12", "rows": 10}}
+    with CheckpointManager(tmp_path) as manager:
+        manager.save({}, CheckpointMetadata(0, 1, data=fingerprint))
+        manager.save({}, CheckpointMetadata(0, 2))
+    reopened = CheckpointManager(tmp_path)
+    assert [seen.data for seen in reopened.list_checkpoints()] == [fingerprint, None]
+    assert reopened.load(tmp_path / "checkpoint_epoch0_step1.pt").metadata.data == fingerprint
+    older = CheckpointMetadata(0, 1).to_dict()
+    del older["data"]
+    assert CheckpointMetadata.from_dict(older).data is None
+
+
 def test_listing_is_oldest_first_by_step_not_by_name(tmp_path):
     with CheckpointManager(tmp_path, max_to_keep=None) as manager:
         for step in (2, 10, 100):
@@ -154,19 +180,55 @@ def test_restore_is_strict_both_ways_and_names_the_component(tmp_path, component
     assert components["a"].state is None
 
 
-def test_a_component_that_refuses_its_state_is_named(tmp_path):
+LINEAR = torch.nn.Linear(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        (
+            torch.nn.Linear(2, 4),
+            "size mismatch for weight: (3, 2) in the checkpoint, (4, 2) here, and 1 more",
+        ),
+        (torch.nn.Linear(2, 3, bias=False), "bias is only in the checkpoint"),
+        (
+            torch.nn.Sequential(LINEAR),
+            "0.weight is not in the checkpoint, and 3 more",
+        ),
+        (
+            torch.optim.SGD(LINEAR.parameters()),
+            "it has no 'param_groups'",
+        ),
+    ],
+)
+def test_a_component_that_refuses_its_state_is_named_with_the_reason(tmp_path, component, said):
     with CheckpointManager(tmp_path) as manager:
-        manager.save({"network": torch.nn.Linear(2, 3)}, metadata(1))
-    with pytest.raises(CheckpointError, match=r"network does not take its state"):
-        manager.restore({"network": torch.nn.Linear(2, 4)}, manager.load())
+        path = manager.save({"algorithm": LINEAR}, metadata(1))
+    with pytest.raises(CheckpointError) as raised:
+        manager.restore({"algorithm": component}, manager.load())
+    assert str(raised.value) == f"{path}: algorithm does not take its state: {said}"
+
+
+def test_components_get_their_states_in_the_order_they_are_given(tmp_path):
+    order = []
+
+    class Noting(Values):
+        def set_state(self, state):
+            order.append(state)
+
+    with CheckpointManager(tmp_path) as manager:
+        manager.save({"a": Values(1), "b": Values(2), "c": Values(3)}, metadata(1))
+    part = Noting(None)
+    manager.restore({"c": part, "a": part, "b": part}, manager.load())
+    assert order == [3, 1, 2]
 
 
 def test_training_may_change_the_state_as_soon_as_save_returns(tmp_path, monkeypatch):
     let_write = threading.Event()
-    write = checkpoint_directory.write_segments
+    write = checkpoint_directory.written_segments
     monkeypatch.setattr(
         checkpoint_directory,
-        "write_segments",
+        "written_segments",
         lambda *arguments: let_write.wait(30) and write(*arguments),
     )
     weights = torch.zeros(1000)
@@ -289,7 +351,7 @@ def test_nothing_to_load_is_said_in_one_line(tmp_path):
 def test_only_one_write_is_in_flight(tmp_path, monkeypatch):
     running = []
     most = []
-    write = checkpoint_directory.write_segments
+    write = checkpoint_directory.written_segments
 
     def watched(*arguments):
         running.append(1)
@@ -299,7 +361,7 @@ def test_only_one_write_is_in_flight(tmp_path, monkeypatch):
         finally:
             running.pop()
 
-    monkeypatch.setattr(checkpoint_directory, "write_segments", watched)
+    monkeypatch.setattr(checkpoint_directory, "written_segments", watched)
     with CheckpointManager(tmp_path) as manager:
         for step in range(10):
             manager.save({"a": Values({"x": torch.ones(300_000)})}, metadata(step))

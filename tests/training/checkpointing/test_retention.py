@@ -1,11 +1,13 @@
 """Which checkpoints stay, and which is the best."""
 
 import math
+import threading
 
 import pytest
 import torch
 
 from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
+from poke.training.checkpointing import directory as checkpoint_directory
 
 
 def save_all(manager, losses, *, name="val/loss"):
@@ -147,11 +149,43 @@ def test_what_the_caller_says_is_not_best_is_not(tmp_path):
         assert best_step(manager) == 2
 
 
-def test_is_best_compares_with_what_is_saved(tmp_path):
+def test_the_best_is_known_before_it_is_written(tmp_path, monkeypatch):
+    let_write = threading.Event()
+    write = checkpoint_directory.written_segments
+    monkeypatch.setattr(
+        checkpoint_directory,
+        "written_segments",
+        lambda *arguments: let_write.wait(30) and write(*arguments),
+    )
     with CheckpointManager(tmp_path) as manager:
-        assert manager.is_best({"val/loss": 5.0})
-        assert not manager.is_best({"val/loss": math.nan})
-        assert not manager.is_best({"train/loss": 0.0})
-        save_all(manager, [0.5])
-        assert manager.is_best({"val/loss": 0.4})
-        assert not manager.is_best({"val/loss": 0.5})
+        manager.save({}, CheckpointMetadata(0, 1, {"val/loss": 0.5}))
+        assert manager.best_metadata().step == 1
+        assert not list(tmp_path.iterdir())
+        let_write.set()
+
+
+def test_the_best_is_remembered_when_its_file_had_to_go(tmp_path):
+    with CheckpointManager(tmp_path, max_to_keep=1, keep_best=False) as manager:
+        save_all(manager, [0.5, 0.1, 0.9, 0.8])
+        assert steps(manager) == [4]
+        assert manager.best_metadata().step == 2
+    assert CheckpointManager(tmp_path, keep_best=False).best_metadata().step == 4
+
+
+def test_going_back_makes_the_best_of_what_is_left_the_best(tmp_path):
+    with CheckpointManager(tmp_path, max_to_keep=2, keep_best=False) as manager:
+        save_all(manager, [0.5, 0.7, 0.6, 0.1])
+        manager.rewind(manager.load(tmp_path / "checkpoint_epoch0_step3.pt"))
+        assert manager.best_metadata().step == 1
+        manager.save({}, CheckpointMetadata(0, 4, {"val/loss": 0.55}))
+        assert manager.best_metadata().step == 1
+        manager.save({}, CheckpointMetadata(0, 5, {"val/loss": 0.45}))
+        assert manager.best_metadata().step == 5
+
+
+def test_a_step_that_is_saved_again_counts_once(tmp_path):
+    with CheckpointManager(tmp_path) as manager:
+        save_all(manager, [0.5, 0.1])
+        manager.save({}, CheckpointMetadata(0, 2, {"val/loss": 0.9}))
+        assert manager.best_metadata().step == 1
+        assert best_step(manager) == 1

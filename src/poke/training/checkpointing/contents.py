@@ -8,6 +8,7 @@ component's state by its name), ``metadata`` (``CheckpointMetadata.to_dict``), `
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,9 @@ from poke.training.checkpointing.files import (
     read_seal,
     verify_file,
 )
-from poke.training.checkpointing.index import CheckpointMetadata
-from poke.training.checkpointing.segments import read_segments
+from poke.training.checkpointing.index import SEGMENT_NAME
+from poke.training.checkpointing.metadata import CheckpointMetadata
+from poke.training.checkpointing.segments import read_segments, references, segment_names
 
 logger = logging.getLogger("poke")
 
@@ -84,6 +86,15 @@ def read_checkpoint(
     return Checkpoint(path, metadata, components, payload["random_states"], record, rings)
 
 
+def segments_needed_by(path: Path) -> tuple[str, ...]:
+    """Return the names of the segments that a file refers to; none where it is no checkpoint."""
+    try:
+        names = segment_names(references(read_payload(path).get("components")))
+        return tuple(name for name in names if SEGMENT_NAME.fullmatch(name))
+    except (CheckpointError, KeyError, TypeError):
+        return ()
+
+
 def _read_unsealed(path: Path) -> tuple[FileRecord, dict[str, Any]]:
     payload = read_payload(path)
     if payload.get("format_version") != 1:
@@ -132,7 +143,7 @@ def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def restore_components(components: Mapping[str, Any], checkpoint: Checkpoint) -> None:
-    """Give each component its state.
+    """Give each component its state, in the order given; nothing is given unless the names agree.
 
     Raises:
         CheckpointError: a component is missing or unexpected, or refuses its state.
@@ -149,8 +160,38 @@ def restore_components(components: Mapping[str, Any], checkpoint: Checkpoint) ->
             setter(checkpoint.components[name])
         except Exception as error:
             raise CheckpointError(
-                f"{checkpoint.path}: {name} does not take its state: {first_line(error)}"
+                f"{checkpoint.path}: {name} does not take its state: {_why_refused(error)}"
             ) from error
+
+
+def _why_refused(error: Exception) -> str:
+    """Return what is wrong with a state, in one line: torch's own first line says nothing."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    text = str(error)
+    if "\n" not in text:
+        return text or type(error).__name__
+    problems: list[str] = []
+    for line in text.splitlines()[1:]:
+        if shapes := _SIZE_MISMATCH.search(line):
+            where, theirs, ours = shapes.groups()
+            problems.append(
+                f"size mismatch for {where}: ({theirs}) in the checkpoint, ({ours}) here"
+            )
+        elif "Missing key(s)" in line:
+            problems += [f"{key} is not in the checkpoint" for key in _KEY.findall(line)]
+        elif "Unexpected key(s)" in line:
+            problems += [f"{key} is only in the checkpoint" for key in _KEY.findall(line)]
+        elif line.strip():
+            problems.append(line.strip())
+    more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+    return (problems[0] if problems else first_line(error)) + more
+
+
+_KEY = re.compile(r'"([^"]+)"')
+_SIZE_MISMATCH = re.compile(
+    r"size mismatch for ([^:]+): .*torch\.Size\(\[([^]]*)\]\).*torch\.Size\(\[([^]]*)\]\)"
+)
 
 
 def _pick(

@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import pickle
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import xxhash
 
 SEAL_PREFIX = b"poke-xxh3-128:"
 SEAL_BYTES = len(SEAL_PREFIX) + 32
-TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_NAME = re.compile(r"\.\d+-[0-9a-f]+\.tmp")
 CORRUPT_SUFFIX = ".corrupt"
 # The umask narrows this further; a umask of 0 must not make a file that everyone can write.
 FILE_MODE = 0o664
@@ -231,6 +232,16 @@ def read_seal(path: Path) -> str | None:
     return stated if seal.startswith(SEAL_PREFIX) else None
 
 
+def is_recorded(path: Path, record: FileRecord) -> bool:
+    """Return whether a file is the recorded one, going by its size and what its seal states."""
+    try:
+        size_bytes = path.stat().st_size
+    except OSError:
+        return False
+    # A file of format 1 has no seal, and an empty digest on record.
+    return size_bytes == record.size_bytes and (read_seal(path) or "") == record.digest
+
+
 def read_payload(path: Path) -> dict[str, Any]:
     """Return the dict in a file, its tensors mapped from the file privately, on the CPU.
 
@@ -268,8 +279,9 @@ def set_aside(path: Path) -> Path:
 
 def sweep(directory: Path) -> None:
     """Delete what a killed process left half-written. No other process may be writing there."""
-    for leftover in directory.glob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+    for leftover in directory.glob(".*"):
+        if TEMPORARY_NAME.fullmatch(leftover.name):
+            leftover.unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:
@@ -305,7 +317,7 @@ def _temporary_file(directory: Path) -> Iterator[tuple[int, Path]]:
 
 
 def _temporary_name(directory: Path) -> Path:
-    return directory / f".{os.getpid()}-{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
+    return directory / f".{os.getpid()}-{os.urandom(4).hex()}.tmp"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,8 @@
-"""``checkpoints.json``: every checkpoint's metadata, and its file's size and checksum."""
+"""``checkpoints.json``: every checkpoint's metadata, its file's size and checksum, and a journal.
+
+The journal names what is being published and what is being deleted, before it is done. A start
+finishes exactly that; any other file in the directory is nobody's business but the user's.
+"""
 
 from __future__ import annotations
 
@@ -6,102 +10,19 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from poke.training.checkpointing.files import CheckpointError, DamagedError, FileRecord, write_text
+from poke.training.checkpointing.metadata import CheckpointMetadata
 
 INDEX_NAME = "checkpoints.json"
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 CHECKPOINT_NAME = re.compile(r"checkpoint_epoch\d+_step\d+\.pt")
 SEGMENT_NAME = re.compile(r"rows_\d+-\d+_[0-9a-f]{32}\.pt")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class CheckpointMetadata:
-    """What a checkpoint says of itself.
-
-    Args:
-        epoch: passes over the dataset.
-        step: gradient updates offline, environment transitions online.
-        metrics: values by full name (``val/loss``); may be empty, negative, NaN or infinite.
-        timestamp: when, in UTC; ISO 8601 text is taken too.
-        config: the run's resolved config.
-
-    Raises:
-        ValueError: epoch or step is negative.
-    """
-
-    epoch: int
-    step: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    timestamp: datetime = field(default_factory=_now)
-    config: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        if self.epoch < 0 or self.step < 0:
-            raise ValueError(f"epoch and step must be >= 0, not {self.epoch} and {self.step}")
-        object.__setattr__(self, "epoch", int(self.epoch))
-        object.__setattr__(self, "step", int(self.step))
-        metrics = {name: float(value) for name, value in self.metrics.items()}
-        object.__setattr__(self, "metrics", metrics)
-        if isinstance(self.timestamp, str):
-            object.__setattr__(self, "timestamp", datetime.fromisoformat(self.timestamp))
-
-    @property
-    def train_loss(self) -> float | None:
-        """The metric ``train/loss``."""
-        return self.metrics.get("train/loss")
-
-    @property
-    def train_accuracy(self) -> float | None:
-        """The metric ``train/accuracy``."""
-        return self.metrics.get("train/accuracy")
-
-    @property
-    def val_loss(self) -> float | None:
-        """The metric ``val/loss``."""
-        return self.metrics.get("val/loss")
-
-    @property
-    def val_accuracy(self) -> float | None:
-        """The metric ``val/accuracy``."""
-        return self.metrics.get("val/accuracy")
-
-    @property
-    def file_name(self) -> str:
-        """The name of this checkpoint's file."""
-        return f"checkpoint_epoch{self.epoch}_step{self.step}.pt"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "metrics": dict(self.metrics),
-            "timestamp": self.timestamp.isoformat(),
-            "config": None if self.config is None else dict(self.config),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CheckpointMetadata:
-        """Undo ``to_dict``.
-
-        Raises:
-            CheckpointError: a field is missing or of another type.
-        """
-        try:
-            return cls(**{name: values[name] for name in cls.__dataclass_fields__})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"checkpoint metadata is incomplete: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -127,6 +48,20 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Pending:
+    """One line of the journal: a checkpoint that is being published or deleted.
+
+    Args:
+        entry: the checkpoint.
+        aside: the number of the folder in ``superseded/`` where a rewind keeps it: the copy is what
+            is published there, and must be there before the file is deleted here.
+    """
+
+    entry: Entry
+    aside: int | None = None
+
+
+@dataclass(frozen=True)
 class Index:
     """What ``checkpoints.json`` says.
 
@@ -135,12 +70,16 @@ class Index:
         best: the name of the best one's file, or None.
         monitor: the metric, by full name, that made it the best.
         mode: ``min`` or ``max``.
+        publishing: what may have come into being since.
+        deleting: what may not be gone yet.
     """
 
     entries: tuple[Entry, ...]
     best: str | None
     monitor: str
     mode: str
+    publishing: tuple[Pending, ...] = ()
+    deleting: tuple[Pending, ...] = ()
 
 
 def write_index(directory: Path, index: Index) -> None:
@@ -149,13 +88,20 @@ def write_index(directory: Path, index: Index) -> None:
     Raises:
         OSError: the file system refused; the old index stands.
     """
+    configs = _Configs()
     contents: dict[str, Any] = {
         "index_version": INDEX_VERSION,
         "monitor": index.monitor,
         "mode": index.mode,
         "best": index.best,
-        "checkpoints": [_to_json(entry) for entry in index.entries],
+        "checkpoints": [_to_json(entry, configs) for entry in index.entries],
     }
+    for name in ("publishing", "deleting"):
+        contents[name] = [
+            {**_to_json(pending.entry, configs), "aside": pending.aside}
+            for pending in getattr(index, name)
+        ]
+    contents["configs"] = configs.by_digest
     contents["checksum"] = _checksum(contents)
     write_text(directory / INDEX_NAME, json.dumps(contents, indent=1, allow_nan=False) + "\n")
 
@@ -180,41 +126,87 @@ def read_index(directory: Path) -> Index | None:
     try:
         if contents["index_version"] > INDEX_VERSION:
             raise CheckpointError(f"{path} was written by a newer poke: update poke")
-        entries = [_from_json(values) for values in contents["checkpoints"]]
+        if contents["index_version"] == 1:
+            contents = _from_version_1(contents)
+        configs = contents["configs"]
+        entries = [_from_json(values, configs) for values in contents["checkpoints"]]
+        publishing, deleting = (
+            tuple(Pending(_from_json(values, configs), _number(values["aside"])) for values in part)
+            for part in (contents["publishing"], contents["deleting"])
+        )
         return Index(
             tuple(sorted(entries, key=lambda entry: entry.age)),
             contents["best"],
             contents["monitor"],
             contents["mode"],
+            publishing,
+            deleting,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{path} is no index of checkpoints: {error!r}") from error
 
 
-def _to_json(entry: Entry) -> dict[str, Any]:
+class _Configs:
+    """Every config once, by its digest: the checkpoints of one process share one object."""
+
+    def __init__(self) -> None:
+        self.by_digest: dict[str, Any] = {}
+        self._digests: dict[int, str] = {}
+
+    def add(self, config: Mapping[str, Any] | None) -> str | None:
+        if config is None:
+            return None
+        digest = self._digests.get(id(config))
+        if digest is None:
+            finite = _finite(config)
+            digest = self._digests[id(config)] = _checksum(finite)
+            self.by_digest[digest] = finite
+        return digest
+
+
+def _to_json(entry: Entry, configs: _Configs) -> dict[str, Any]:
+    metadata = entry.metadata
     return {
         "file": entry.file.name,
         "size_bytes": entry.file.size_bytes,
         "xxh3_128": entry.file.digest,
         "is_best": entry.is_best,
         "segments": list(entry.segments),
-        **_finite(entry.metadata.to_dict()),
+        **_finite({**metadata.to_dict(), "config": configs.add(metadata.config)}),
     }
 
 
-def _from_json(values: Mapping[str, Any]) -> Entry:
+def _from_json(values: Mapping[str, Any], configs: Mapping[str, Any]) -> Entry:
     name, segments = values["file"], tuple(values["segments"])
     if not CHECKPOINT_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a checkpoint")
     for segment in segments:
         if not SEGMENT_NAME.fullmatch(segment):
             raise ValueError(f"{segment!r} is not the name of a segment")
+    digest = values["config"]
+    config = None if digest is None else configs[digest]
     return Entry(
         FileRecord(name, values["size_bytes"], values["xxh3_128"]),
-        CheckpointMetadata.from_dict(values),
+        CheckpointMetadata.from_dict({**values, "config": config}),
         values["is_best"],
         segments,
     )
+
+
+def _from_version_1(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the contents in today's form: version 1 had no journal, and a config in each entry."""
+    configs = _Configs()
+    entries = [
+        {**values, "config": configs.add(values["config"])} for values in contents["checkpoints"]
+    ]
+    configs_and_journal = {"configs": configs.by_digest, "publishing": [], "deleting": []}
+    return {**contents, "checkpoints": entries, **configs_and_journal}
+
+
+def _number(aside: Any) -> int | None:
+    if aside is not None and type(aside) is not int:
+        raise ValueError(f"{aside!r} is not the number of a folder")
+    return aside
 
 
 def _finite(value: Any) -> Any:

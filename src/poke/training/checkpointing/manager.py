@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -23,17 +23,22 @@ from poke.training.checkpointing.contents import (
     state_of,
     weights_of,
 )
-from poke.training.checkpointing.directory import BEST_NAME, CheckpointDirectory
+from poke.training.checkpointing.directory import CheckpointDirectory
 from poke.training.checkpointing.files import (
     CheckpointError,
     DamagedError,
+    FileRecord,
     first_line,
     format_bytes,
-    written_file,
+    is_recorded,
 )
-from poke.training.checkpointing.index import CheckpointMetadata, Entry
-from poke.training.checkpointing.retention import Monitor, Retention
+from poke.training.checkpointing.index import CHECKPOINT_NAME, Entry
+from poke.training.checkpointing.metadata import CheckpointMetadata
+from poke.training.checkpointing.retention import BestSoFar, Monitor, Retention
+from poke.training.checkpointing.segments import segment_names
 from poke.training.checkpointing.staging import StagingBuffers, tensor_bytes
+from poke.training.checkpointing.survey import BEST_NAME
+from poke.training.checkpointing.writer import Writer
 from poke.training.rng import RandomStates
 
 __all__ = [
@@ -54,7 +59,7 @@ class CheckpointManager:
 
     Args:
         checkpoint_dir: where the files go; created where missing. What a killed process left
-            there is mended.
+            there is mended; files that are not the manager's own stay as they are.
         max_to_keep: how many of the newest stay; None keeps all.
         keep_best: keep the best, and ``best.pt`` as a link to it.
         monitor: the metric, by full name, that makes one the best.
@@ -65,9 +70,12 @@ class CheckpointManager:
             optimizers, and no random states: enough to select and use a model, not to resume.
         weights_components: the components that ``contents="weights"`` saves.
         random_states: the random states in play; those of python, numpy, torch and CUDA by default.
+        open_now: create and mend the directory at once. Otherwise nothing in it changes until
+            ``open``, or the first save or rewind: loading and restoring only read.
 
     Raises:
         ValueError: a setting out of its range.
+        CheckpointError: the directory cannot be used, or its index is newer than this program.
     """
 
     def __init__(
@@ -83,6 +91,7 @@ class CheckpointManager:
         contents: Literal["full", "weights"] = "full",
         weights_components: Collection[str] = ("algorithm",),
         random_states: Stateful | None = None,
+        open_now: bool = True,
     ) -> None:
         if contents not in ("full", "weights"):
             raise ValueError(f"contents must be full or weights, not {contents!r}")
@@ -91,14 +100,28 @@ class CheckpointManager:
             Path(checkpoint_dir), self._monitor, Retention(max_to_keep, keep_best, keep_every)
         )
         self.keep_best = keep_best
-        self._async = async_save
         self._weights_components = None if contents == "full" else tuple(weights_components)
         self._random_states = random_states or RandomStates()
         self._staging = StagingBuffers()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint-writer")
-        self._writing: Future[None] | None = None
-        self._failure: Exception | None = None
+        self._writer = Writer(in_background=async_save)
+        self._best = BestSoFar(self._monitor)
+        self._last_age = (0, 0)
         self._said_large = False
+        if open_now:
+            self.open()
+        else:
+            self._directory.look()
+            self._note_entries()
+
+    def open(self) -> None:
+        """Create the directory where missing, mend it, and set aside the damaged files met so far.
+
+        Raises:
+            CheckpointError: the directory cannot be used.
+        """
+        if not self._directory.is_open:
+            self._directory.open()
+            self._note_entries()
 
     def save(
         self,
@@ -109,9 +132,9 @@ class CheckpointManager:
     ) -> Path:
         """Copy the components' state and have it written; return the path it will have.
 
-        Waits for the write before, if that still goes on. A write that fails is said in one line
-        and leaves the checkpoints before it as they are; the next save is the next attempt, and
-        ``wait`` or ``close`` raises if none succeeded since.
+        Waits for the write before, if that still goes on. A write that fails is tried again, then
+        said in one line, and leaves the checkpoints before it as they are; the next save takes its
+        place, and ``wait`` or ``close`` tries the last one again, harder, and raises if in vain.
 
         Args:
             components: each Stateful, or object with ``state_dict``, by its name.
@@ -120,12 +143,18 @@ class CheckpointManager:
 
         Raises:
             TypeError: a state holds something that is not a value.
+            CheckpointError: the directory cannot be used.
         """
-        self._join()
-        payload = self._payload(components, metadata, incremental=True)
-        self._writing = self._writer.submit(self._write, payload, metadata, is_best)
-        if not self._async:
-            self._join()
+        self._writer.join()
+        self.open()
+        payload = self._payload(components, metadata, self._staging, incremental=True)
+        if self._writer.has_failed:
+            self._forget_last()
+        entry = Entry(FileRecord(metadata.file_name, 0, ""), metadata, is_best)
+        self._best.add(entry)
+        self._last_age = entry.age
+        write = partial(self._write, payload, metadata, is_best)
+        self._writer.submit(metadata.file_name, write)
         return self._directory.path / metadata.file_name
 
     def save_emergency(self, components: Mapping[str, Any], metadata: CheckpointMetadata) -> Path:
@@ -136,13 +165,14 @@ class CheckpointManager:
         Raises:
             CheckpointError: it could not be written.
         """
-        self._join()
-        payload = self._payload(components, metadata, incremental=False)
+        self._writer.join()
+        self.open()
+        # A save that failed will be tried again from the buffers.
+        staging = StagingBuffers() if self._writer.has_failed else self._staging
+        payload = self._payload(components, metadata, staging, incremental=False)
         name = f"emergency_epoch{metadata.epoch}_step{metadata.step}.pt"
-        num_bytes = tensor_bytes(payload["components"])
         try:
-            with written_file(self._directory.path, payload, num_bytes=num_bytes) as file:
-                file.publish(name)
+            self._directory.add_unlisted(payload, name)
         except Exception as error:
             raise CheckpointError(
                 f"emergency checkpoint not written: {first_line(error)}"
@@ -150,17 +180,16 @@ class CheckpointManager:
         return self._directory.path / name
 
     def wait(self) -> None:
-        """Return once everything saved is durable.
+        """Return once everything saved is durable; a last save that failed is tried again.
 
         Raises:
             CheckpointError: the last save failed.
         """
-        self._join()
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise CheckpointError(
-                f"the last checkpoint was not written: {first_line(failure)}"
-            ) from failure
+        try:
+            self._writer.finish()
+        except CheckpointError:
+            self._forget_last()
+            raise
 
     def close(self) -> None:
         """Do as ``wait``, and take no more saves; may be called twice.
@@ -168,7 +197,7 @@ class CheckpointManager:
         Raises:
             CheckpointError: the last save failed.
         """
-        self._writer.shutdown()
+        self._writer.close()
         self.wait()
 
     def __enter__(self) -> Self:
@@ -185,20 +214,24 @@ class CheckpointManager:
     def load(self, path: str | Path | None = None, *, load_best: bool = False) -> Checkpoint:
         """Read and verify a checkpoint; without a path the newest good one, or the best.
 
-        A damaged file found on the way is set aside and said; one asked for by path is refused.
+        A damaged file found on the way is said and set aside, by ``open`` if that was not called
+        yet; one asked for by path is refused. A path may name any file that is a checkpoint.
 
         Raises:
             CheckpointError: there is none, or it is damaged, unsafe or newer than this program.
         """
-        self._join()
+        self._writer.join()
         if path is not None:
-            return self._load_path(Path(path))
+            return read_checkpoint(Path(path))
         while entry := self._directory.best if load_best else self._newest():
             try:
-                return self._directory.open(entry)
+                return self._directory.read(entry)
             except DamagedError as error:
-                logger.error("%s; set aside, trying the one before it", error)
+                done = "set aside, " if self._directory.is_open else ""
+                logger.error("%s; %strying the one before it", error, done)
                 self._directory.set_aside(entry)
+                self._best.forget(entry.age)
+                self._note_entries()
         raise CheckpointError(f"no usable checkpoint in {self._directory.path}")
 
     def restore(self, components: Mapping[str, Any], checkpoint: Checkpoint) -> CheckpointMetadata:
@@ -221,46 +254,49 @@ class CheckpointManager:
     def rewind(self, checkpoint: Checkpoint) -> None:
         """Make a checkpoint the newest: those after it move to ``superseded/``.
 
-        A later crash then never resumes from the branch that was left.
+        A later crash then never resumes from the branch that was left. A file in the directory that
+        was not listed is from now on, unless it has a name of another kind (an emergency's).
 
         Raises:
-            CheckpointError: the checkpoint is not one of this directory's.
+            CheckpointError: the checkpoint is not one of this directory's, or the file system refused.
         """
-        self._join()
-        digests = {entry.file.digest: entry for entry in self._directory.entries}
-        entry = digests.get(checkpoint.file.digest)  # best.pt is one of them by another name
-        if entry is None or not self._is_ours(checkpoint.path):
-            raise CheckpointError(f"{checkpoint.path} is no checkpoint of {self._directory.path}")
-        if moved := self._directory.rewind(entry):
-            logger.warning(
-                "going on from %s: moved %s to superseded/", entry.file.name, ", ".join(moved)
-            )
+        self._writer.join()
+        self.open()
+        path, metadata = checkpoint.path, checkpoint.metadata
+        if not self._is_ours(path) or not is_recorded(path, checkpoint.file):
+            raise CheckpointError(f"{path} is no checkpoint of {self._directory.path}")
+        target = self._entry_of(checkpoint)
+        age = (metadata.step, metadata.epoch)
+        try:
+            moved = self._directory.rewind(age, target)
+        except OSError as error:
+            raise CheckpointError(
+                f"{path}: the checkpoints after it cannot be moved: {first_line(error)}"
+            ) from error
+        self._best.rewind(age)
+        self._note_entries()
+        if moved:
+            name = target.file.name if target else path.name
+            logger.warning("going on from %s: moved %s to superseded/", name, ", ".join(moved))
 
     def list_checkpoints(self) -> list[CheckpointMetadata]:
         """Return the metadata of every checkpoint, oldest first."""
-        self._join()
+        self._writer.join()
         return [entry.metadata for entry in self._directory.entries]
 
     def get_best(self) -> Path | None:
         """Return the path of ``best.pt``, or None while no checkpoint has the monitored metric."""
-        self._join()
+        self._writer.join()
         best = self._directory.path / BEST_NAME
         return best if best.exists() else None
 
     def best_metadata(self) -> CheckpointMetadata | None:
-        """Return the best checkpoint's metadata, or None while none has the monitored metric."""
-        self._join()
-        return self._directory.best.metadata if self._directory.best else None
+        """Return the metadata of the best ever saved, or None while none has the monitored metric.
 
-    def is_best(self, metrics: Mapping[str, float]) -> bool:
-        """Return whether a checkpoint with these metrics would be the best so far."""
-        self._join()
-        value = self._monitor.value(metrics)
-        best = self._directory.best
-        if value is None or best is None:
-            return value is not None
-        before = self._monitor.value(best.metadata.metrics)
-        return before is None or value > before
+        It is known as soon as ``save`` is called, and still when its file had to go.
+        """
+        best = self._best.entry
+        return None if best is None else best.metadata
 
     def check_monitor(self, names: Iterable[str]) -> None:
         """Make sure that an evaluation brings the monitored metric.
@@ -286,15 +322,33 @@ class CheckpointManager:
     def _is_ours(self, path: Path) -> bool:
         return path.resolve().parent == self._directory.path.resolve()
 
-    def _load_path(self, path: Path) -> Checkpoint:
-        if self._is_ours(path):
-            for entry in self._directory.entries:
-                if entry.file.name == path.name:
-                    return self._directory.open(entry)
-        return read_checkpoint(path)
+    def _entry_of(self, checkpoint: Checkpoint) -> Entry | None:
+        """Return the entry of a checkpoint in the directory; None where its name takes none."""
+        name, file = checkpoint.path.name, checkpoint.file
+        for entry in self._directory.entries:
+            # best.pt is one of them by another name, if it has a digest to tell by.
+            if entry.file.digest == file.digest and (file.digest or entry.file.name == name):
+                return entry
+        if not CHECKPOINT_NAME.fullmatch(name):
+            return None
+        return Entry(file, checkpoint.metadata, segments=segment_names(checkpoint.rings))
+
+    def _note_entries(self) -> None:
+        for entry in self._directory.entries:
+            self._best.add(entry)
+
+    def _forget_last(self) -> None:
+        """Count the last save as none: it never reached the disk, and is given up."""
+        self._best.forget(self._last_age)
+        self._note_entries()
 
     def _payload(
-        self, components: Mapping[str, Any], metadata: CheckpointMetadata, *, incremental: bool
+        self,
+        components: Mapping[str, Any],
+        metadata: CheckpointMetadata,
+        staging: StagingBuffers,
+        *,
+        incremental: bool,
     ) -> dict[str, Any]:
         """Copy everything a checkpoint holds into the staging buffers."""
         random_states: Mapping[str, Any] = {}
@@ -309,7 +363,7 @@ class CheckpointManager:
         if incremental:
             states = self._directory.rings.select(states)
         return {
-            **self._staging.copy({"components": states, "random_states": random_states}),
+            **staging.copy({"components": states, "random_states": random_states}),
             "metadata": metadata.to_dict(),
             "format_version": FORMAT_VERSION,
         }
@@ -331,22 +385,8 @@ class CheckpointManager:
     def _write(
         self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
-        try:
-            self._say_if_large(payload["components"])
-            self._directory.add(payload, metadata, is_best)
-            self._failure = None
-        except Exception as error:
-            self._failure = error
-            logger.error(
-                "%s not written, the checkpoints before it stand: %s",
-                metadata.file_name,
-                first_line(error),
-            )
-
-    def _join(self) -> None:
-        if self._writing is not None:
-            self._writing.result()
-            self._writing = None
+        self._say_if_large(payload["components"])
+        self._directory.add(payload, metadata, is_best)
 
 
 def load_components(path: str | Path, names: Collection[str] = ("algorithm",)) -> dict[str, Any]:

@@ -50,6 +50,39 @@ class Monitor:
         return max(valued, key=lambda pair: pair[0])[1] if valued else None
 
 
+class BestSoFar:
+    """The best of all that was saved, known before it is written and after it is deleted.
+
+    Args:
+        monitor: what makes one the best.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        # What was the best in its turn, oldest first: a rewind makes an earlier one the best again.
+        self._records: list[Entry] = []
+
+    @property
+    def entry(self) -> Entry | None:
+        """The best, or None where none is eligible."""
+        return self._monitor.best(self._records)
+
+    def add(self, entry: Entry) -> None:
+        """Take note of a save, in place of one of the same step and epoch."""
+        self.forget(entry.age)
+        older = [record for record in self._records if record.age < entry.age]
+        if self._monitor.best([*older, entry]) is entry:
+            self._records = sorted([*self._records, entry], key=lambda record: record.age)
+
+    def forget(self, age: tuple[int, int]) -> None:
+        """Forget the save of this step and epoch."""
+        self._records = [record for record in self._records if record.age != age]
+
+    def rewind(self, age: tuple[int, int]) -> None:
+        """Forget every newer save."""
+        self._records = [record for record in self._records if record.age <= age]
+
+
 @dataclass(frozen=True)
 class Retention:
     """Which checkpoints stay.

@@ -14,7 +14,8 @@ so that ``set_state`` gets the same kind of dict that ``get_state`` gave, rows n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from torch import Tensor
 from poke.training.checkpointing.files import (
     CheckpointError,
     FileRecord,
+    WrittenFile,
     read_payload,
-    sweep,
+    sync_directory,
     verify_file,
     written_file,
 )
@@ -89,28 +91,60 @@ class SavedRings:
         return kept if len(kept) < MAX_SEGMENTS else []
 
 
-def write_segments(
-    components: Any, directory: Path
-) -> tuple[Any, dict[StatePath, Mapping[str, Any]]]:
-    """Write the unsaved rows that ``select`` found and return the state as it goes into the file.
+@dataclass(frozen=True)
+class WrittenSegments:
+    """Segments that are written and have no names yet.
+
+    Args:
+        components: the state with each ring replaced by references to segments.
+        stored: those references by their place.
+        files: the new segments, each with the name it is to have.
+    """
+
+    components: Any
+    stored: Mapping[StatePath, Mapping[str, Any]]
+    files: list[tuple[str, WrittenFile]]
+
+    def publish(self) -> None:
+        """Give the segments their names.
+
+        Raises:
+            OSError: the file system refused.
+        """
+        for name, file in self.files:
+            file.publish(name)
+
+
+@contextlib.contextmanager
+def written_segments(components: Any, directory: Path) -> Iterator[WrittenSegments]:
+    """Write the unsaved rows that ``select`` found; what the block does not publish is gone after it.
 
     Args:
         components: what ``select`` returned, copied.
         directory: the checkpoints' directory.
 
-    Returns:
-        The state with each ring replaced by references to segments, and those by their place.
-
     Raises:
         OSError: the file system refused.
     """
     stored: dict[StatePath, Mapping[str, Any]] = {}
+    files: list[tuple[str, WrittenFile]] = []
 
     def write_ring(staged: Mapping[str, Any], path: StatePath) -> dict[str, Any]:
         rows, first, end = staged["new_rows"], staged["first"], staged["num_appended"]
         segments = list(staged["kept"])
         if end > first:
-            segments.append(_write_segment(rows, first, end, directory / SEGMENTS_NAME))
+            file = stack.enter_context(_written_segment(rows, directory / SEGMENTS_NAME))
+            name = f"rows_{first}-{end}_{file.digest}.pt"
+            files.append((name, file))
+            segments.append(
+                {
+                    "file": name,
+                    "first": first,
+                    "end": end,
+                    "size_bytes": file.size_bytes,
+                    "digest": file.digest,
+                }
+            )
         reference = {
             "segments": segments,
             "capacity": staged["capacity"],
@@ -121,7 +155,20 @@ def write_segments(
         stored[path] = reference
         return reference
 
-    return _replace(components, _STAGED_KEYS, write_ring), stored
+    with contextlib.ExitStack() as stack:
+        yield WrittenSegments(_replace(components, _STAGED_KEYS, write_ring), stored, files)
+
+
+def references(components: Any) -> dict[StatePath, Mapping[str, Any]]:
+    """Return what a file's state says of its rings' segments, by the rings' place."""
+    stored: dict[StatePath, Mapping[str, Any]] = {}
+
+    def note(reference: Mapping[str, Any], path: StatePath) -> Mapping[str, Any]:
+        stored[path] = reference
+        return reference
+
+    _replace(components, _STORED_KEYS, note)
+    return stored
 
 
 def read_segments(
@@ -161,30 +208,26 @@ def segment_names(stored: Mapping[StatePath, Mapping[str, Any]]) -> tuple[str, .
     return tuple(dict.fromkeys(names))
 
 
-def prune_segments(directory: Path, needed: set[str]) -> None:
-    """Delete the segments that no checkpoint needs, and what was left half-written."""
+def delete_segments(directory: Path, names: Iterable[str]) -> None:
+    """Delete segments.
+
+    Raises:
+        OSError: the file system refused.
+    """
     segments = directory / SEGMENTS_NAME
-    if segments.is_dir():
-        sweep(segments)
-        for path in segments.iterdir():
-            if SEGMENT_NAME.fullmatch(path.name) and path.name not in needed:
-                path.unlink(missing_ok=True)
+    doomed = [segments / name for name in names if (segments / name).exists()]
+    for path in doomed:
+        path.unlink()
+    if doomed:
+        sync_directory(segments)
 
 
-def _write_segment(
-    rows: Mapping[str, Tensor], first: int, end: int, directory: Path
-) -> dict[str, Any]:
+def _written_segment(
+    rows: Mapping[str, Tensor], directory: Path
+) -> contextlib.AbstractContextManager[WrittenFile]:
     directory.mkdir(exist_ok=True)
     num_bytes = sum(column.nbytes for column in rows.values())
-    with written_file(directory, {"rows": dict(rows)}, num_bytes=num_bytes) as file:
-        record = file.publish(f"rows_{first}-{end}_{file.digest}.pt")
-    return {
-        "file": record.name,
-        "first": first,
-        "end": end,
-        "size_bytes": record.size_bytes,
-        "digest": record.digest,
-    }
+    return written_file(directory, {"rows": dict(rows)}, num_bytes=num_bytes)
 
 
 def _read_segment(segment: Mapping[str, Any], directory: Path) -> Mapping[str, Tensor]:

@@ -63,7 +63,12 @@ class Algorithm(Stateful, Protocol):
 
 
 class Source(Stateful, Protocol):
-    """Owns experience: a dataset, a rollout collector, a replay buffer."""
+    """Owns experience: a dataset, a rollout collector, a replay buffer.
+
+    One of recorded data may have an attribute ``fingerprint``, with ``to_dict()``, as `poke.data.fingerprint` makes
+    them: what was read and which of it is held out, so that a resume on other data is noticed and named. Where it is
+    missing, nobody can tell.
+    """
 
     @property
     def epoch(self) -> int:
@@ -79,6 +84,9 @@ class Evaluator(Stateful, Protocol):
     """Measures an algorithm without changing it or any random state of training.
 
     One that films episodes has an attribute ``film``: the last evaluation's, `[time, height, width, 3] uint8`, or None.
+    One that knows its metrics' names before it measures has ``metric_names``, a tuple of str without the category:
+    exactly those that ``evaluate`` returns. Where it is missing, a mistyped monitor is answered after the first
+    evaluation.
     """
 
     @property

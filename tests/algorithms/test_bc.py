@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -90,10 +91,31 @@ def test_cosine_schedule_with_warm_up():
     assert rates[20:] == pytest.approx([0.0] * 4, abs=1e-12)
 
 
+def test_a_weight_decay_given_on_resume_takes_effect():
+    begun = bc(weight_decay=0.0)
+    begun.update(batch())
+    state = copy.deepcopy(begun.get_state())
+    same, decaying = bc(weight_decay=0.0), bc(weight_decay=0.5)
+    for algorithm in (same, decaying):
+        algorithm.set_state(copy.deepcopy(state))
+        assert torch.equal(algorithm.network.weight, begun.network.weight)
+        algorithm.update(batch(seed=1))
+    begun.update(batch(seed=1))
+    assert torch.equal(same.network.weight, begun.network.weight)
+    assert (
+        same.get_state()["optimizer"]["param_groups"]
+        == begun.get_state()["optimizer"]["param_groups"]
+    )
+    # Decoupled: each weight shrinks by lr * weight_decay besides, and nothing else differs.
+    shrunk = begun.network.weight - 0.05 * 0.5 * state["network"]["weight"]
+    assert torch.allclose(decaying.network.weight, shrunk, atol=1e-6)
+
+
 class TwoBatches:
     def __init__(self):
         switch = torch.tensor([True, False, False])
-        self.action_kinds = {"switch": switch, "move": ~switch}
+        never = torch.zeros(3, dtype=torch.bool)
+        self.action_kinds = {"switch": switch, "pass": never, "move": ~switch}
 
     def validation_batches(self, batch_size):
         yield batch(10, seed=1)
@@ -121,4 +143,23 @@ def test_evaluation_changes_no_random_state_and_no_weight():
     first = HeldOutEvaluator(TwoBatches(), batch_size=10).evaluate(algorithm)
     assert first == HeldOutEvaluator(TwoBatches(), batch_size=10).evaluate(algorithm)
     assert torch.equal(torch.get_rng_state(), state)
+    assert algorithm.network.training
+
+
+def test_the_metrics_names_are_known_before():
+    evaluator = HeldOutEvaluator(TwoBatches(), batch_size=10)
+    names = evaluator.metric_names
+    assert names == tuple(evaluator.evaluate(bc()))
+    assert names[-2:] == ("switch_accuracy", "move_accuracy")
+
+
+def test_an_interrupted_evaluation_leaves_the_network_in_training_mode():
+    class Interrupting(TwoBatches):
+        def validation_batches(self, batch_size):
+            yield batch(10)
+            raise KeyboardInterrupt
+
+    algorithm = bc()
+    with pytest.raises(KeyboardInterrupt):
+        HeldOutEvaluator(Interrupting(), batch_size=10).evaluate(algorithm)
     assert algorithm.network.training

@@ -92,6 +92,7 @@ def test_an_evaluation_repeats_itself_and_disturbs_nothing(make):
     before = copy.deepcopy((source.get_state(), algorithm.get_state(), evaluator.get_state()))
     randomness = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     first = evaluator.evaluate(algorithm)
+    assert evaluator.metric_names == tuple(first)
     assert first == evaluator.evaluate(algorithm)
     assert all(np.isfinite(value) for value in first.values())
     assert_equal((source.get_state(), algorithm.get_state(), evaluator.get_state()), before)

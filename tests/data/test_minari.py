@@ -52,6 +52,8 @@ def test_a_local_minari_dataset_is_read(tmp_path, monkeypatch):
     assert data.metadata["action"] == {"kind": "discrete", "num_actions": 2}
     source = MinariDemonstrations("cartpole/test-v0", batch_size=16, val_fraction=0.34)
     assert source.num_training + source.num_validation == total
+    found = source.fingerprint
+    assert (found.source, found.file, found.rows) == ("cartpole/test-v0", None, total)
     with pytest.raises(DataError, match=r"no Minari dataset no/such-v0 .*cartpole/test-v0"):
         read("no/such-v0")
 

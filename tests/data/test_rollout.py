@@ -1,7 +1,10 @@
+import logging
+
 import numpy as np
 import pytest
 
 from poke.data.rollout import ActionSpace, Collector, Rollout
+from poke.envs.gym import GymEnvironment
 
 SHAPE = (1,)
 FLOAT = np.dtype(np.float32)
@@ -112,8 +115,8 @@ class Scripted:
     def get_state(self):
         return {"environments": None}
 
-    def set_state(self, state):
-        pass
+    def restart(self, state, entropy):
+        self.reset(entropy)
 
 
 class Description:
@@ -160,3 +163,139 @@ def test_environments_that_cannot_be_copied_begin_episodes_they_have_not_begun_w
     assert len(resets) == 2
     assert resets[0] != resets[1]
     assert not source.exact_resume
+
+
+CARTPOLE = {"num_envs": 4, "vectorization": "serial"}
+
+
+class Pushing:
+    """Always to the right: episodes of about ten steps."""
+
+    def rollout_step(self, observation, action_mask):
+        nothing = np.zeros(len(observation), np.float32)
+        return np.ones(len(observation), np.int64), nothing, nothing
+
+    def value(self, observation):
+        return np.zeros(len(observation), np.float32)
+
+
+def cartpole(id="CartPole-v1", **options):
+    source = Collector(GymEnvironment(id, **{**CARTPOLE, **options}), num_steps=25, seed=5)
+    source.attach(Pushing())
+    return source
+
+
+def resumed(caplog, state, **options):
+    """A collector that was given other values than the one of the state, and what was said about it."""
+    source = cartpole(**options)
+    with caplog.at_level(logging.INFO, "poke"):
+        source.set_state(state)
+    return source, [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"num_envs": 8}, "env.num_envs is 8, was 4"),
+        ({"num_envs": 2}, "env.num_envs is 2, was 4"),
+        ({"vectorization": "vector_entry_point"}, "env.vectorization is vector_entry_point, was serial"),
+        ({"vectorization": "async"}, "env.vectorization is async, was serial"),
+        ({"max_episode_steps": 5}, "env.max_episode_steps is 5, was None"),
+        ({"kwargs": {"sutton_barto_reward": True}}, "env.kwargs.sutton_barto_reward is True, was not given"),
+    ],
+)  # fmt: skip
+def test_other_values_of_the_environment_take_effect(caplog, options, line):
+    before = cartpole()
+    begun = [before.environments.observation.copy()]
+    for _ in range(3):
+        before.sample()
+        begun.append(before.environments.observation.copy())
+    source, said = resumed(caplog, before.get_state(), **options)
+    assert said == [f"{line}: all episodes begin anew"]
+    anew = source.environments.observation
+    assert len(anew) == options.get("num_envs", 4)
+    assert np.abs(anew).max() <= 0.05  # of a first observation
+    assert not any((row == old).all() for row in anew for rows in begun for old in rows)
+    block = source.sample()
+    assert source.environments.num_envs == block.reward.shape[1]
+    if "max_episode_steps" in options:
+        assert block.truncated[4].all()
+    if "kwargs" in options:
+        assert block.reward.min() == -1
+    assert source.get_state()["num_rollouts"] == 4
+    source.close()
+
+
+def test_the_same_values_go_on_with_the_same_episodes_and_say_nothing(caplog):
+    before = cartpole(kwargs={"sutton_barto_reward": True}, normalize_reward=True)
+    before.sample()
+    state = before.get_state()
+    expected = before.sample()
+    source, said = resumed(
+        caplog, state, kwargs={"sutton_barto_reward": True}, normalize_reward=True
+    )
+    assert said == []
+    block = source.sample()
+    assert np.array_equal(block.observation, expected.observation)
+    assert np.array_equal(block.reward, expected.reward)
+
+
+def test_a_state_from_before_settings_were_kept_goes_on(caplog):
+    before = cartpole()
+    before.sample()
+    state = {k: v for k, v in before.get_state().items() if k not in ("settings", "exact")}
+    expected = before.sample().observation.copy()
+    source, said = resumed(caplog, state)
+    assert said == []
+    assert np.array_equal(source.sample().observation, expected)
+
+
+def test_what_was_learned_of_observations_and_rewards_outlives_the_environments(caplog):
+    normalised = {"normalize_observation": True, "normalize_reward": True}
+    before = cartpole(**normalised)
+    for _ in range(3):
+        before.sample()
+    state = before.get_state()
+    then = state["environments"]
+    source, _ = resumed(caplog, state, num_envs=8, **normalised)
+    now = source.get_state()["environments"]
+    assert (
+        now["normalizer"]["count"] == then["normalizer"]["count"] + 8
+    )  # those that were just begun
+    np.testing.assert_allclose(now["normalizer"]["mean"], then["normalizer"]["mean"], atol=0.1)
+    assert now["scaler"]["moments"] == then["scaler"]["moments"]
+    assert any(then["scaler"]["returns"])
+    assert now["scaler"]["returns"] == [0.0] * 8
+    assert now["lengths"] == [0] * 8
+    assert np.isfinite(source.sample().observation).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"id": "Acrobot-v1"}, "^env.id is Acrobot-v1, was CartPole-v1: a run goes on in"),
+        ({"normalize_observation": True}, "^env.normalize_observation is true, was false: "),
+        ({"normalize_reward": True}, "^env.normalize_reward is true, was false: "),
+    ],
+)
+def test_what_cannot_go_on_is_refused_in_one_line(options, line):
+    state = cartpole().get_state()
+    with pytest.raises(ValueError, match=line) as caught:
+        cartpole(**options).set_state(state)
+    assert "\n" not in str(caught.value)
+    if "id" not in options:
+        plain = cartpole(**options).get_state()
+        with pytest.raises(ValueError, match="is false, was true: "):
+            cartpole().set_state(plain)
+
+
+def test_statistics_of_observations_of_another_shape_are_refused():
+    state = cartpole(normalize_observation=True).get_state()
+    with pytest.raises(ValueError, match=r"of samples of shape \[4\], not \[2, 4\]"):
+        cartpole(normalize_observation=True, frame_stack=2).set_state(state)
+
+
+def test_old_states_of_another_number_of_environments_are_refused():
+    state = {k: v for k, v in cartpole().get_state().items() if k != "settings"}
+    with pytest.raises(ValueError, match=r"of 4 environments, and env\.num_envs is 8"):
+        cartpole(num_envs=8).set_state(state)

@@ -1,6 +1,6 @@
 """The first 50 rows of metrics.csv of every algorithm at a fixed seed, so that a refactor that moves a number is seen.
 
-Bit for bit where torch and the kind of processor are those that recorded them, to 1e-4 elsewhere. Recorded anew by
+Bit for bit where libraries and the kind of processor are those that recorded them, to 1e-4 elsewhere. Recorded anew by
 `python tests/golden/test_golden.py`, which a change that is meant to move numbers runs, and says why in CHANGELOG.md.
 """
 
@@ -12,15 +12,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 HERE = Path(__file__).parent
 RECORDED_WITH = HERE / "recorded_with.json"
 NUM_ROWS = 50
 RUNS = {
-    "bc": ("algo=bc", "trainer.max_steps=50", "logger.backend_frequency=1"),
-    # Short blocks and a low rate: where rounding differs, it grows too little to turn a sampled action over.
+    # Low rates: where rounding differs, it grows too little to be seen in a norm, or to turn over a decision that is
+    # counted or an action that is sampled (for that, short blocks too).
+    "bc": ("algo=bc", "algo.lr=1e-4", "trainer.max_steps=50", "logger.backend_frequency=1"),
     "ppo": (
         "algo=ppo",
         "algo.lr=1e-4",
@@ -38,10 +41,17 @@ QUIET = ("device=cpu", "logger.cli_frequency=0", "logger.tensorboard.enabled=fal
 
 
 def this_machine() -> dict[str, str]:
-    """What a floating-point result depends on: the library and the vector instructions it uses."""
+    """What a floating-point result depends on: libraries, and the kinds of kernels that they choose here."""
+    blas = [lib["architecture"] for lib in threadpool_info() if lib["internal_api"] == "openblas"]
+    processor = Path("/proc/cpuinfo")
+    lines = processor.read_text().splitlines() if processor.exists() else []
     return {
         "torch": torch.__version__.partition("+")[0],
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "numpy": np.__version__,
+        "numpy_blas": ", ".join(blas),
+        # MKL, torch's own, chooses by it too.
+        "vendor": next((x.split()[-1] for x in lines if x.startswith("vendor_id")), "unknown"),
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from poke.algorithms.optimizers import AdamW
+from poke.algorithms.optimizers import AdamW, restore_optimizer
 from poke.data.demonstrations import DemonstrationBatch
 from poke.protocols import NonFiniteError
 
@@ -169,7 +169,7 @@ class BehaviourCloning:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
         self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self._optimizer, state["optimizer"])
         self.num_updates = state["num_updates"]
 
     def get_weights(self) -> dict[str, Any]:
@@ -217,6 +217,9 @@ class HeldOutData(Protocol):
         ...
 
 
+_OF_ALL_DECISIONS = ("loss", "accuracy", "top3_accuracy")
+
+
 class HeldOutEvaluator:
     """Evaluator: how well the policy predicts demonstrations it was not trained on.
 
@@ -231,15 +234,34 @@ class HeldOutEvaluator:
         self._source = source
         self._batch_size = batch_size
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names that `evaluate` returns: no kind of action that no held-out decision is of."""
+        seen = {
+            kind
+            for batch in self._source.validation_batches(self._batch_size)
+            for kind, of_kind in self._source.action_kinds.items()
+            if of_kind[batch.action].any()
+        }
+        kinds = [kind for kind in self._source.action_kinds if kind in seen]
+        return (*_OF_ALL_DECISIONS, *(f"{kind}_accuracy" for kind in kinds))
+
     @torch.no_grad()
     def evaluate(self, algorithm: BehaviourCloning) -> dict[str, float]:
         """Return loss (mean negative log-likelihood), accuracy, top3_accuracy, and accuracy by kind of action."""
-        totals: dict[str, float] = {"loss": 0.0, "accuracy": 0.0, "top3_accuracy": 0.0}
+        network = algorithm.network
+        network.eval()
+        try:
+            return self._measure(algorithm)
+        finally:  # an interruption passes through here too, and training may go on after it
+            network.train()
+
+    def _measure(self, algorithm: BehaviourCloning) -> dict[str, float]:
+        totals = dict.fromkeys(_OF_ALL_DECISIONS, 0.0)
         kinds = self._source.action_kinds
         count = 0
         counts = dict.fromkeys(kinds, 0)
         hits = dict.fromkeys(kinds, 0.0)
-        algorithm.network.eval()
         for batch in self._source.validation_batches(self._batch_size):
             logits = algorithm.logits(batch.observation, batch.action_mask)
             action = batch.action
@@ -254,7 +276,6 @@ class HeldOutEvaluator:
                 chosen = of_kind[action]
                 counts[kind] += int(chosen.sum().item())
                 hits[kind] += (right & chosen).sum().item()
-        algorithm.network.train()
         metrics = {name: total / count for name, total in totals.items()}
         for kind in kinds:
             if counts[kind]:

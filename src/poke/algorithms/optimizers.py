@@ -1,4 +1,4 @@
-"""torch's optimizers as they are, but for one thing: they do not import torch's compiler.
+"""torch's optimizers as they are, but for one thing: they do not import torch's compiler; and how they are restored.
 
 At their first use torch's own import `torch._dynamo`, which takes as long as `import torch`, only to tell a compiler
 to leave them alone; poke compiles nothing. The functions that do so wrap those that do the work, which are taken here
@@ -8,6 +8,7 @@ from inside of them.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,3 +23,23 @@ def _unwrapped(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
 
 Adam: type[torch.optim.Adam] = type("Adam", (torch.optim.Adam,), _unwrapped(torch.optim.Adam))
 AdamW: type[torch.optim.AdamW] = type("AdamW", (torch.optim.AdamW,), _unwrapped(torch.optim.AdamW))
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore what an optimizer has gathered, and its learning rates, but none of its other settings.
+
+    torch's own way brings the saved weight_decay, betas, eps back, whatever this optimizer was made with, so that a
+    value given anew on resume would do nothing. Learning rates are set before every step from a schedule that the
+    algorithm keeps, and come back for the state to be the saved one.
+
+    Args:
+        optimizer: made with the settings that are to hold.
+        state: of `state_dict`.
+    """
+    own = [
+        {name: value for name, value in group.items() if name not in ("params", "lr")}
+        for group in optimizer.param_groups
+    ]
+    optimizer.load_state_dict(dict(state))
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)

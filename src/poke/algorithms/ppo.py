@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from poke.algorithms.optimizers import Adam
+from poke.algorithms.optimizers import Adam, restore_optimizer
 from poke.algorithms.policies import Categorical, DiagonalGaussian, Policy
 from poke.algorithms.surrogate import (
     STATISTICS,
@@ -218,7 +218,7 @@ class PPO:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
         self.network.set_weights(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self._optimizer, state["optimizer"])
         self.num_steps = state["num_steps"]
         self._sampling.bit_generator.state = state["sampling"]
         self._shuffling.bit_generator.state = state["shuffling"]

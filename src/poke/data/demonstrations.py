@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from poke.data import trajectories
+from poke.data.fingerprint import file_digest, fingerprint, held_out
 from poke.data.trajectories import DataError, Trajectories
 
 
@@ -40,7 +41,8 @@ class Demonstrations:
     """Source: a file of demonstrations, shuffled anew every epoch.
 
     Which episodes are held out does not depend on the run's seed: runs with different seeds are judged on the same
-    decisions. The incomplete last batch of an epoch is left out.
+    decisions, and after episodes were appended on the old ones still. The incomplete last batch of an epoch is left
+    out. `fingerprint` says what was read and how it was split.
 
     Args:
         path: a file in poke's schema, ``sample:NAME`` for one shipped with poke, or what was read already.
@@ -62,6 +64,8 @@ class Demonstrations:
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
+        # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
+        file = None if isinstance(path, Trajectories) else file_digest(path)
         data = path if isinstance(path, Trajectories) else trajectories.read(path)
         path = data.metadata.get("name", "the data") if isinstance(path, Trajectories) else path
         if data.action.ndim != 1:
@@ -74,17 +78,18 @@ class Demonstrations:
         self.action_kinds = _action_kinds(self.layout, self.num_actions, device)
         self.epoch = 0
 
-        held_out = _held_out(data.episode, val_fraction)
-        if not held_out.any() or held_out.all():
-            side = "training" if held_out.all() else "validation"
+        kept_back = held_out(data.num_episodes, val_fraction)[data.episode]
+        if not kept_back.any() or kept_back.all():
+            side = "training" if kept_back.all() else "validation"
             raise DataError(
                 f"{path} has {data.num_episodes} episodes: "
                 f"with data.val_fraction={val_fraction} the {side} split is empty"
             )
+        self.fingerprint = fingerprint(data, str(path), val_fraction, file=file)
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
         self._decisions = _all_decisions(data, device)
-        self._training = torch.from_numpy(np.flatnonzero(~held_out)).to(device)
-        self._validation = torch.from_numpy(np.flatnonzero(held_out)).to(device)
+        self._training = torch.from_numpy(np.flatnonzero(~kept_back)).to(device)
+        self._validation = torch.from_numpy(np.flatnonzero(kept_back)).to(device)
         self._batch_size = min(batch_size, self.num_training)
         self._device = device
         self._generator = torch.Generator().manual_seed(seed)
@@ -143,13 +148,6 @@ class Demonstrations:
             action=whole.action.index_select(0, rows),
             action_mask=None if mask is None else mask.index_select(0, rows),
         )
-
-
-def _held_out(episode: np.ndarray, fraction: float) -> np.ndarray:
-    """True for each row whose episode is held out; the same for every seed."""
-    num_episodes = int(episode.max()) + 1
-    drawn = np.random.default_rng(0).permutation(num_episodes)
-    return np.isin(episode, drawn[: round(fraction * num_episodes)])
 
 
 def _all_decisions(data: Trajectories, device: str | torch.device) -> DemonstrationBatch:

@@ -7,12 +7,15 @@ Learning", ICML 2018, section 2.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+log = logging.getLogger("poke")
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,23 @@ class VectorEnvironment(Protocol):
     idle: np.ndarray  # [num_envs] bool: the next step only resets, whatever the action
     final_observations: Mapping[int, np.ndarray]  # where the last step ended and reset at once
     finished: list[tuple[float, int]]  # return and length of episodes that ended in the last step
-    exact_state: bool  # whether get_state holds all of it
+    exact_state: bool  # whether get_state holds all of it, and set_state may be called
 
     def reset(self, entropy: Sequence[int]) -> None: ...
     def step(self, action: np.ndarray) -> None: ...
     def get_state(self) -> dict[str, Any]: ...
     def set_state(self, state: Mapping[str, Any]) -> None: ...
+    def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None: ...
     def close(self) -> None: ...
 
 
 class Environment(Protocol):
-    """Describes environments and makes them."""
+    """Describes environments and makes them.
+
+    One whose episodes depend on what it was given has an attribute ``settings``: that, as plain values by the names of
+    the knobs under `env`. Where it is missing, a run that is resumed with other values is refused or goes on with
+    half-finished episodes of before, as its state allows.
+    """
 
     observation_shape: tuple[int, ...]
     observation_dtype: np.dtype[Any]
@@ -191,6 +200,7 @@ class Collector:
         self.num_actions = environment.action_space.num_outputs
         self.environments = environment.make()
         self.environments.reset([seed, 0])
+        self._settings = dict(getattr(environment, "settings", {}))
         self._seed = seed
         self._num_rollouts = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
@@ -255,18 +265,39 @@ class Collector:
         """Return the environments with their half-finished episodes, and the returns of those just finished."""
         return {
             "environments": self.environments.get_state(),
+            "exact": self.exact_resume,
+            "settings": self._settings,
             "num_rollouts": self._num_rollouts,
             "recent_episodes": list(self._recent),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on where the state was taken; environments that cannot be copied begin new episodes."""
+        """Go on where the state was taken.
+
+        Environments that cannot be copied, or that were given other values than those of the state, begin new episodes
+        that the run has not begun with; what was learned of observations and rewards is kept.
+
+        Raises:
+            ValueError: it is of another environment, or does not fit as `VectorEnvironment.restart` says.
+        """
+        # A state from before settings were kept is taken to be of these.
+        then, now = state.get("settings", self._settings), self._settings
+        changes = [
+            f"env.{name} is {now.get(name, 'not given')}, was {then.get(name, 'not given')}"
+            for name in {**now, **then}
+            if now.get(name) != then.get(name)
+        ]
+        if now.get("id") != then.get("id"):
+            raise ValueError(f"{changes[0]}: a run goes on in the environment it began with")
         self._num_rollouts = state["num_rollouts"]
         self._recent.clear()
         self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
-        if not self.exact_resume:
-            self.environments.reset([self._seed, self._num_rollouts])
-        self.environments.set_state(state["environments"])
+        if changes or not (self.exact_resume and state.get("exact", True)):
+            self.environments.restart(state["environments"], [self._seed, self._num_rollouts])
+        else:
+            self.environments.set_state(state["environments"])
+        if changes:
+            log.info("%s: all episodes begin anew", ", ".join(changes))
 
     def close(self) -> None:
         """Close the environments."""

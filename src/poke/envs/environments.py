@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import gymnasium as gym
@@ -116,13 +117,18 @@ class Environments:
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned; without a copy, the environments stay where they are."""
-        if self._normalizer is not None:
-            self._normalizer.moments.set_state(state["normalizer"])
+        """Restore what `get_state` returned where `exact_state` is true.
+
+        Raises:
+            ValueError: the state does not fit, as in `restart`, or is of another number of environments.
+        """
+        if len(state["idle"]) != self.num_envs:
+            raise ValueError(
+                f"the state is of {len(state['idle'])} environments, and env.num_envs is {self.num_envs}"
+            )
+        self._set_normalizer(state)
         if self._scaler is not None:
             self._scaler.set_state(state["scaler"])
-        if state["environments"] is None:
-            return
         self._stepper.set_state(state["environments"])
         self.observation[...] = state["observation"].numpy()
         self._stepper.idle[:] = self.idle[:] = state["idle"]
@@ -130,6 +136,21 @@ class Environments:
         self._lengths[:] = state["lengths"]
         if "action_mask" in state:
             self.action_mask = state["action_mask"].numpy().copy()
+
+    def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
+        """Begin new episodes with what earlier environments, these or others, have learned of observations and rewards.
+
+        Args:
+            state: of `get_state`; what it holds of each environment is left.
+            entropy: as of `reset`.
+
+        Raises:
+            ValueError: observations or rewards were normalised and are not, or the reverse, or of another shape.
+        """
+        self._set_normalizer(state)
+        if self._scaler is not None:
+            self._scaler.restart(state["scaler"])
+        self.reset(entropy)
 
     def random_actions(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield random legal actions for every environment, for ever."""
@@ -151,6 +172,18 @@ class Environments:
     def close(self) -> None:
         """Close the environments."""
         self._stepper.close()
+
+    def _set_normalizer(self, state: Mapping[str, Any]) -> None:
+        kept = {"normalize_observation": "normalizer", "normalize_reward": "scaler"}
+        parts = {"normalizer": self._normalizer, "scaler": self._scaler}
+        for knob, name in kept.items():
+            if (name in state) != (parts[name] is not None):
+                raise ValueError(
+                    f"env.{knob} is {str(parts[name] is not None).lower()}, was {str(name in state).lower()}: "
+                    "what was learned of the one does not fit the other"
+                )
+        if self._normalizer is not None:
+            self._normalizer.moments.set_state(state["normalizer"])
 
     def _finish(self, ended: np.ndarray) -> None:
         self.finished_envs = np.flatnonzero(ended).tolist()
@@ -183,9 +216,7 @@ def is_exact(make: Callable[[], Environments], num_steps: int = 200) -> bool:
         make: makes environments that believe their state to be exact; two are made and closed.
         num_steps: how far they are stepped before the copy, and both after it, by the same random actions.
     """
-    first = make()
-    second = make()
-    try:
+    with closing(make()) as first, closing(make()) as second:
         first.reset([0])
         second.reset([1])
         actions = first.random_actions(np.random.default_rng(0))
@@ -198,9 +229,6 @@ def is_exact(make: Callable[[], Environments], num_steps: int = 200) -> bool:
         ):  # anything may be raised by a foreign environment whose attributes are set
             return False
         return all(_step_alike(first, second, next(actions)) for _ in range(num_steps))
-    finally:
-        first.close()
-        second.close()
 
 
 def _step_alike(first: Environments, second: Environments, action: np.ndarray) -> bool:

@@ -41,6 +41,7 @@ class EpisodeEvaluator:
     """
 
     category = "eval"
+    metric_names = ("return_mean", "return_std", "return_min", "return_max", "length_mean")
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class EpisodeEvaluator:
         )
 
     def evaluate(self, algorithm: Player) -> dict[str, float]:
-        """Return return_mean, return_std, return_min, return_max and length_mean."""
+        """Return the metrics of `metric_names`."""
         # Made anew each time: a seed need not reset all that an environment remembers.
         environments = self._environment.make_evaluation(self._episodes)
         try:
@@ -69,13 +70,9 @@ class EpisodeEvaluator:
         if self._video:
             self.film = self._film(algorithm)
         returns = np.array([episode[0] for episode in episodes])
-        return {
-            "return_mean": float(returns.mean()),
-            "return_std": float(returns.std()),
-            "return_min": float(returns.min()),
-            "return_max": float(returns.max()),
-            "length_mean": float(np.mean([episode[1] for episode in episodes])),
-        }
+        lengths = np.array([episode[1] for episode in episodes])
+        values = returns.mean(), returns.std(), returns.min(), returns.max(), lengths.mean()
+        return dict(zip(self.metric_names, map(float, values), strict=True))
 
     def _film(self, algorithm: Player) -> np.ndarray | None:
         environments = self._environment.make_evaluation(1, render=True)

@@ -10,14 +10,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import wrappers
-from gymnasium.vector import AutoresetMode
 
 from poke.envs.environments import Environments, is_exact
 from poke.envs.normalization import ObservationNormalizer, RewardScaler
 from poke.envs.registration import find
-from poke.envs.snapshot import Snapshots
 from poke.envs.spaces import UnsupportedEnvironmentError, read_actions, read_observations
 from poke.envs.steppers import Serial, Stepper, Vectorized
+from poke.envs.workers import Workers
 
 
 class GymEnvironment:
@@ -69,6 +68,16 @@ class GymEnvironment:
         spec = find(id)
         self.id = spec.id
         self._vectorization = _choose(spec, vectorization, num_envs)
+        self.settings = {
+            "id": self.id,
+            "normalize_observation": normalize_observation,
+            "normalize_reward": normalize_reward,
+            "num_envs": num_envs,
+            "vectorization": self._vectorization,
+            "max_episode_steps": max_episode_steps,
+            "frame_stack": frame_stack,
+            **{f"kwargs.{name}": _plain(value) for name, value in self._kwargs.items()},
+        }
         observation_space, self._action_space = self._spaces()
         self._observations = read_observations(id, observation_space)
         self.action_space = read_actions(id, self._action_space)
@@ -123,15 +132,10 @@ class GymEnvironment:
         )
 
     def _stepper(self, kind: str, num_envs: int, kwargs: Mapping[str, Any]) -> Stepper:
-        if kind == "serial":
-            return Serial(lambda: self._make_one(kwargs), num_envs, self._observations)
         if kind == "vector_entry_point":
-            return Vectorized(self._make_vector(num_envs, kwargs), self._observations, remote=False)
-        make = [lambda: Snapshots(self._make_one(kwargs))] * num_envs
-        envs = gym.vector.AsyncVectorEnv(
-            make, autoreset_mode=AutoresetMode.SAME_STEP, context="fork"
-        )
-        return Vectorized(envs, self._observations, remote=True)
+            return Vectorized(self._make_vector(num_envs, kwargs), self._observations)
+        chosen = Workers if kind == "async" else Serial
+        return chosen(lambda: self._make_one(kwargs), num_envs, self._observations)
 
     def _make_one(self, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
         with _named(self.id):
@@ -178,6 +182,19 @@ def _choose(spec: gym.envs.registration.EnvSpec, vectorization: str, num_envs: i
         return "serial"
     # Stepping CartPole-v1 one by one takes 11 us each, by its vector entry point 73 us for any number.
     return "vector_entry_point" if num_envs >= 8 or spec.entry_point is None else "serial"
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument as values that a checkpoint can hold; of any other object, only what kind it is."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bool | int | float | str | None):
+        return value
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 @contextmanager

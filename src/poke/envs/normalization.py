@@ -45,7 +45,16 @@ class RunningMoments:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned."""
+        """Restore what `get_state` returned.
+
+        Raises:
+            ValueError: it is of samples of another shape.
+        """
+        shapes = tuple(state["mean"].shape), self.mean.shape
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"mean and variance are of samples of shape {list(shapes[0])}, not {list(shapes[1])}"
+            )
         self.mean = state["mean"].numpy().copy()
         self.variance = state["variance"].numpy().copy()
         self.count = state["count"]
@@ -107,3 +116,8 @@ class RewardScaler:
         """Restore what `get_state` returned."""
         self.moments.set_state(state["moments"])
         self._returns = np.array(state["returns"], np.float64)
+
+    def restart(self, state: Mapping[str, Any]) -> None:
+        """Take the moments of a state, and let every return begin anew."""
+        self.moments.set_state(state["moments"])
+        self._returns.fill(0)

@@ -35,19 +35,6 @@ def restore(env: Any, state: Mapping[str, Any]) -> None:
     _restore_object(env, state)
 
 
-class Snapshots(gym.Wrapper):
-    """Lets an environment in another process be asked for its snapshot, through get_attr and set_attr."""
-
-    @property
-    def snapshot_of_itself(self) -> dict[str, Any]:
-        """The snapshot; assigning restores it."""
-        return take(self.env)
-
-    @snapshot_of_itself.setter
-    def snapshot_of_itself(self, state: Mapping[str, Any]) -> None:
-        restore(self.env, state)
-
-
 def _take(value: Any, seen: set[int]) -> Any:
     """Return `[kind, content]`."""
     if isinstance(value, PLAIN):

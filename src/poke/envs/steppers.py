@@ -1,8 +1,8 @@
 """Step several environments at once, whichever way they are run, behind one face.
 
-`Serial` runs them one after the other in this process; `Vectorized` runs what Gymnasium or an environment's own
-vector entry point provides. Both know the two ways in which environments begin anew by themselves
-(https://farama.org/Vector-Autoreset-Mode): in the step that ends an episode, or in the one after.
+`Serial` runs them one after the other in this process, `poke.envs.workers` in a process each; both begin anew in the
+step that ends an episode. `Vectorized` runs an environment's own vector entry point, and knows the two ways in which
+those begin anew by themselves (https://farama.org/Vector-Autoreset-Mode): in that step, or in the one after.
 """
 
 from __future__ import annotations
@@ -51,7 +51,13 @@ class Serial:
         self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: Observations
     ) -> None:
         self.num_envs = num_envs
-        self._envs = [make() for _ in range(num_envs)]
+        self._envs: list[gym.Env[Any, Any]] = []
+        try:
+            for _ in range(num_envs):
+                self._envs.append(make())
+        except BaseException:
+            self.close()
+            raise
         self._observations = observations
         self.observation = np.zeros((num_envs, *observations.shape), observations.dtype)
         self.action_mask: np.ndarray | None = None
@@ -64,7 +70,7 @@ class Serial:
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin new episodes; each environment has its seed."""
         first = [env.reset(seed=int(seed)) for env, seed in zip(self._envs, seeds, strict=True)]
-        mask = _mask_of(*first[0], self._observations.masked)
+        mask = mask_of(*first[0], self._observations.masked)
         self.action_mask = None if mask is None else np.ones((self.num_envs, len(mask)), np.bool_)
         for i, (observation, info) in enumerate(first):
             self._take(i, observation, info)
@@ -108,31 +114,27 @@ class Serial:
     def _take(self, i: int, observation: Any, info: Mapping[str, Any]) -> None:
         self._observations.write(observation, self.observation[i])
         if self.action_mask is not None:
-            self.action_mask[i] = _mask_of(observation, info, self._observations.masked)
+            self.action_mask[i] = mask_of(observation, info, self._observations.masked)
 
 
 class Vectorized:
-    """A Gymnasium vector environment, beginning anew in either way.
+    """An environment's own vector entry point, beginning anew in either way.
 
     Args:
-        envs: the vector environment; if its environments run elsewhere they are `snapshot.Snapshots`.
+        envs: the vector environment.
         observations: how to read observations.
-        remote: the state is asked of each environment, not of `envs`.
 
     Raises:
         UnsupportedEnvironmentError: it does not begin anew by itself.
     """
 
-    def __init__(
-        self, envs: VectorEnv[Any, Any, Any], observations: Observations, *, remote: bool
-    ) -> None:
+    def __init__(self, envs: VectorEnv[Any, Any, Any], observations: Observations) -> None:
         mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode == AutoresetMode.DISABLED:
             raise UnsupportedEnvironmentError(f"{envs} does not reset by itself")
         self._same_step = mode == AutoresetMode.SAME_STEP
         self._envs = envs
         self._observations = observations
-        self._remote = remote
         self.num_envs = envs.num_envs
         self.observation = np.zeros((self.num_envs, *observations.shape), observations.dtype)
         self.action_mask: np.ndarray | None = None
@@ -167,17 +169,12 @@ class Vectorized:
         self._take(observation, info)
 
     def get_state(self) -> Any:
-        """Return a snapshot of each environment, or of the one that is many."""
-        if self._remote:
-            return list(self._envs.get_attr("snapshot_of_itself"))  # type: ignore[attr-defined]
+        """Return a snapshot of the one that is many."""
         return snapshot.take(self._envs)
 
     def set_state(self, state: Any) -> None:
-        """Restore the snapshots."""
-        if self._remote:
-            self._envs.set_attr("snapshot_of_itself", list(state))  # type: ignore[attr-defined]
-        else:
-            snapshot.restore(self._envs, state)
+        """Restore the snapshot."""
+        snapshot.restore(self._envs, state)
 
     def render(self) -> np.ndarray | None:
         """Return the first environment's picture, `[height, width, 3]` uint8."""
@@ -190,7 +187,7 @@ class Vectorized:
 
     def _take(self, observation: Any, info: Mapping[str, Any]) -> None:
         self._observations.write(observation, self.observation)
-        mask = _mask_of(observation, info, self._observations.masked)
+        mask = mask_of(observation, info, self._observations.masked)
         if mask is None:
             return
         if mask.dtype == np.object_:
@@ -199,7 +196,8 @@ class Vectorized:
         self.action_mask = np.asarray(mask, np.bool_) | self.idle[:, None]
 
 
-def _mask_of(observation: Any, info: Mapping[str, Any], masked: bool) -> np.ndarray | None:
+def mask_of(observation: Any, info: Mapping[str, Any], masked: bool) -> np.ndarray | None:
+    """Return the mask that comes in the observation, where `masked`, or in info; None where there is none."""
     mask = observation["action_mask"] if masked else info.get("action_mask")
     return None if mask is None else np.asarray(mask)
 

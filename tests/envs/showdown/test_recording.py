@@ -185,6 +185,16 @@ def test_another_recording_is_not_mixed_in(tmp_path, played, key, other):
         recorder(**{key: other}).record(out, 4, on_progress=ignore)
 
 
+def test_a_file_that_is_no_recording_is_not_added_to(tmp_path, played):
+    out = tmp_path / "t.parquet"
+    recorder().record(out, 2, on_progress=ignore)
+    data = trajectories.read(out)
+    del data.metadata["battles"]
+    trajectories.write(out, data)
+    with pytest.raises(DataError, match="does not say which battles it holds"):
+        recorder().record(out, 4, on_progress=ignore)
+
+
 def test_two_processes_do_not_record_one_file(tmp_path, played):
     refused = []
 

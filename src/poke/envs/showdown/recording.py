@@ -258,6 +258,10 @@ class _Store:
                         f"{source} holds another recording (its {key} differs): "
                         f"choose another out, or remove it"
                     )
+            if "battles" not in metadata:
+                raise DataError(
+                    f"{source} does not say which battles it holds: choose another out, or remove it"
+                )
             numbers = _from_ranges(metadata["battles"])
             if not numbers <= self.recorded:  # else left over by a stop right after the joining
                 self._take(source, numbers, metadata["results"])

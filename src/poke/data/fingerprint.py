@@ -1,0 +1,187 @@
+"""What a run was trained on, in a form that two runs, or two moments of one, can be compared by. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from poke.data import trajectories
+from poke.data.steps import DataError, Trajectories
+
+# What is learned from, and where episodes begin and end. An outcome or the metadata's wording changes no result.
+_CONTENT = (
+    "observation",
+    "action",
+    "action_mask",
+    "reward",
+    "terminated",
+    "truncated",
+    "episode",
+    "player",
+    "timestep",
+)
+# 2^64 divided by the golden ratio, odd: the multiplier of Fibonacci hashing (Knuth, TAOCP 3, section 6.4).
+_GOLDEN = 11400714819323198485
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Recorded data, and which of it is held out.
+
+    Args:
+        source: the path as it was given, or a data set's id.
+        file: xxh3_128 of the file's bytes in hex; None where the data is no single file.
+        content: xxh3_128 of the decoded arrays in hex: the same for another compression of the same rows.
+        rows: decisions.
+        episodes: whole episodes.
+        split: xxh3_64, in hex, of which episodes are held out and of the fraction asked for.
+    """
+
+    source: str
+    file: str | None
+    content: str
+    rows: int
+    episodes: int
+    split: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name, as JSON and a checkpoint can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
+        """Return what `to_dict` was taken of.
+
+        Raises:
+            DataError: a field is missing.
+        """
+        names = [f.name for f in fields(cls)]
+        if missing := [name for name in names if name not in values]:
+            raise DataError(f"this is no fingerprint of data: it has no {missing[0]}")
+        return cls(**{name: values[name] for name in names})
+
+    def change(self, now: Fingerprint) -> str | None:
+        """Return one line that says how data differs from this, which a run began with; None where it does not.
+
+        The same rows in another file, or under another path, are no difference.
+
+        Args:
+            now: of the data as it is found.
+        """
+        if self.content != now.content:
+            line = f"{now.source} has changed since the run began"
+            if self.source != now.source:
+                line = f"{now.source} holds other data than {self.source}, with which the run began"
+            return f"{line}: {self._rows()} then, {now._rows()} now"
+        if self.split != now.split:
+            return (
+                f"{now.source} holds out other episodes than when the run began: "
+                f"split {self.split[:8]} then, {now.split[:8]} now"
+            )
+        return None
+
+    def _rows(self) -> str:
+        return f"{self.rows:,} rows (content {self.content[:8]})"
+
+
+def identify(
+    path: str | Path, val_fraction: float, *, known: Fingerprint | None = None
+) -> Fingerprint:
+    """Fingerprint a file without serving it.
+
+    Args:
+        path: as `trajectories.read` takes it.
+        val_fraction: share of the episodes held out.
+        known: an earlier fingerprint; where the file still has its very bytes, the rows are not read again.
+
+    Raises:
+        DataError: the file is missing or wrong.
+    """
+    digest = file_digest(path)
+    if known is not None and known.file == digest:
+        content, rows, episodes = known.content, known.rows, known.episodes
+    else:
+        data = trajectories.read(path)
+        content, rows, episodes = _content_digest(data), len(data), data.num_episodes
+    split = _split_digest(held_out(episodes, val_fraction), val_fraction)
+    return Fingerprint(str(path), digest, content, rows, episodes, split)
+
+
+def fingerprint(
+    data: Trajectories, source: str, val_fraction: float, *, file: str | None = None
+) -> Fingerprint:
+    """Fingerprint data that was read already.
+
+    Args:
+        data: the decoded arrays.
+        source: the path as it was given, or a data set's id.
+        val_fraction: share of the episodes held out.
+        file: `file_digest` of the file it was read from, if it was one.
+    """
+    split = _split_digest(held_out(data.num_episodes, val_fraction), val_fraction)
+    return Fingerprint(source, file, _content_digest(data), len(data), data.num_episodes, split)
+
+
+def file_digest(path: str | Path) -> str:
+    """Return xxh3_128 of a file's bytes in hex, a mebibyte in memory at a time.
+
+    Args:
+        path: as `trajectories.read` takes it.
+
+    Raises:
+        DataError: the file is missing or cannot be read.
+    """
+    location = trajectories.locate(path)
+    if not location.is_file():
+        raise DataError(f"{location}: no such file")
+    digest = xxhash.xxh3_128()
+    try:
+        with open(location, "rb", buffering=0) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"{location} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def held_out(num_episodes: int, fraction: float) -> np.ndarray:
+    """Return `[num_episodes]` bool: which episodes are kept back for validation.
+
+    An episode's number alone decides, never how many there are, so episodes that are appended leave the old ones on
+    their side. Numbers times the golden ratio, modulo 1, fill the interval evenly: any stretch of episodes has its
+    share to within a few, however a recording cycles through opponents. In 64-bit integers it is the same on
+    every machine. Episode 0 is always held out, so validation is never empty.
+
+    Args:
+        num_episodes: numbered from 0.
+        fraction: share to hold out, between 0 and 1.
+    """
+    threshold = min(math.ceil(fraction * 2**64), 2**64)  # exact: a float times a power of 2
+    if threshold <= 0:
+        return np.zeros(num_episodes, np.bool_)
+    position = np.arange(num_episodes, dtype=np.uint64) * np.uint64(_GOLDEN)  # modulo 2^64
+    return position <= np.uint64(threshold - 1)
+
+
+def _content_digest(data: Trajectories) -> str:
+    digest = xxhash.xxh3_128()
+    for name in _CONTENT:
+        array = getattr(data, name)
+        if array is None:
+            digest.update(f"{name} absent;".encode())
+            continue
+        digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data)  # no copy of what is contiguous already
+    return digest.hexdigest()
+
+
+def _split_digest(chosen: np.ndarray, val_fraction: float) -> str:
+    digest = xxhash.xxh3_64(f"{float(val_fraction)!r} {len(chosen)};".encode())
+    digest.update(np.packbits(chosen).data)
+    return digest.hexdigest()

@@ -1,7 +1,10 @@
+import time
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from poke.protocols import NonFiniteError
 from poke.training.checkpointing import CheckpointError, CheckpointManager
@@ -74,7 +77,7 @@ def test_due_means_that_a_multiple_was_crossed(tmp_path):
     assert trainer.fit()
     assert trainer.step == 21
     assert evaluated_steps(writer) == [6, 12, 15, 21]
-    assert saved_steps(trainer) == [0, 12, 21]
+    assert saved_steps(trainer) == [0, 6, 12, 15, 21]  # 10 and 20 were crossed at 12 and 21
 
 
 def test_zero_means_only_at_the_end(tmp_path):
@@ -84,21 +87,86 @@ def test_zero_means_only_at_the_end(tmp_path):
     assert saved_steps(trainer) == [0, 20]
 
 
-def test_a_new_best_is_saved_when_it_is_found(tmp_path):
-    trainer, _ = make(tmp_path, Part(losses={1: 0.9, 2: 0.5, 3: 0.7, 4: 0.6, 5: 0.4}), eval_every=4)
+@pytest.mark.parametrize("eval_every", [0, 1, 4, 7, 20, 30])
+@pytest.mark.parametrize("save_every", [0, 1, 3, 5, 20])
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_what_an_evaluation_found_is_in_a_checkpoint_of_those_very_weights(
+    tmp_path, eval_every, save_every, num_steps
+):
+    """Whatever the cadences are, the last evaluation included, and so is the best of them."""
+    losses = {i: abs(6 - i) / 10 for i in range(1, 30)}
+    part = Part(num_steps=num_steps, losses=losses)
+    trainer, writer = make(tmp_path, part, eval_every=eval_every, save_every=save_every)
     trainer.fit()
-    assert saved_steps(trainer) == [0, 4, 8, 20]
-    assert trainer.checkpoints.best_metadata().metrics["val/loss"] == 0.4
+    found = {step: row["loss"] for row, step, category in writer.rows if category == "val"}
+    saved = {
+        m.step: m.val_loss for m in trainer.checkpoints.list_checkpoints() if m.val_loss is not None
+    }
+    assert saved == found
+    assert trainer.step in found
+    assert trainer.checkpoints.best_metadata().val_loss == min(found.values())
 
 
-def test_a_checkpoint_carries_an_evaluation_only_if_it_was_made_at_its_step(tmp_path):
-    trainer, _ = make(tmp_path, Part(losses={}), eval_every=4, save_every=3, keep_best=False)
-    trainer.fit()
-    with_evaluation = [
-        m.step for m in trainer.checkpoints.list_checkpoints() if m.val_loss is not None
-    ]
-    assert saved_steps(trainer) == [0, 3, 6, 9, 12, 15, 18, 20]
-    assert with_evaluation == [12, 20]
+def test_metrics_of_every_kind_the_logger_takes_pass_through(tmp_path):
+    part = Part(losses={})
+    kinds = {
+        "loss": torch.tensor(0.5), "nested": {"a": 1, "b": {"c": np.float32(2)}}, "text": "skipped",
+        "many": torch.ones(3), "flag": True, "none": None,
+    }  # fmt: skip
+    part.update = lambda batch: kinds
+    part.evaluate = lambda algorithm: {**kinds, "loss": 0.25}
+    trainer, _ = make(tmp_path, part, max_steps=3)
+    assert trainer.fit()
+    metrics = trainer.checkpoints.list_checkpoints()[-1].metrics
+    one = {"nested/a": 1.0, "nested/b/c": 2.0, "flag": 1.0}
+    assert metrics == {
+        **{f"train/{name}": value for name, value in {**one, "loss": 0.5}.items()},
+        **{f"val/{name}": value for name, value in {**one, "loss": 0.25}.items()},
+    }
+
+
+def test_a_stop_breaks_an_evaluation_off_which_is_made_up_for_on_resume(tmp_path):
+    part = Part(losses={})
+    trainer, writer = make(tmp_path, part, eval_every=5)
+    evaluate = part.evaluate
+
+    def stopped_in_the_middle(algorithm):
+        trainer.stop("SIGTERM")
+        raise AssertionError("the evaluation went on")
+
+    part.evaluate = stopped_in_the_middle
+    assert not trainer.fit()
+    assert (trainer.step, saved_steps(trainer), evaluated_steps(writer)) == (5, [0, 5], [])
+    trainer.checkpoints.close()
+
+    part.evaluate = evaluate
+    again, writer = make(tmp_path, part, eval_every=5)
+    again.checkpoints.restore(again.components, again.checkpoints.load())
+    assert again.fit()
+    assert evaluated_steps(writer) == [5, 10, 15, 20]
+    assert [m.step for m in again.checkpoints.list_checkpoints() if m.val_loss] == [5, 10, 15, 20]
+
+
+def test_a_checkpoint_that_is_asked_for_comes_after_the_step(tmp_path):
+    part = Part(losses={})
+    trainer, _ = make(tmp_path, part)
+    update = part.update
+
+    def asked_at_seven(batch):
+        if part.updates == 6:
+            trainer.save_soon()
+        return update(batch)
+
+    part.update = asked_at_seven
+    assert trainer.fit()
+    assert saved_steps(trainer) == [0, 7, 20]
+
+
+def test_past_its_deadline_it_stops_and_says_why(tmp_path):
+    trainer, _ = make(tmp_path, Part(losses={}))
+    trainer.deadline = time.monotonic()
+    assert not trainer.fit()
+    assert (saved_steps(trainer), trainer.stop_reason) == ([0, 1], "reached trainer.max_seconds")
 
 
 def test_every_step_is_logged(tmp_path):

@@ -12,13 +12,21 @@ from poke.protocols import Algorithm, Evaluator, Source
 from poke.training.checkpointing.manager import CheckpointManager, CheckpointMetadata
 from poke.training.logging.logger import MetricsLogger
 from poke.training.logging.timing import StepTimer
+from poke.training.logging.values import read_numbers
 
 # Told of an evaluation's metrics and its step; answers with a reason to end the run early, or None.
 Report = Callable[[Mapping[str, float], int], str | None]
 
 
+class _Stopped(BaseException):
+    """An evaluation that a stop broke off."""
+
+
 class Trainer:
     """Runs training steps, and evaluates and saves when a multiple of their frequency was crossed.
+
+    Whatever an evaluation found is in a checkpoint of those very weights: a save follows every evaluation, and both are
+    due at the last step.
 
     Args:
         algorithm: is updated.
@@ -29,9 +37,11 @@ class Trainer:
         timer: learns where the time goes.
         max_steps: train until the clock shows at least this.
         eval_every: steps between evaluations; 0: only at the end.
-        save_every: steps between checkpoints; 0: only at the beginning and end.
+        save_every: steps between checkpoints; 0: only at the beginning, at the end and after evaluations.
         save_every_seconds: seconds between checkpoints, besides; 0: never by the clock.
+        deadline: when to stop, in seconds of `time.monotonic`.
         config: the resolved config, put into every checkpoint.
+        data: fingerprint of what is trained on, put into every checkpoint.
     """
 
     def __init__(
@@ -47,7 +57,9 @@ class Trainer:
         eval_every: int,
         save_every: int,
         save_every_seconds: float = 0,
+        deadline: float = math.inf,
         config: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         self.algorithm = algorithm
         self.source = source
@@ -59,16 +71,21 @@ class Trainer:
         self.eval_every = eval_every
         self.save_every = save_every
         self.save_every_seconds = save_every_seconds or math.inf
+        self.deadline = deadline
         self.config = config
+        self.data = data
         self.step = 0
         self.stop_reason: str | None = None
         self.report: Report | None = None
         self.end_reason: str | None = None
-        self._update_metrics: Mapping[str, Any] = {}
         self.last_evaluation: Mapping[str, float] = {}
+        self._update_metrics: Mapping[str, Any] = {}
         self._evaluated_at = -1
+        self._owes_evaluation = False  # one that a stop broke off
+        self._evaluating = False
         self._saved_at = -1
         self._saved_when = time.monotonic()
+        self._asked_to_save = False
         self._epoch = -1
 
     @property
@@ -78,8 +95,8 @@ class Trainer:
             "algorithm": self.algorithm,
             "source": self.source,
             "evaluator": self.evaluator,
-            "trainer": self,
             "logger": self.logger,
+            "trainer": self,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -94,16 +111,19 @@ class Trainer:
         if self._saved_at < 0:
             self._save()
         self.run_until(self.max_steps)
-        finished = self.stop_reason is None
-        if finished and self._evaluated_at != self.step:
-            self.evaluate()
+        at_its_end = self.step >= self.max_steps or self.end_reason is not None
+        evaluated = self.evaluator is None or self._evaluated_at == self.step
+        if at_its_end and not evaluated and self.stop_reason is None:
+            evaluated = self.evaluate()
+            self._save()
         if self._saved_at != self.step:
             self._save()
-        return finished
+        return at_its_end and evaluated
 
     def metrics(self) -> dict[str, float]:
         """Return the last update's metrics, and those of an evaluation if it was made at this very step."""
-        metrics = {f"train/{name}": float(value) for name, value in self._update_metrics.items()}
+        train = read_numbers(self._update_metrics)
+        metrics = {f"train/{name}": value for name, value in train.items()}
         if self._evaluated_at == self.step:
             metrics.update(self.last_evaluation)
         return metrics
@@ -116,31 +136,58 @@ class Trainer:
             metrics=self.metrics(),
             timestamp=datetime.now(UTC),
             config=self.config,
+            data=self.data,
         )
 
     def run_until(self, step: int) -> None:
         """Train until the clock shows at least this step, or until `stop` is called."""
+        if self._owes_evaluation and self.evaluate():
+            self._save()
         while self.step < step and not (self.stop_reason or self.end_reason):
             before = self.step
             self._train_step()
-            if _crossed(self.eval_every, before, self.step):
+            if _crossed(self.eval_every, before, self.step) or self.step >= self.max_steps:
                 self.evaluate()
             if self._save_is_due(before):
                 self._save()
             self.timer.switch("other")
+            if time.monotonic() >= self.deadline and self.step < step:
+                self.stop("reached trainer.max_seconds")
 
     def stop(self, reason: str) -> None:
-        """Ask the loop to end after the current step. Safe to call from a signal handler."""
+        """Ask the loop to end after the current step, an evaluation at once. For signal handlers of the main thread."""
         self.stop_reason = reason
+        if self._evaluating:
+            self._evaluating = False
+            raise _Stopped
+
+    def save_soon(self) -> None:
+        """Ask for a checkpoint after the current step. Safe to call from a signal handler."""
+        self._asked_to_save = True
+
+    def recall(self, metrics: Mapping[str, float]) -> None:
+        """Take what a checkpoint says was measured at its step for one's own, as if it had just been."""
+        train = {name: value for name, value in metrics.items() if name.startswith("train/")}
+        self._update_metrics = {name.removeprefix("train/"): v for name, v in train.items()}
+        self.last_evaluation = {name: v for name, v in metrics.items() if name not in train}
+
+    def begin_here(self) -> None:
+        """Take the present step for the first of a run: a checkpoint of it is due."""
+        self._saved_at = -1
 
     def get_state(self) -> dict[str, Any]:
         """Return the clock."""
-        return {"step": self.step, "evaluated_at": self._evaluated_at}
+        return {
+            "step": self.step,
+            "evaluated_at": self._evaluated_at,
+            "owes_evaluation": self._owes_evaluation,
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Set the clock."""
         self.step = self._saved_at = state["step"]
         self._evaluated_at = state["evaluated_at"]
+        self._owes_evaluation = state.get("owes_evaluation", False)
 
     def _train_step(self) -> None:
         self.timer.switch("data")
@@ -156,16 +203,26 @@ class Trainer:
         self.logger.log(metrics, self.step)
         self._update_metrics = metrics
 
-    def evaluate(self) -> None:
-        """Measure the algorithm now and log it, if there is an evaluator."""
+    def evaluate(self) -> bool:
+        """Measure the algorithm now and log it, if there is an evaluator; false if a stop broke it off."""
         if self.evaluator is None:
-            return
+            return False
         self.timer.switch("eval")
+        self._owes_evaluation = True
+        try:
+            # A stop asked for earlier stands; only one that comes now breaks the evaluation off.
+            self._evaluating = True
+            found = self.evaluator.evaluate(self.algorithm)
+            self._evaluating = False
+        except _Stopped:
+            return False
+        finally:
+            self._evaluating = False
+        self._owes_evaluation = False
         category = self.evaluator.category
-        metrics = self.evaluator.evaluate(self.algorithm)
         self.timer.switch("log")
-        self.logger.log(metrics, self.step, category=category)
-        self.last_evaluation = {f"{category}/{name}": value for name, value in metrics.items()}
+        self.logger.log(found, self.step, category=category)
+        self.last_evaluation = {f"{category}/{n}": v for n, v in read_numbers(found).items()}
         film = getattr(self.evaluator, "film", None)
         if film is not None:
             self.logger.log_video("episode", film, self.step, category, frames_per_second=25)
@@ -173,17 +230,19 @@ class Trainer:
         self.checkpoints.check_monitor(self.metrics())
         if self.report is not None:
             self.end_reason = self.report(self.last_evaluation, self.step)
+        return True
 
     def _save_is_due(self, before: int) -> bool:
-        if _crossed(self.save_every, before, self.step):
-            return True
-        if time.monotonic() - self._saved_when >= self.save_every_seconds:
-            return True
-        has_new_best = self._evaluated_at == self.step and self.checkpoints.keep_best
-        return has_new_best and self.checkpoints.is_best(self.metrics())
+        return (
+            _crossed(self.save_every, before, self.step)
+            or self._evaluated_at == self.step
+            or self._asked_to_save
+            or time.monotonic() - self._saved_when >= self.save_every_seconds
+        )
 
     def _save(self) -> None:
-        self.timer.switch("checkpoint")
+        self.timer.switch("checkpoint")  # waiting for the save before counts as saving
+        self._asked_to_save = False
         self.checkpoints.save(self.components, self.metadata())
         self._saved_at = self.step
         self._saved_when = time.monotonic()

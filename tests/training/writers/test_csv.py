@@ -1,7 +1,12 @@
 """metrics.csv: exact, append-only, readable at every moment."""
 
 import csv
+import errno
+import json
 import math
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +15,7 @@ import pytest
 
 from poke.training.logging import MetricsLogger
 from poke.training.writers import CsvWriter
+from poke.training.writers import csv as csv_module
 
 
 @pytest.fixture
@@ -184,21 +190,135 @@ def test_it_appends_and_never_rewrites_while_names_stay(path):
     assert path.stat().st_ino == inode
 
 
-def test_a_full_disk_leaves_no_half_row(path, monkeypatch):
-    from poke.training.writers import csv as module
+class Disk:
+    """A file system that takes so many bytes, and then none until there is room again."""
 
+    def __init__(self, monkeypatch, room=0):
+        self.room = room
+        self._pwrite, self._fsync = os.pwrite, os.fsync
+        monkeypatch.setattr(csv_module.os, "pwrite", self.pwrite)
+        monkeypatch.setattr(csv_module.os, "fsync", self.fsync)
+
+    def pwrite(self, file, data, at):
+        taken = data[: self.room]
+        self.room -= len(taken)
+        if not taken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._pwrite(file, taken, at)
+
+    def fsync(self, file):
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._fsync(file)
+
+
+def steps(path):
+    return [int(row[0]) for row in read(path)[1:]]
+
+
+def test_rows_that_a_full_disk_refuses_are_written_when_there_is_room(path, monkeypatch, caplog):
     writer = CsvWriter(path)
-    writer.write({"loss": 1.0}, 0, "train")
+    writer.write({"loss": 0.0}, 0, "train")
     whole = path.read_bytes()
-    real = module.os.pwrite
-    with monkeypatch.context() as patch:
-        patch.setattr(module.os, "pwrite", lambda file, data, at: real(file, data[:9], at))
-        with pytest.raises(OSError, match="only 9 of"):
-            writer.write({"loss": 2.0}, 1, "train")
-    assert path.read_bytes() == whole
-    writer.write({"loss": 2.0}, 1, "train")
-    assert [row[0] for row in read(path)] == ["step", "0", "1"]
+    disk = Disk(monkeypatch, room=9)
+    for step in range(1, 6):
+        writer.write({"loss": float(step), **({"late": 1.0} if step == 3 else {})}, step, "train")
+        assert path.read_bytes() == whole
+        assert os.listdir(path.parent) == [path.name]
+    assert caplog.text.count("cannot be written (No space left on device)") == 1
+    disk.room = 10_000
+    writer.write({"loss": 6.0}, 6, "train")
     writer.close()
+    assert steps(path) == list(range(7))
+    assert [row[2] for row in read(path)[1:]] == [f"{step}.0" for step in range(7)]
+    assert caplog.text.count("cannot be written") == 1
+
+
+def test_rows_that_wait_are_written_at_the_next_flush(path, monkeypatch):
+    writer = CsvWriter(path)
+    disk = Disk(monkeypatch)
+    writer.write({"loss": 0.0}, 0, "train")
+    assert not path.exists()
+    disk.room = 10_000
+    writer.flush()
+    assert steps(path) == [0]
+    writer.close()
+
+
+@pytest.mark.parametrize("room_comes_before_the_end", [True, False])
+def test_rows_that_wait_are_in_the_state_and_none_is_written_twice(
+    path, monkeypatch, room_comes_before_the_end
+):
+    writer = CsvWriter(path)
+    writer.write({"loss": 0.0}, 0, "train")
+    disk = Disk(monkeypatch)
+    for step in range(1, 6):
+        writer.write({"loss": float(step)}, step, "train")
+    state = json.loads(json.dumps(writer.get_state()))
+    if room_comes_before_the_end:
+        disk.room = 10_000
+        writer.write({"loss": 6.0}, 6, "train")
+    writer.close()
+
+    disk.room = 10_000
+    again = CsvWriter(path)
+    again.set_state(state)
+    assert again.get_state() == state
+    again.write({"loss": 6.5}, 6, "train")
+    again.close()
+    assert steps(path) == list(range(7))
+    assert read(path)[-1][2] == "6.5"
+
+
+def test_no_more_rows_wait_than_memory_is_meant_for(path, monkeypatch, caplog):
+    monkeypatch.setattr(csv_module, "MAX_WAITING_ROWS", 3)
+    caplog.set_level("INFO")
+    writer = CsvWriter(path)
+    disk = Disk(monkeypatch)
+    for step in range(10):
+        writer.write({"loss": 1.0}, step, "train")
+    disk.room = 10_000
+    writer.close()
+    assert steps(path) == [7, 8, 9]
+    assert "7 rows are lost" in caplog.text
+
+
+def test_a_half_written_file_of_a_killed_process_is_swept(path):
+    temporary = path.with_name(".metrics.csv.tmp")
+    temporary.write_text("step,ti")
+    CsvWriter(path).write({"loss": 1.0}, 1, "train")
+    assert os.listdir(path.parent) == [path.name]
+
+
+LIMITED = """
+import logging, os, resource, signal, sys
+from poke.training.writers import CsvWriter
+from poke.training.writers import csv as csv_module
+
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+writer = CsvWriter("metrics.csv")
+for step in range(1000):
+    names = [f"name_{i}" for i in range(step // 100 + 1)]  # the file is rewritten now and then
+    if step == 250:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+    if step == 900:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    writer.write({name: float(step) for name in names}, step, "train")
+    assert os.listdir() == ["metrics.csv"], os.listdir()
+    if step in (250, 500, 899):
+        assert open("metrics.csv").read().endswith("\\n")
+writer.close()
+"""
+
+
+def test_a_limit_on_the_size_of_files_costs_one_line_and_no_row(path):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], cwd=path.parent, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    assert "cannot be written (File too large)" in done.stdout
+    assert steps(path) == list(range(1000))
 
 
 def test_it_costs_few_bytes_a_step(path):

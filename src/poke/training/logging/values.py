@@ -132,6 +132,13 @@ def _read(value: Any) -> Any:
     raise TypeError
 
 
+def read_numbers(metrics: Any) -> dict[str, float]:
+    """Return metrics of every kind that is logged, as floats by flat names, without what is no single number."""
+    row, _, _ = read_row(metrics, lambda name, reason: None)
+    fetch([row])
+    return {str(name): float(number) for name, number in row.items()}
+
+
 def fetch(rows: Iterable[dict[str, Any]]) -> None:
     """Replace every held value of the rows by its number, in one transfer a device."""
     places = [

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from poke.training.writers.logfile import log_file
 from poke.training.writers.progress import ProgressBar
+from poke.training.writers.terminal import Terminal
 
 
 class ConsoleWriter:
     """Prints a line for every row, keeps it in a file, and draws a progress bar on a terminal.
+
+    A terminal or pipe that goes away ends neither the run nor the file.
 
     Args:
         log_path: file the lines are appended to, usually train.log; None for none.
@@ -31,8 +33,8 @@ class ConsoleWriter:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.log_path = None if log_path is None else Path(log_path)
-        self._stream = stream
+        self._file = None if log_path is None else log_file(log_path)
+        self._terminal = Terminal(stream)
         self._pace = Pace(total_steps, clock)
         self._epoch: int | None = None
         self._bar: ProgressBar | None = None
@@ -45,13 +47,11 @@ class ConsoleWriter:
         line = "  ".join(
             part for part in (self._where(), category, values, self._pace.text) if part
         )
-        if self.log_path is not None:
-            self.log_path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.log_path, "a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+        if self._file is not None:
+            self._file.append(line)
         bar = self._started_bar()
         if bar is None:
-            print(line, file=self._stream or sys.stdout, flush=True)
+            self._terminal.print(line)
         else:
             bar.show_metrics(category, values)
             self._refresh(bar)
@@ -69,7 +69,9 @@ class ConsoleWriter:
             self._refresh(bar)
 
     def flush(self) -> None:
-        """Every line is flushed as it is printed."""
+        """Write what the file system refused so far; the terminal has every line already."""
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         """Leave the bar as it stands and give the terminal back."""
@@ -97,9 +99,11 @@ class ConsoleWriter:
         """The bar, begun at the first need; None where nobody would see it."""
         if not self._bar_is_decided:
             self._bar_is_decided = True
-            stream = self._stream or sys.stdout
-            if stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
-                self._bar = ProgressBar(stream)
+            if self._terminal.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+                self._bar = ProgressBar(self._terminal)
+        if self._bar is not None and self._bar.gone:
+            self._bar.stop()
+            self._bar = None
         return self._bar
 
 
@@ -133,22 +137,6 @@ class Pace:
                 remaining = max(0, self.total_steps - self.step)
                 self.text += f"  ETA {_duration(remaining * (now - began) / (self.step - first))}"
             self._mark = (now, self.step)
-
-
-class TerminalHandler(logging.StreamHandler[TextIO]):
-    """Shows log records on standard output as it is at that moment.
-
-    While a progress bar is up, standard output is the bar's own, which prints above itself; a
-    handler that kept the stream it began with would tear the bar.
-    """
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        """Standard output."""
-        return sys.stdout
 
 
 def _visible(name: str) -> str:

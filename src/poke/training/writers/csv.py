@@ -2,7 +2,8 @@
 
 Columns are step, time (ISO 8601, UTC) and one `category/name` each. A row is appended by one write,
 so a reader meets whole lines; after a power cut the last may be torn, and is dropped. A new name
-writes the file again, wider, beside the old one and renames it.
+writes the file again, wider, beside the old one and renames it. Rows that the file system refuses
+wait in memory, and in the state, until it takes them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ import csv
 import io
 import logging
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+MAX_WAITING_ROWS = 10_000
 _FIXED = ["step", "time"]
 _log = logging.getLogger("poke")
+
+# A row: step, time, category, metrics.
+Row = tuple[int, str, str, dict[str, float]]
 
 
 class CsvWriter:
@@ -29,41 +36,46 @@ class CsvWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._temporary = self.path.with_name(f".{self.path.name}.tmp")
         self._columns: list[str] = []
         self._places: dict[str, dict[str, int]] = {}  # category -> name -> column
         self._num_rows = 0
+        self._waiting: deque[Row] = deque()
+        self._num_lost = 0  # the oldest of too many that waited
+        self._is_said = False  # that rows wait
         self._size_bytes = 0
         self._file: int | None = None
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
-        """Append one row."""
-        if self._file is None:
-            self._load()
-        places = self._places.get(category, {})
-        if self._file is None or not places.keys() >= metrics.keys():
-            self._widen([f"{category}/{name}" for name in metrics if name not in places])
-            places = self._places[category]
+        """Append one row, after those that wait."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        fields = [str(step), now, *[""] * (len(self._columns) - len(_FIXED))]
-        for name, value in metrics.items():
-            fields[places[name]] = repr(float(value))
-        self._append((",".join(fields) + "\n").encode())
-        self._num_rows += 1
+        row = (step, now, category, {name: float(value) for name, value in metrics.items()})
+        try:
+            self._write_waiting()
+            self._put(row)
+        except OSError as error:
+            self._keep(row, error)
 
     def flush(self) -> None:
-        """Every row is with the operating system already."""
+        """Try once more to write the rows that wait; every other one is with the operating system."""
+        try:
+            self._write_waiting()
+        except OSError as error:
+            self._say_waiting(error)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Close the file; rows that wait to the very end are in the last state only."""
+        self.flush()
+        if self._waiting and self._file is not None:
+            _log.warning("%s lacks its last %d rows", self.path, len(self._waiting))
+        self._close_file()
 
     def get_state(self) -> dict[str, Any]:
-        """Return the columns and the number of rows."""
+        """Return the columns, the number of rows, and the rows that wait."""
         if self._file is None:
             self._load()
-        return {"columns": list(self._columns), "num_rows": self._num_rows}
+        waiting = [list(row) for row in self._waiting]
+        return {"columns": list(self._columns), "num_rows": self._num_rows, "waiting": waiting}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Cut off the rows and columns that were added after the state.
@@ -81,9 +93,49 @@ class CsvWriter:
         # Rows from before the state got one comma for every column that came after it.
         later = max(0, len(columns) - len(kept))
         self._replace(kept, [row[: len(row) - later] for row in rows[:num_rows]])
+        self._waiting = deque((*row,) for row in state.get("waiting", []))
+
+    def _put(self, row: Row) -> None:
+        """Append a row to the file."""
+        if self._file is None:
+            self._load()
+        step, when, category, metrics = row
+        places = self._places.get(category, {})
+        if self._file is None or not places.keys() >= metrics.keys():
+            self._widen([f"{category}/{name}" for name in metrics if name not in places])
+            places = self._places[category]
+        fields = [str(step), when, *[""] * (len(self._columns) - len(_FIXED))]
+        for name, value in metrics.items():
+            fields[places[name]] = repr(value)
+        self._append((",".join(fields) + "\n").encode())
+        self._num_rows += 1
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            self._put(self._waiting[0])
+            self._waiting.popleft()
+        if self._is_said:
+            self._is_said = False
+            _log.info("%s is written again; %d rows are lost", self.path, self._num_lost)
+            self._num_lost = 0
+
+    def _keep(self, row: Row, error: OSError) -> None:
+        """Have a row wait that the file system refused."""
+        self._waiting.append(row)
+        if len(self._waiting) > MAX_WAITING_ROWS:
+            self._waiting.popleft()
+            self._num_lost += 1
+        self._say_waiting(error)
+
+    def _say_waiting(self, error: OSError) -> None:
+        if not self._is_said:
+            self._is_said = True
+            message = "%s cannot be written (%s): its rows are kept in memory until it can be"
+            _log.warning(message, self.path, error.strerror or error)
 
     def _load(self) -> None:
         """Open the file where it exists, without a torn last line."""
+        self._temporary.unlink(missing_ok=True)  # a process killed while it wrote one left it
         columns, rows = _read(self.path)
         if columns and columns[: len(_FIXED)] != _FIXED:
             raise ValueError(f"{self.path} does not start with the columns step and time")
@@ -101,19 +153,28 @@ class CsvWriter:
 
     def _replace(self, columns: list[str], rows: Sequence[bytes]) -> None:
         """Put a file of these columns and rows into the old one's place, whole at every moment."""
-        self.close()
+        self._close_file()
         content = b"".join([_header(columns), *(row + b"\n" for row in rows)]) if columns else b""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+        try:
+            with open(self._temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self._temporary, self.path)
+        except BaseException:
+            with suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+            raise
         self._index(columns)
         self._num_rows = len(rows)
         self._size_bytes = len(content)
         self._file = os.open(self.path, os.O_RDWR)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
     def _index(self, columns: list[str]) -> None:
         self._columns = columns
@@ -125,10 +186,13 @@ class CsvWriter:
     def _append(self, line: bytes) -> None:
         """Write a line where the last one ended, so that a retry overwrites what a failure left."""
         assert self._file is not None
-        written = os.pwrite(self._file, line, self._size_bytes)
-        if written != len(line):
+        written = 0
+        try:
+            while written < len(line):
+                written += os.pwrite(self._file, line[written:], self._size_bytes + written)
+        except OSError:
             os.ftruncate(self._file, self._size_bytes)
-            raise OSError(f"only {written} of {len(line)} bytes fitted into {self.path}")
+            raise
         self._size_bytes += written
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
+
+from poke.training.writers.terminal import Terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,14 +19,17 @@ class ProgressBar:
     It is drawn when it is told something, at most ten times a second, and by no thread of its own.
 
     Args:
-        stream: a terminal.
+        terminal: where it is drawn.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(file=stream, highlight=False)
+        # The stream itself, since standard output becomes the bar's own. What rich would do when a
+        # pipe breaks is to end the process: it never sees it break.
+        self._terminal = Terminal(terminal.stream)
+        self._console = Console(file=cast(TextIO, self._terminal), highlight=False)
         self._metrics: dict[str, str] = {}
         self._drawn = 0.0
         self._live = Live(
@@ -32,6 +37,11 @@ class ProgressBar:
         )
         self._live.start()
         self._console.show_cursor(True)  # or a killed process would leave a terminal without one
+
+    @property
+    def gone(self) -> bool:
+        """Whether the terminal has gone away."""
+        return self._terminal.stream is None
 
     def print(self, line: str) -> None:
         """Print a line above the bar."""

@@ -88,7 +88,7 @@ def _report_parser() -> argparse.ArgumentParser:
 def _diff_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare diff",
-        description="Tell in what two runs differ: config, metrics, git, packages.",
+        description="Tell in what two runs differ: config, metrics, data, code, packages.",
     )
     parser.add_argument(
         "runs", nargs=2, metavar="RUN", help="a path, or a unique beginning or end of one"

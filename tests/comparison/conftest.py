@@ -1,5 +1,6 @@
 """Run directories for tests, written exactly as the runner writes them."""
 
+import contextlib
 import json
 import os
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -33,9 +35,71 @@ def write_run(
     )
     (directory / "config.json").write_text(json.dumps(config))
     account = {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": name,
         "status": status,
+        "started": START.isoformat(),
+        "ended": (START + timedelta(hours=1)).isoformat(),
+        "seed": seed,
+        "device": "cpu",
+        "parent": None,
+        "data": None,
+        "final": {},
+        "best": None,
+        "step": rows[-1]["step"] if rows else 0,
+        "epoch": 1,
+        "error": None,
+        "exit_reason": "reached max_steps",
+        "exact_resume": True,
+        "overrides": [],
+        "sessions": [session(cwd=str(root))],
+    } | record
+    (directory / "run.json").write_text(json.dumps(account))
+    write_metrics(directory / "metrics.csv", rows)
+    settle(directory, age_seconds)
+    return directory
+
+
+def session(**fields) -> dict:
+    """What a process writes of itself into the run's account."""
+    return {
+        "started": START.isoformat(),
+        "ended": (START + timedelta(hours=1)).isoformat(),
+        "from_step": 0,
+        "to_step": 1000,
+        "command": ["python", "-m", "poke.train"],
+        "overrides": [],
+        "changed": {},
+        "checkpoint": None,
+        "accepted_data": None,
+        "host": "elsewhere",
+        "pid": 1,
+        "cwd": "/nowhere",
+        "python": "3.11.7",
+        "platform": "Linux",
+        "executable": "/usr/bin/python3",
+        "packages": {"torch": "2.13.0"},
+        "torch": "2.13.0+cpu",
+        "poke": {"version": "0.1.0", "commit": "b" * 40, "dirty": False},
+        "code": {
+            "commit": "a" * 40,
+            "branch": "main",
+            "dirty": False,
+            "diff": None,
+            "untracked": [],
+            "kept_in": None,
+        },
+        "exit_reason": "reached max_steps",
+    } | fields
+
+
+def write_old_run(root: Path, name: str, **fields) -> Path:
+    """Write a run directory whose account is of schema version 1."""
+    directory = write_run(root, name)
+    account = {
+        "schema_version": 1,
+        "name": name,
+        "status": "finished",
         "started": START.isoformat(),
         "ended": (START + timedelta(hours=1)).isoformat(),
         "command": ["python", "-m", "poke.train"],
@@ -46,22 +110,20 @@ def write_run(
         "python": "3.11.7",
         "packages": {"torch": "2.13.0"},
         "git": {"commit": "a" * 40, "branch": "main", "dirty": False},
-        "seed": seed,
+        "seed": 0,
         "device": "cpu",
         "parent": None,
         "init_from": None,
         "resumes": [],
         "exact_resume": True,
-        "step": rows[-1]["step"] if rows else 0,
+        "step": 1000,
         "epoch": 1,
         "final": {},
         "best": None,
         "error": None,
         "exit_reason": "reached max_steps",
-    } | record
+    } | fields
     (directory / "run.json").write_text(json.dumps(account))
-    write_metrics(directory / "metrics.csv", rows)
-    settle(directory, age_seconds)
     return directory
 
 
@@ -86,6 +148,23 @@ def settle(directory: Path, age_seconds: float = 60.0) -> None:
 @pytest.fixture(name="write_run")
 def _write_run():
     return write_run
+
+
+@pytest.fixture(name="write_old_run")
+def _write_old_run():
+    return write_old_run
+
+
+@pytest.fixture(name="session")
+def _session():
+    return session
+
+
+@pytest.fixture
+def hold():
+    """Hold a run directory's lock until the test ends, as the process that works on the run does."""
+    with contextlib.ExitStack() as stack:
+        yield lambda directory: stack.enter_context(FileLock(directory / ".lock"))
 
 
 @pytest.fixture(name="write_metrics")

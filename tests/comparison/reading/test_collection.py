@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
-from poke.comparison.reading import collection, directories, index
+from poke.comparison.reading import collection, directories, index, record
 from poke.comparison.reading.collection import read_histories, read_runs
 from poke.comparison.showing.rendering import Style, render
 from poke.comparison.statistics.table import Question, compare
@@ -308,30 +310,51 @@ def test_a_missing_directory_is_an_error(tmp_path):
         read_runs([tmp_path / "nowhere"])
 
 
-def test_a_running_run_whose_process_is_gone_is_stale(tmp_path, write_run):
-    import socket
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("status", ["created", "running"])
+def test_whether_a_run_is_worked_on_is_asked_of_its_lock(tmp_path, write_run, hold, status):
+    for name in ("held", "left", "without"):
+        directory = write_run(
+            tmp_path, name, status=status, host=socket.gethostname(), pid=os.getpid()
+        )
+        if name != "without":
+            (directory / ".lock").touch()
+    write_run(tmp_path, "over", status="interrupted")
+    hold(tmp_path / "over")
+    hold(tmp_path / "held")
+    wanted = {"held": status, "left": "stale", "without": "stale", "over": "interrupted"}
 
-    host = socket.gethostname()
-    now = "2999-01-01T00:00:00+00:00"
-    write_run(tmp_path, "alive", status="running", host=host, pid=os.getpid(), started=now)
-    write_run(tmp_path, "recycled", status="running", host=host, pid=os.getpid())
-    write_run(tmp_path, "gone", status="running", host=host, pid=2**22 + 5)
-    write_run(tmp_path, "elsewhere", status="running", host="other")
-    write_run(tmp_path, "silent", status="running", host="other", age_seconds=7200)
-    write_run(
-        tmp_path, "resumed", status="running", host=host, pid=os.getpid(), resumes=[{"time": now}]
-    )
+    for _ in range(2):  # the second time from the index
+        found = {os.path.basename(run.name): run.status for run in read_runs([tmp_path])}
+        assert found == wanted
+    assert not (tmp_path / "without/.lock").exists()
 
-    status = {os.path.basename(run.name): run.status for run in read_runs([tmp_path])}
 
-    assert status == {
-        "alive": "running",
-        "recycled": "stale",
-        "gone": "stale",
-        "elsewhere": "running",
-        "silent": "stale",
-        "resumed": "running",
-    }
+def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, write_run):
+    directory = write_run(tmp_path, "run", status="running")
+    with FileLock(directory / ".lock"):
+        assert [run.status for run in read_runs([tmp_path])] == ["running"]
+    assert [run.status for run in read_runs([tmp_path])] == ["stale"]
+    with FileLock(directory / ".lock", timeout=0):  # looking left nothing locked
+        assert [run.status for run in read_runs([tmp_path])] == ["running"]
+
+
+def test_a_lock_that_cannot_be_asked_leaves_what_the_run_says(tmp_path, write_run, monkeypatch):
+    write_run(tmp_path, "run", status="running")
+    monkeypatch.setattr(record, "fcntl", None)
+    assert [run.status for run in read_runs([tmp_path])] == ["running"]
+
+
+def test_old_and_new_accounts_are_read_alike(tmp_path, write_run, write_old_run):
+    write_run(tmp_path, "new")
+    write_old_run(tmp_path, "old", resumes=[{"time": "2026-03-01T12:30:00+00:00", "step": 500}])
+
+    new, old = read_runs([tmp_path])
+
+    assert [session["host"] for session in new.record["sessions"]] == ["elsewhere"]
+    assert [session.get("host") for session in old.record["sessions"]] == [None, "elsewhere"]
+    assert old.record["parent"] is new.record["parent"] is None
+    assert old.instant("started") == new.instant("started")
 
 
 def test_a_setting_that_names_the_runs_own_directory_makes_no_difference(tmp_path, write_run):

@@ -11,9 +11,9 @@ def table(root, metric=None):
     return running_table(read_runs([root], cache=False), metric)
 
 
-def test_a_running_job_shows_how_far_how_fast_and_how_well(tmp_path, write_run):
+def test_a_running_job_shows_how_far_how_fast_and_how_well(tmp_path, write_run, hold):
     config = {"trainer": {"max_steps": 2000}}
-    write_run(tmp_path, "job", config, status="running", age_seconds=130)
+    hold(write_run(tmp_path, "job", config, status="running", age_seconds=130))
     write_run(tmp_path, "done", config)
 
     lines = table(tmp_path).splitlines()
@@ -26,10 +26,12 @@ def test_a_running_job_shows_how_far_how_fast_and_how_well(tmp_path, write_run):
     assert lines[-1] == "1 running, 0 stale, 1 ended"
 
 
-def test_a_job_without_a_row_yet_is_shown(tmp_path, write_run):
-    write_run(tmp_path, "job", rows=[], status="running")
+@pytest.mark.parametrize("status", ["created", "running"])
+def test_a_job_without_a_row_yet_is_shown(tmp_path, write_run, hold, status):
+    hold(write_run(tmp_path, "job", rows=[], status=status))
 
-    assert f"{tmp_path}/job" in table(tmp_path)
+    assert table(tmp_path).splitlines()[1].split()[:2] == [f"{tmp_path}/job", status]
+    assert table(tmp_path).splitlines()[-1] == "1 running, 0 stale, 0 ended"
 
 
 def test_nothing_is_running(sweep, tmp_path):

@@ -33,6 +33,15 @@ def test_a_missing_setting_counts_as_different(tmp_path, write_run):
     assert sorted(labels(ask(tmp_path))) == ["algo.tau=null", "all runs"]
 
 
+def test_how_a_run_was_started_and_stopped_tells_no_groups_apart(tmp_path, write_run):
+    for i, limit in enumerate((0, 60, 3600)):
+        config = {"x": 1, "trainer": {"max_seconds": limit}, "data": {"on_change": f"{i}"}}
+        write_run(tmp_path, f"run{i}", {**config, "resume": i, "fork": i, "sweep": {"name": i}})
+    comparison = ask(tmp_path)
+    assert comparison.keys == []
+    assert comparison.equal == {"x": 1}
+
+
 def test_numbers_are_equal_by_value_and_true_is_not_one(tmp_path, write_run):
     for name, value in (("a", 1), ("b", 1.0), ("c", True)):
         write_run(tmp_path, name, {"x": value})
@@ -81,12 +90,26 @@ def test_failed_and_stale_runs_are_listed_and_never_averaged_in_silently(sweep):
     )
 
 
-@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
-def test_no_unfinished_run_counts(tmp_path, write_run, status):
+@pytest.mark.parametrize("status", ["failed", "interrupted", "created", "running"])
+def test_no_unfinished_run_counts(tmp_path, write_run, hold, status):
     write_run(tmp_path, "whole")
-    write_run(tmp_path, "part", status=status)
+    hold(write_run(tmp_path, "part", status=status))
 
     assert [why for _, why in ask(tmp_path).aside] == [status]
+
+
+def test_what_was_changed_while_runs_ran_is_said(tmp_path, write_run, session):
+    changed = [session(), session(from_step=500, changed={"algo.gamma": [0.99, 0.9]})]
+    also = [*changed, session(from_step=600, changed={"algo.gamma": [0.9, 0.8], "algo.lr": [1, 2]})]
+    write_run(tmp_path, "a", seed=0, sessions=also)
+    write_run(tmp_path, "b", seed=1, sessions=changed)
+    write_run(tmp_path, "c", seed=2)
+    write_run(tmp_path, "d", seed=3, sessions=also, status="failed")
+
+    assert ask(tmp_path).notes == [
+        "2 runs changed algo.gamma while they ran",
+        "1 run changed algo.lr while it ran",
+    ]
 
 
 def test_runs_of_other_programs_count(tmp_path):
@@ -224,6 +247,6 @@ def test_without_a_finished_run_there_is_an_empty_table_and_what_there_is_is_lis
     comparison = ask(tmp_path)
 
     assert comparison.rows == []
-    assert [why for _, why in comparison.aside] == ["failed", "running"]
+    assert [why for _, why in comparison.aside] == ["failed", "stale"]
     for form in ("table", "csv", "md", "latex", "json"):
         assert render(comparison, form, Style(width=80))

@@ -14,6 +14,7 @@ from poke.comparison.reading.discovery import RunFiles
 from poke.comparison.reading.history import History
 from poke.comparison.reading.incremental import Position, Text, read_text
 from poke.comparison.reading.parsing import parse
+from poke.comparison.reading.record import read_record, without_packages
 from poke.comparison.reading.run import Run
 from poke.comparison.reading.summary import summarize_history
 
@@ -75,9 +76,8 @@ class _Reading:
         self.history = History()
         if files.record:
             with self._noting(files.record):
-                self._record = read_record(files.path(files.record))
-                # the list of packages is most of a record, and only `show` and `diff` look at it
-                self._record.pop("packages", None)
+                # only `show` and `diff` look at the packages
+                self._record = without_packages(read_record(files.path(files.record)))
         if files.config:
             with self._noting(files.config):
                 own = _own_names(files, self._record)
@@ -180,20 +180,6 @@ def _parse_all(readings: Sequence[T]) -> Sequence[T]:
         if reading.text:
             reading.history = next(histories)
     return readings
-
-
-def read_record(path: str) -> dict[str, Any]:
-    """Read a run's own account of itself.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not a mapping in JSON.
-    """
-    with open(path, encoding="utf-8") as file:
-        record = json.load(file)
-    if not isinstance(record, dict):
-        raise ValueError("is not a mapping")
-    return record
 
 
 def _reason(error: Exception) -> str:

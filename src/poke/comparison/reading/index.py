@@ -26,7 +26,7 @@ from poke.comparison.reading.summary import Summary
 
 FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65
-VERSION = 1
+VERSION = 2
 SETTLED_NANOSECONDS = 2_000_000_000
 
 SCHEMA = """

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from poke.comparison.reading.configs import Value
 from poke.comparison.reading.discovery import Fingerprint, RunFiles
 from poke.comparison.reading.incremental import Position
+from poke.comparison.reading.record import is_held
 from poke.comparison.reading.summary import Summary
 
-SILENT_SECONDS = 3600.0  # a run on another machine that wrote nothing for this long counts as stale
+ACTIVE = ("created", "running")  # statuses of runs that a process works on, if it lives
 COMPLETE = (
     "finished",
     "unknown",
 )  # statuses whose runs may be averaged; unknown: another program's run
-CLOCK_SLACK_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +25,7 @@ class Run:
 
     Args:
         files: the directory and its files.
-        record: what ``run.json`` says, packages apart; empty for a run of another program.
+        record: what ``run.json`` says in its newest form, packages apart; empty for a run of another program.
         config: flat settings, empty where the run has no config.
         summary: last and best values of its metrics.
         position: where reading its metrics file ended.
@@ -86,37 +83,6 @@ class Run:
 
 
 def _status(run: Run) -> str:
-    """Return the status; ``unknown`` without a record, ``stale`` for a running one whose process is gone."""
+    """Return the status; ``unknown`` without a record, ``stale`` where nobody works on an unfinished run."""
     status = str(run.record.get("status", "unknown"))
-    if status != "running":
-        return status
-    if run.record.get("host") == _host():
-        return "running" if _is_alive(run) else "stale"
-    return "running" if time.time() - run.modified_seconds < SILENT_SECONDS else "stale"
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()
-
-
-def _is_alive(run: Run) -> bool:
-    """Tell whether the run's process lives: a process that began after the run is another one under its number."""
-    import psutil
-
-    begun = [
-        run.instant("started"),
-        *(_instant(resume) for resume in run.record.get("resumes") or []),
-    ]
-    newest = max((stamp.timestamp() for stamp in begun if stamp), default=float("inf"))
-    try:
-        return psutil.Process(int(run.record["pid"])).create_time() <= newest + CLOCK_SLACK_SECONDS
-    except (KeyError, TypeError, ValueError, psutil.Error):
-        return False
-
-
-def _instant(resume: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(resume["time"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    return "stale" if status in ACTIVE and is_held(run.name) is False else status

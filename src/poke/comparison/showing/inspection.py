@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.checkpoints import read_checkpoints
-from poke.comparison.reading.directories import read_record
-from poke.comparison.reading.discovery import RECORD_FILE
 from poke.comparison.reading.metrics import infer_mode
+from poke.comparison.reading.record import Record, last_session
 from poke.comparison.reading.run import Run
-from poke.comparison.showing.layout import align, format_number
+from poke.comparison.showing.layout import align, format_number, format_seconds
+from poke.comparison.showing.lineage import (
+    ancestor_lines,
+    changes_on_the_way,
+    code_of,
+    origin_lines,
+    packages_of,
+    session_lines,
+    whole_record,
+)
 from poke.comparison.statistics.grouping import MISSING, format_value
 
 MAX_CHECKPOINTS = 12
-HASH_DIGITS = 10
-MAIN_PACKAGES = ("poke", "torch", "numpy", "hydra-core", "gymnasium", "poke_env")
 
 
 def show(run: Run) -> str:
@@ -29,7 +34,8 @@ def show(run: Run) -> str:
     lines = [f"{run.name}: {run.status}{_parenthesis(record.get('exit_reason'))}"]
     if record.get("error"):
         lines.append(f"error: {record['error']}")
-    lines += [_when(run), *_origin(_account(run.name)), *_lineage(run)]
+    lines += [_when(run), *origin_lines(whole_record(run.name)), *ancestor_lines(run)]
+    lines += session_lines(run)
     lines += [f"! {problem}" for problem in run.problems]
     lines += ["", *_metrics(run)]
     lines += ["", *_checkpoints(run)]
@@ -39,13 +45,16 @@ def show(run: Run) -> str:
 
 
 def diff(first: Run, second: Run) -> str:
-    """Return in what two runs differ: config, metrics, git and packages."""
+    """Return in what two runs differ: config, what was changed on the way, metrics, data, code, packages."""
     lines: list[str] = []
+    one, two = whole_record(first.name), whole_record(second.name)
     sections: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("config", first.config, second.config),
+        ("changed on the way", changes_on_the_way(one), changes_on_the_way(two)),
         ("metrics", _measures(first), _measures(second)),
-        ("git", first.record.get("git") or {}, second.record.get("git") or {}),
-        ("packages", _environment(first), _environment(second)),
+        ("data", one.get("data") or {}, two.get("data") or {}),
+        ("code", code_of(one), code_of(two)),
+        ("packages", _packages(one), _packages(two)),
     ]
     for title, left, right in sections:
         keys = list(dict.fromkeys([*left, *right]))
@@ -61,23 +70,6 @@ def diff(first: Run, second: Run) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def format_seconds(seconds: float) -> str:
-    """Return a duration in its two largest units."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    for large, name, small, fine in (
-        (days, "d", hours, "h"),
-        (hours, "h", minutes, "min"),
-        (minutes, "min", rest, "s"),
-    ):
-        if large:
-            return f"{large} {name} {small} {fine}"
-    return f"{rest} s"
-
-
 def _when(run: Run) -> str:
     started, ended = run.instant("started"), run.instant("ended")
     parts = []
@@ -87,58 +79,11 @@ def _when(run: Run) -> str:
         parts.append(f"took {format_seconds((until - started).total_seconds())}")
     if not math.isnan(run.summary.step):
         parts.append(f"reached step {format_number(run.summary.step)}")
-    for key in ("host", "device"):
-        if run.record.get(key):
-            parts.append(f"{key} {run.record[key]}")
+    about = {"host": last_session(run.record).get("host"), "device": run.record.get("device")}
+    parts += [f"{key} {value}" for key, value in about.items() if value]
     if run.seed is not None:
         parts.append(f"seed {run.seed}")
     return ", ".join(parts) or "no record of when it ran"
-
-
-def _origin(record: Mapping[str, Any]) -> list[str]:
-    lines = []
-    git = record.get("git") or {}
-    if git:
-        dirty = " and uncommitted changes (git.diff)" if git.get("dirty") else ""
-        lines.append(f"code: {str(git.get('commit'))[:HASH_DIGITS]} on {git.get('branch')}{dirty}")
-    packages = record.get("packages") or {}
-    if packages:
-        main = [f"{name} {packages[name]}" for name in MAIN_PACKAGES if name in packages]
-        rest = f"{len(packages) - len(main)} other packages"
-        lines.append(f"python {record.get('python')} with {', '.join([*main, rest])}")
-    if record.get("command"):
-        where = f"cd {shlex.quote(str(record['cwd']))} && " if record.get("cwd") else ""
-        lines.append(f"repeat: {where}{shlex.join(map(str, record['command']))}")
-    return lines
-
-
-def _lineage(run: Run) -> list[str]:
-    lines = [
-        f"resumed {resume.get('time', '')} at step {resume.get('step')} from {resume.get('checkpoint')}"
-        f"{_parenthesis(' '.join(resume.get('overrides') or []))}"
-        for resume in run.record.get("resumes") or []
-        if isinstance(resume, dict)
-    ]
-    if run.record.get("init_from"):
-        lines.append(f"weights from {run.record['init_from']}")
-    record, met = run.record, {os.path.abspath(run.name)}
-    while parent := record.get("parent"):
-        path = os.path.join(str(record.get("cwd") or ""), str(parent))
-        if os.path.abspath(path) in met:
-            lines.append(f"child of {parent}, which descends from itself")
-            break
-        met.add(os.path.abspath(path))
-        record = _account(path)
-        lines.append(f"child of {parent}{_parenthesis(record.get('status') or 'not found')}")
-    return lines
-
-
-def _account(directory: str) -> dict[str, Any]:
-    """Return a run's whole record, nothing where it cannot be read."""
-    try:
-        return read_record(os.path.join(directory, RECORD_FILE))
-    except (OSError, ValueError):
-        return {}
 
 
 def _metrics(run: Run) -> list[str]:
@@ -194,10 +139,10 @@ def _measures(run: Run) -> dict[str, str]:
     return measures
 
 
-def _environment(run: Run) -> dict[str, Any]:
-    account = _account(run.name)
-    python = {"python": account["python"]} if "python" in account else {}
-    return python | (account.get("packages") or {})
+def _packages(record: Record) -> dict[str, Any]:
+    session = last_session(record)
+    python = {"python": session["python"]} if session.get("python") else {}
+    return python | packages_of(session)
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

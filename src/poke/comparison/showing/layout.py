@@ -138,3 +138,20 @@ def _known(value: float) -> str:
 
 def _p(value: float) -> str:
     return "" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration in its two largest units."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    for large, name, small, fine in (
+        (days, "d", hours, "h"),
+        (hours, "h", minutes, "min"),
+        (minutes, "min", rest, "s"),
+    ):
+        if large:
+            return f"{large} {name} {small} {fine}"
+    return f"{rest} s"

@@ -12,9 +12,8 @@ from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.directories import read_rows
 from poke.comparison.reading.history import History
 from poke.comparison.reading.metrics import choose_metric, choose_mode
-from poke.comparison.reading.run import Run
-from poke.comparison.showing.inspection import format_seconds
-from poke.comparison.showing.layout import align, format_number
+from poke.comparison.reading.run import ACTIVE, Run
+from poke.comparison.showing.layout import align, format_number, format_seconds
 
 RECENT_ROWS = 100  # what a job's present speed is taken from
 CLEAR = "\x1b[H\x1b[2J"
@@ -30,7 +29,7 @@ def running_table(runs: Sequence[Run], metric: str | None) -> str:
     Raises:
         ComparisonError: no run has the metric that was asked for.
     """
-    active = [run for run in runs if run.status in ("running", "stale")]
+    active = [run for run in runs if run.status in (*ACTIVE, "stale")]
     try:
         name = choose_metric(runs, metric) if runs else None
         mode = choose_mode(runs, name, None)[0] if name else None

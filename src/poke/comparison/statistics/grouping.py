@@ -9,15 +9,17 @@ from typing import Any
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.configs import Value
+from poke.comparison.reading.record import last_session
 from poke.comparison.reading.run import Run
 
 MISSING = "-"  # what a table shows where a run lacks a setting
-BOOKKEEPING = frozenset({"resume", "sweep"})  # say where a run is kept, not what it does
+# Keys, or groups of them, that say how a run is started and kept, not what it does.
+BOOKKEEPING = frozenset({"resume", "fork", "sweep", "trainer.max_seconds", "data.on_change"})
 RUN_FIELDS: dict[str, Callable[[Run], Value]] = {
     "run": lambda run: run.name,
     "status": lambda run: run.status,
     "seed": lambda run: run.seed,
-    "host": lambda run: run.record.get("host"),
+    "host": lambda run: last_session(run.record).get("host"),
     "device": lambda run: run.record.get("device"),
     "started": lambda run: run.record.get("started"),
     "step": lambda run: run.summary.step,
@@ -65,7 +67,7 @@ def differing_keys(runs: Sequence[Run]) -> tuple[list[str], dict[str, Value]]:
     differing: list[str] = []
     equal: dict[str, Value] = {}
     for key in keys:
-        if is_seed(key) or key.partition(".")[0] in BOOKKEEPING:
+        if is_seed(key) or not BOOKKEEPING.isdisjoint((key, key.partition(".")[0])):
             continue
         values = {_identity(config, key) for config in configs}
         if len(values) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_histories
 from poke.comparison.reading.configs import Value
 from poke.comparison.reading.metrics import choose_metric, choose_mode
+from poke.comparison.reading.record import changes_of, sessions_of
 from poke.comparison.reading.run import Run
 from poke.comparison.statistics.estimates import (
     Estimate,
@@ -276,5 +278,20 @@ def _notes(groups: Sequence[Group], values: dict[str, float], runs: Sequence[Run
             notes.append(
                 f"{broken} of {len(group.runs)} runs of {group.label} ended in NaN or infinity"
             )
+    notes += _changed_on_the_way(groups)
     notes += [f"{run.name}: {problem}" for run in runs for problem in run.problems]
     return notes
+
+
+def _changed_on_the_way(groups: Sequence[Group]) -> list[str]:
+    """Say which settings of averaged runs are not those that they ran with from the beginning."""
+    counts = Counter(
+        key
+        for group in groups
+        for run in group.runs
+        for key in {key for session in sessions_of(run.record) for key in changes_of(session)}
+    )
+    return [
+        f"1 run changed {key} while it ran" if n == 1 else f"{n} runs changed {key} while they ran"
+        for key, n in sorted(counts.items())
+    ]

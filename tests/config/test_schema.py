@@ -2,7 +2,7 @@ import pytest
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate
+from poke.config.validation import run_out_schedule, validate
 
 
 def compose(*overrides):
@@ -101,6 +101,25 @@ def test_a_users_own_target_is_left_to_its_constructor():
     validate(compose("algo._target_=mine.Algorithm", "+algo.temperature=hot"))
 
 
-def test_resume_and_init_from_exclude_each_other():
-    with pytest.raises(ConfigError, match="exclude each other"):
-        validate(compose("resume=x", "init_from.path=y"))
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        ([], None),
+        (
+            ["algo.schedule_steps=500"],
+            "the learning rate is 0 from step 500 on, the run goes to 1500",
+        ),
+        (["algo.schedule_steps=500", "algo.lr_schedule=constant"], None),
+        (
+            ["algo=ppo", "trainer.max_steps=600000", "algo.schedule_steps=500000"],
+            "0 from step 500000",
+        ),
+    ],
+)
+def test_a_schedule_that_has_run_out_is_said_with_the_knob_that_ends_that(overrides, line):
+    said = run_out_schedule(composing.to_plain(composing.compose("train", overrides)))
+    if line is None:
+        assert said is None
+    else:
+        assert line in said
+        assert "algo.schedule_steps=" in said

@@ -2,7 +2,7 @@ import pytest
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate, validate_recording
+from poke.config.validation import validate, validate_recording
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,24 @@
 """Compose configs with Hydra and answer every mistake in one line. Imports no torch.
 
-`compose` and `read_run` are the two ways to a config: from ``conf/`` and the command line, or from the
-``config.yaml`` of a run that exists.
+One of two ways to a config: from ``conf/`` and the command line. The other, from a run that exists, is `saved`.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import (
@@ -22,7 +27,9 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
@@ -41,20 +48,77 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "conf"
 
 
-def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = None) -> DictConfig:
-    """Compose ``conf/NAME.yaml`` with overrides from the command line.
+@dataclass(frozen=True)
+class Primary:
+    """The config that all others are composed into, and where configs are looked for.
 
     Args:
-        name: the primary config, such as ``train``.
+        name: such as ``train``.
+        folder: where it stands, if not among poke's own; poke's groups are found from there too.
+        search_dir: a user's own folder of groups and primary configs, searched besides.
+    """
+
+    name: str = "train"
+    folder: str | None = None
+    search_dir: str | None = None
+
+    @contextmanager
+    def hydra(self) -> Iterator[Hydra]:
+        """Set Hydra up for this config, and back again.
+
+        Raises:
+            ConfigError: a folder that does not exist.
+        """
+        for folder in (self.folder, self.search_dir):
+            if folder is not None and not Path(folder).is_dir():
+                raise ConfigError(f"no folder of configs {folder}")
+        search_path = create_config_search_path(str(Path(self.folder or config_dir()).absolute()))
+        if self.folder is not None:
+            search_path.prepend("poke", f"file://{config_dir()}", "schema")
+        if self.search_dir is not None:
+            search_path.prepend(
+                "command-line", f"file://{Path(self.search_dir).absolute()}", "schema"
+            )
+        version.setbase("1.3")
+        before = get_gh_backup()  # a sweep's, while its job looks something up
+        GlobalHydra.instance().clear()
+        try:
+            yield Hydra.create_main_hydra2(self.name, search_path)
+        finally:
+            restore_gh_from_backup(before)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A config as composed.
+
+    Args:
+        config: unresolved, Hydra's own part left out.
+        run_dir: where Hydra was told to run, by the command line, a preset or the primary config; None where
+            nobody said anything.
+    """
+
+    config: DictConfig
+    run_dir: Path | None
+
+
+def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = None) -> DictConfig:
+    """Compose ``conf/NAME.yaml`` with overrides from the command line, as `compose_run` does."""
+    return compose_run(Primary(name, search_dir=search_dir), overrides).config
+
+
+def compose_run(primary: Primary, overrides: Sequence[str]) -> Composed:
+    """Compose a config with overrides from the command line.
+
+    Args:
+        primary: what to compose.
         overrides: Hydra overrides, such as ``algo=bc`` or ``algo.lr=3e-4``.
-        search_dir: a user's own folder of config groups, searched besides poke's.
 
     Raises:
         ConfigError: an override that cannot be read, or names an unknown key or option.
     """
-    search = [f"hydra.searchpath=['file://{Path(search_dir).resolve()}']"] if search_dir else []
     try:
-        return _compose(name, [*search, *overrides])
+        return _compose(primary, overrides)
     except OverrideParseException as error:
         _refuse_override(error.override)
     except MissingConfigException as error:
@@ -65,7 +129,9 @@ def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = Non
         OmegaConfBaseException,
         ValueError,
     ) as error:
-        raise ConfigError(_explain(name, overrides, str(error))) from error
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(_explain(primary, overrides, str(error))) from error
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -80,38 +146,6 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
-
-
-def read_run(run_dir: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the config a run was saved with, changed by overrides.
-
-    Args:
-        run_dir: the directory of a run.
-        overrides: `key=value` for keys the run's config has; groups cannot be changed any more.
-
-    Raises:
-        ConfigError: no config there, or an override that does not fit it.
-    """
-    path = run_dir / "config.yaml"
-    if not path.is_file():
-        raise ConfigError(f"{run_dir} is no run directory: it holds no config.yaml")
-    try:
-        config = OmegaConf.load(path)
-    except Exception as error:
-        raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    assert isinstance(config, DictConfig)
-    plain = to_plain(config)
-    known = list(leaf_keys(plain))
-    for override in parse(overrides):
-        key = override.key_or_group
-        if override.is_add() or override.is_delete() or override.is_sweep_override():
-            raise ConfigError(f"only key=value can be given with resume, not {override.input_line}")
-        if key not in known:
-            raise ConfigError(unknown_key(key, known))
-        if isinstance(OmegaConf.select(config, key), DictConfig):
-            raise ConfigError(f"{key} cannot be chosen anew on resume; start a new run instead")
-        OmegaConf.update(config, key, override.value())
-    return to_plain(config)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -135,9 +169,24 @@ def answer(command: Callable[[], int]) -> int:
         return 2
 
 
-def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
-    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
-        return hydra_compose(name, list(overrides))
+def _compose(primary: Primary, overrides: Sequence[str]) -> Composed:
+    with primary.hydra() as hydra:
+        whole = hydra.compose_config(primary.name, list(overrides), RunMode.RUN, from_shell=False)
+        template = OmegaConf.to_container(whole.hydra.run, resolve=False)
+        run_dir = None
+        if template != _default_run():
+            HydraConfig.instance().set_config(whole)
+            run_dir = Path(whole.hydra.run.dir)
+        with open_dict(whole):
+            del whole["hydra"]
+        return Composed(whole, run_dir)
+
+
+@functools.cache
+def _default_run() -> Any:
+    """What conf/train.yaml says of `hydra.run`: poke names directories itself unless somebody says otherwise."""
+    primary = OmegaConf.load(config_dir() / "train.yaml")
+    return OmegaConf.to_container(primary.hydra.run, resolve=False)
 
 
 def _refuse_override(override: str) -> NoReturn:
@@ -163,7 +212,7 @@ def _refuse_option(error: MissingConfigException) -> NoReturn:
     raise ConfigError(f"no option {group}={option}{near}")
 
 
-def _explain(name: str, overrides: Sequence[str], message: str) -> str:
+def _explain(primary: Primary, overrides: Sequence[str], message: str) -> str:
     """Say in one line what Hydra says in several."""
     named = re.search(r"(?:Could not override|Could not delete from config\.) '([^']+)'", message)
     if named:
@@ -172,9 +221,9 @@ def _explain(name: str, overrides: Sequence[str], message: str) -> str:
             o for o in overrides if re.fullmatch(r"[a-z_]+=[^=]+", o) and not o.startswith(key)
         ]
         try:
-            base: Mapping[str, Any] = _compose(name, groups)
+            base: Mapping[str, Any] = _compose(primary, groups).config
         except (HydraException, ConfigCompositionException, OSError):
-            base = _compose(name, [])
+            base = _compose(primary, []).config
         container = OmegaConf.to_container(base, resolve=False)
         assert isinstance(container, dict)
         known = list(leaf_keys({str(k): v for k, v in container.items()}))

@@ -78,6 +78,23 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def nodes(
+    config: Mapping[str, Any], schema: type, targets: Mapping[str, type], path: str = ""
+) -> Iterator[tuple[str, type, Mapping[str, Any]]]:
+    """Yield every mapping of a config that is held to a schema: its dotted key, the schema, the mapping."""
+    yield path, schema, config
+    hints = _hints(schema)
+    for key, value in config.items():
+        if not isinstance(value, Mapping):
+            continue
+        hint = hints.get(key)
+        below = targets.get(value.get("_target_", ""))
+        if below is None and is_dataclass(hint):
+            below = typing.cast(type, hint)
+        if below is not None:
+            yield from nodes(value, below, targets, f"{path}.{key}" if path else key)
+
+
 def leaf_keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """Yield the dotted key of every value and every group in the config."""
     for key, value in config.items():

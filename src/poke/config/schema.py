@@ -1,4 +1,4 @@
-"""What a config may hold: one dataclass a group, and `validate`, which answers a mistake in one line.
+"""What a config may hold: one dataclass a group.
 
 Values live in ``conf/``; types, ranges and meanings live here. A node whose ``_target_`` poke does not know (a
 user's own algorithm, network or sink) is left to its own constructor. Nothing here imports torch.
@@ -6,13 +6,12 @@ user's own algorithm, network or sink) is left to its own constructor. Nothing h
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from poke.config.knobs import ConfigError, check, knob
+from poke.config.knobs import knob
 
+ON_CHANGE = ("error", "accept")
 PLAYERS = ("simple_heuristics", "max_base_power", "random")
 
 
@@ -60,6 +59,9 @@ class DemonstrationsConfig:
     path: str = knob(help="a file of demonstrations, or sample:NAME for one shipped with poke")
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    on_change: str = knob(
+        choices=ON_CHANGE, default="error", help="where a resume finds other data than before"
+    )
 
 
 @dataclass
@@ -69,6 +71,9 @@ class MinariConfig:
     dataset_id: str = knob(help="as Minari names it; nothing is downloaded")
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    on_change: str = knob(
+        choices=ON_CHANGE, default="error", help="where a resume finds other data than before"
+    )
 
 
 @dataclass
@@ -141,6 +146,9 @@ class TrainerConfig:
 
     max_steps: int = knob(at_least=0, help="updates offline, transitions online")
     eval_every: int = knob(at_least=0, help="steps; 0: only at the end")
+    max_seconds: float = knob(
+        at_least=0, default=0, help="a process saves and ends after so long; 0: no limit"
+    )
 
 
 @dataclass
@@ -261,9 +269,15 @@ class TrainConfig:
     seed: int = knob(at_least=0, at_most=2**63 - 1, help="fixes every random state of the run")
     device: str = knob(help="auto, cpu, cuda or cuda:N")
     torch_threads: int = knob(at_least=1, help="threads a torch operator may use")
-    resume: str | None = knob(help="a run directory or checkpoint file to go on from, in place")
+    resume: str | None = knob(
+        help="a run directory or checkpoint file to go on from, in place; auto: hydra.run.dir, if a run is there"
+    )
     init_from: InitFromConfig = knob()
     sweep: SweepConfig = knob()
+    # What came later has a default, so that groups and primary configs of a user's own go on working.
+    fork: str | None = knob(
+        default=None, help="a run or checkpoint whose whole state a new run starts from"
+    )
     env: Any = knob(default=None)
     eval: Any = knob(default=None)
 
@@ -309,96 +323,3 @@ TARGETS: dict[str, type] = {
     "poke.training.writers.MlflowWriter": MlflowConfig,
     "poke.training.writers.TrackioWriter": TrackioConfig,
 }
-
-
-def validate(config: Mapping[str, Any]) -> None:
-    """Check a composed training config.
-
-    Args:
-        config: the config as plain, resolved containers.
-
-    Raises:
-        ConfigError: for the first unknown key, wrong type, value out of range or contradiction.
-    """
-    check(config, TrainConfig, TARGETS)
-    if not _known_device(config["device"]):
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
-    if config["resume"] and config["init_from"]["path"]:
-        raise ConfigError(
-            "resume and init_from exclude each other: a resume has its weights already"
-        )
-    name = config["sweep"]["name"]
-    if name is not None and (not name or "/" in name or name in (".", "..")):
-        raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
-    _check_playing(config)
-
-
-def validate_recording(config: Mapping[str, Any]) -> None:
-    """Check a composed recording config, as `validate` does one of training.
-
-    Args:
-        config: the config as plain, resolved containers.
-
-    Raises:
-        ConfigError: for the first mistake.
-    """
-    check(config, RecordConfig, TARGETS)
-    if not config["out"].endswith(".parquet"):
-        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
-    target = (config["env"] or {}).get("_target_")
-    if config["policy"] is not None:
-        if target != "poke.envs.gym.GymEnvironment":
-            raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
-        return
-    if target == "poke.envs.gym.GymEnvironment":
-        raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
-    if target is None or TARGETS.get(target, ShowdownRecorderConfig) is not ShowdownRecorderConfig:
-        raise ConfigError("env must be one that can be recorded, as in env=showdown")
-    if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
-        raise ConfigError(
-            f"format must be gen1randombattle to gen9randombattle, not '{config['format']}'"
-        )
-    if not config["opponents"]:
-        raise ConfigError("opponents must name at least one player, as in opponents=[random]")
-
-
-def _check_playing(config: Mapping[str, Any]) -> None:
-    """Check what holds between environment, rollout and algorithm."""
-    nodes = [config.get("env") or {}, config["data"], config["algo"]]
-    env, data, algo = (node.get("_target_") for node in nodes)
-    evaluation = (config.get("eval") or {}).get("_target_")
-    if env == "poke.envs.gym.GymEnvironment":
-        _check_registered(nodes[0]["id"])
-    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
-        raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
-    if data != "poke.data.rollout.Collector":
-        if algo == "poke.algorithms.ppo.PPO":
-            raise ConfigError(
-                "algo=ppo learns from its own experience: leave out data=, or data=rollout"
-            )
-        return
-    if env is None:
-        raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")
-    if algo == "poke.algorithms.bc.BehaviourCloning":
-        raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
-    if (env, algo) == ("poke.envs.gym.GymEnvironment", "poke.algorithms.ppo.PPO"):
-        block = nodes[0]["num_envs"] * nodes[1]["num_steps"]
-        size = nodes[2]["minibatch_size"]
-        if block % size:
-            raise ConfigError(
-                f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
-            )
-
-
-def _check_registered(id: str) -> None:
-    from poke.envs.registration import UnsupportedEnvironmentError, find
-
-    try:
-        find(id)
-    except UnsupportedEnvironmentError as error:
-        raise ConfigError(str(error)) from error
-
-
-def _known_device(device: str) -> bool:
-    kind, _, index = device.partition(":")
-    return device in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdigit())

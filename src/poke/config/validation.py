@@ -1,0 +1,111 @@
+"""Is a config right? The first mistake is answered in one line. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from poke.config.knobs import ConfigError, check
+from poke.config.schema import TARGETS, RecordConfig, ShowdownRecorderConfig, TrainConfig
+
+
+def validate(config: Mapping[str, Any]) -> None:
+    """Check a composed training config.
+
+    Args:
+        config: the config as plain, resolved containers.
+
+    Raises:
+        ConfigError: for the first unknown key, wrong type, value out of range or contradiction.
+    """
+    check(config, TrainConfig, TARGETS)
+    if not _known_device(config["device"]):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
+    name = config["sweep"]["name"]
+    if name is not None and (not name or "/" in name or name in (".", "..")):
+        raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
+    _check_playing(config)
+
+
+def run_out_schedule(config: Mapping[str, Any]) -> str | None:
+    """Return the line that says from where on a run learns nothing any more because its schedule has run out."""
+    algo, last = config["algo"], config["trainer"]["max_steps"]
+    schedule, end = algo.get("lr_schedule", "constant"), algo.get("schedule_steps", last)
+    if algo.get("_target_") not in TARGETS or schedule == "constant" or end >= last:
+        return None
+    return (
+        f"the learning rate is 0 from step {end} on, the run goes to {last}: "
+        f"algo.schedule_steps={last} ends that (or algo.lr_schedule=constant)"
+    )
+
+
+def validate_recording(config: Mapping[str, Any]) -> None:
+    """Check a composed recording config, as `validate` does one of training.
+
+    Args:
+        config: the config as plain, resolved containers.
+
+    Raises:
+        ConfigError: for the first mistake.
+    """
+    check(config, RecordConfig, TARGETS)
+    if not config["out"].endswith(".parquet"):
+        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
+    target = (config["env"] or {}).get("_target_")
+    if config["policy"] is not None:
+        if target != "poke.envs.gym.GymEnvironment":
+            raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
+        return
+    if target == "poke.envs.gym.GymEnvironment":
+        raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
+    if target is None or TARGETS.get(target, ShowdownRecorderConfig) is not ShowdownRecorderConfig:
+        raise ConfigError("env must be one that can be recorded, as in env=showdown")
+    if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
+        raise ConfigError(
+            f"format must be gen1randombattle to gen9randombattle, not '{config['format']}'"
+        )
+    if not config["opponents"]:
+        raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+
+
+def _check_playing(config: Mapping[str, Any]) -> None:
+    """Check what holds between environment, rollout and algorithm."""
+    nodes = [config.get("env") or {}, config["data"], config["algo"]]
+    env, data, algo = (node.get("_target_") for node in nodes)
+    evaluation = (config.get("eval") or {}).get("_target_")
+    if env == "poke.envs.gym.GymEnvironment":
+        _check_registered(nodes[0]["id"])
+    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
+        raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
+    if data != "poke.data.rollout.Collector":
+        if algo == "poke.algorithms.ppo.PPO":
+            raise ConfigError(
+                "algo=ppo learns from its own experience: leave out data=, or data=rollout"
+            )
+        return
+    if env is None:
+        raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")
+    if algo == "poke.algorithms.bc.BehaviourCloning":
+        raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
+    if (env, algo) == ("poke.envs.gym.GymEnvironment", "poke.algorithms.ppo.PPO"):
+        block = nodes[0]["num_envs"] * nodes[1]["num_steps"]
+        size = nodes[2]["minibatch_size"]
+        if block % size:
+            raise ConfigError(
+                f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
+            )
+
+
+def _check_registered(id: str) -> None:
+    from poke.envs.registration import UnsupportedEnvironmentError, find
+
+    try:
+        find(id)
+    except UnsupportedEnvironmentError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _known_device(device: str) -> bool:
+    kind, _, index = device.partition(":")
+    return device in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdigit())

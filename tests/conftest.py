@@ -2,6 +2,12 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C where a shell started the tests in the background, which ignores it, and so in what they start."""
+    """Heed signals that whoever started the tests ignores, and what they start would inherit.
+
+    A shell ignores Ctrl-C in the background, nohup a closed terminal.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # The tests go on; what they start begins with the default.
+        signal.signal(signal.SIGHUP, lambda *_: None)

@@ -17,5 +17,15 @@ def main() -> None:
     print("\nEach answers --help.")
 
 
+def train() -> int:
+    """`poke-train`: as `python -m poke.train`."""
+    from poke.run.signals import guard_the_door
+
+    guard_the_door()  # before what takes time to import: a signal may come at any moment
+    from poke.train import main as run
+
+    return run()
+
+
 if __name__ == "__main__":
     main()

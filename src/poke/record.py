@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate_recording
+from poke.config.validation import validate_recording
 
 if TYPE_CHECKING:
     from poke.envs.showdown.recording import Progress
@@ -102,11 +102,12 @@ def _record_policy(composed: dict[str, Any]) -> int:
     """Record a trained policy in the environment it was trained in."""
     from poke.data import trajectories
     from poke.envs.episodes import record_episodes
+    from poke.run.account import read_config
     from poke.run.experiment import Agent
     from poke.training.checkpointing import CheckpointError
 
     run_dir = Path(composed["policy"])
-    plain = composing.read_run(run_dir, [])
+    plain = read_config(run_dir)
     ids = [(node["env"] or {}).get("id") for node in (plain, composed)]
     if ids[0] != ids[1]:
         raise ConfigError(f"policy={run_dir} plays {ids[0]}, env is {ids[1]}")

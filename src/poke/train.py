@@ -1,12 +1,19 @@
-"""`python -m poke.train`: compose the config, validate it, hand it to the runner.
+"""`python -m poke.train`: compose the config, validate it, begin or go on with a run, or hand a sweep over.
 
 Nothing here imports torch, so a mistake is answered before torch's seconds are spent.
 """
 
 from __future__ import annotations
 
+from poke.run.signals import Signals, guard_the_door
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -15,9 +22,20 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poke.config import composing
+from poke.config.composing import Composed, Primary
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate
-from poke.run.directory import RunDirectoryError, create_run_directory, locate_run
+from poke.config.saved import SavedConfig, read_run
+from poke.config.validation import validate
+from poke.run import life
+from poke.run.account import Account
+from poke.run.directory import (
+    RunDirectory,
+    RunDirectoryError,
+    create_run_directory,
+    holds_a_run,
+    locate_run,
+)
+from poke.run.starts import Task
 from poke.sweep import naming
 
 HELP = """\
@@ -41,8 +59,10 @@ Main knobs                                  (--cfg job prints them all)
   logger.wandb.mode=offline    also write W&B files
   seed=0                       fixes every random state
   device=auto                  auto, cpu, cuda or cuda:N
-  resume=RUN_DIR               go on where a run stopped, in place
-  init_from=RUN_DIR            start from another run's weights
+  resume=RUN_DIR               go on where a run stopped, in place; values may be changed with it
+  resume=auto                  go on in hydra.run.dir=DIR if a run is there, else begin one
+  fork=RUN_DIR                 a new run from the whole state of another
+  init_from=RUN_DIR            a new run from another's weights
   sweep=NAME                   with -m: the sweep's directory, multirun/NAME; again: goes on with it
 
 Examples
@@ -53,6 +73,7 @@ Examples
 
 
 ABBREVIATIONS = {"init_from": "init_from.path", "sweep": "sweep.name"}
+AUTO = "auto"  # of resume
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,7 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
     """
     given = sys.argv[1:] if argv is None else argv
-    return composing.answer(lambda: _main([_in_full(a) for a in given]))
+    status = 0
+    # Where nobody reads any more, as after `| head -1`, that is no failure.
+    with suppress(BrokenPipeError):
+        status = composing.answer(lambda: _main([_in_full(a) for a in given]))
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):  # or the interpreter would try again as it ends, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
 
 
 def _main(argv: list[str]) -> int:
@@ -74,79 +104,139 @@ def _main(argv: list[str]) -> int:
         return 0
     if args.cfg or args.info or args.hydra_help or args.shell_completion:
         return _hand_to_hydra(argv)
+    primary = Primary(args.config_name or "train", args.config_path, args.config_dir)
+    resume, fork = (_given(args.overrides, key) for key in ("resume", "fork"))
     if args.multirun:
-        return _sweep(argv, args.overrides, args.config_dir)
-
-    composed = composing.to_plain(
-        composing.compose("train", args.overrides, search_dir=args.config_dir)
-    )
-    validate(composed)
-    if composed["resume"] is not None:
-        return _resume(composed["resume"], args.overrides, argv)
-    if _given(args.overrides, "hydra.run.dir") is not None:
-        return _hand_to_hydra(argv)
-    return _hand_to_hydra(argv, f"hydra.run.dir={_quote(create_run_directory(Path('outputs')))}")
-
-
-def _sweep(argv: list[str], overrides: list[str], search_dir: str | None) -> int:
-    from poke.sweep.grid import check_axes
-    from poke.sweep.run import run_sweep
-
-    first = check_axes(overrides, search_dir)
-    if first["resume"] is not None:
-        raise ConfigError("resume goes on with one run; leave out -m")
-    search = [f"hydra.searchpath=['file://{Path(search_dir).resolve()}']"] if search_dir else []
-    given = _given(overrides, "hydra.sweep.dir")
-    name = first["sweep"]["name"]
-    if given is not None:
-        where = Path(given)
-    else:
-        where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
-        overrides = [*overrides, f"hydra.sweep.dir={_quote(where)}"]
-    return run_sweep(where, [*search, *overrides], first["sweep"], _shown(argv))
+        if resume is not None or fork is not None:
+            raise ConfigError(f"{'resume' if resume else 'fork'} is of one run; leave out -m")
+        return _sweep(argv, args.overrides, primary)
+    if resume is not None and fork is not None:
+        raise ConfigError("resume goes on with a run, fork begins another: give one of them")
+    with Signals() as signals:
+        task = Task(command=_shown(argv), overrides=args.overrides, signals=signals)
+        try:
+            if resume is not None and resume != AUTO:
+                return _resume(resume, task, primary)
+            if fork is not None:
+                return _fork(fork, task, primary)
+            return _begin(task, primary, go_on=resume == AUTO)
+        except RunDirectoryError as error:
+            raise ConfigError(str(error)) from error
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a place that cannot be written, met before the run could say so
+            place = error.filename or "the run's directory"
+            raise ConfigError(f"{place}: {error.strerror or error}") from error
 
 
-def _resume(where: str, overrides: Sequence[str], argv: Sequence[str]) -> int:
+def _begin(task: Task, primary: Primary, *, go_on: bool) -> int:
+    composed = composing.compose_run(primary, task.overrides)
+    plain = composing.to_plain(composed.config)
+    validate(plain)
+    named = composed.run_dir
+    if go_on and named is None:
+        raise ConfigError("resume=auto goes on in a directory that is named: add hydra.run.dir=DIR")
+    if go_on and named is not None and holds_a_run(named):
+        return _resume(str(named), task, primary)
+    return _run(composed, task, primary)
+
+
+def _run(composed: Composed, task: Task, primary: Primary) -> int:
+    """Let Hydra make its part of the directory, which is ours from before that, and run."""
+    path = composed.run_dir or create_run_directory(Path("outputs"))
+    directory = RunDirectory(path)
+    outcomes: list[life.Outcome] = []
+
+    def job(config: DictConfig) -> None:
+        plain = composing.to_plain(config)
+        plain["resume"] = None
+        validate(plain)
+        own = Task(
+            task.command, list(HydraConfig.get().overrides.task), task.signals, began=task.began
+        )
+        outcomes.append(life.begin(plain, directory, own, unresolved=config))
+
+    naming.register_resolver()
+    others = [o for o in task.overrides if _key(o) != "hydra.run.dir"]
+    with directory.claimed(), primary.hydra() as engine:
+        engine.run(primary.name, job, [*others, f"hydra.run.dir={_quote(path)}"])
+    return outcomes[0].exit_status
+
+
+def _resume(where: str, task: Task, primary: Primary) -> int:
     try:
         run_dir, checkpoint = locate_run(where)
     except RunDirectoryError as error:
         raise ConfigError(f"resume={where}: {error}") from error
-    kept = [o for o in overrides if not o.startswith("resume=")]
-    plain = composing.read_run(run_dir, kept)
-    validate(plain)
-    from poke.run import runner
+    kept = _of_the_run(task.overrides, run_dir)
+    saved = _read(run_dir, kept, primary)
+    own = Task(task.command, kept, task.signals, began=task.began)
+    return life.resume(saved, RunDirectory(run_dir), checkpoint, own).exit_status
 
+
+def _fork(where: str, task: Task, primary: Primary) -> int:
     try:
-        outcome = runner.resume(plain, run_dir, checkpoint, overrides=kept, command=_shown(argv))
+        parent, checkpoint = locate_run(where)
+    except RunDirectoryError as error:
+        raise ConfigError(f"fork={where}: {error}") from error
+    named = _given(task.overrides, "hydra.run.dir")
+    kept = [o for o in task.overrides if _key(o) not in ("fork", "hydra.run.dir")]
+    saved = _read(parent, kept, primary)
+    own = Task(task.command, kept, task.signals, began=task.began)
+    path = Path(named) if named is not None else create_run_directory(Path("outputs"))
+    directory = RunDirectory(path)
+    with directory.claimed():
+        return life.fork(saved, parent, checkpoint, directory, own).exit_status
+
+
+def _read(run_dir: Path, overrides: Sequence[str], primary: Primary) -> SavedConfig:
+    version = Account.of(run_dir).config_format
+    saved = read_run(run_dir, overrides, version=version, search_dir=primary.search_dir)
+    validate(saved.plain)
+    return saved
+
+
+def _of_the_run(overrides: Sequence[str], run_dir: Path) -> list[str]:
+    """The overrides that change the run: how it is found is none of them, nor, given again, how Hydra began it."""
+    if _given(overrides, "resume") == AUTO:
+        return [o for o in overrides if _key(o) != "resume" and not _key(o).startswith("hydra")]
+    named = _given(overrides, "hydra.run.dir")
+    if named is not None and Path(named).absolute() != run_dir.absolute():
+        raise ConfigError(
+            f"hydra.run.dir={named} cannot be given with resume, which goes on in place: "
+            "fork=RUN begins a directory of its own"
+        )
+    return [o for o in overrides if _key(o) not in ("resume", "hydra.run.dir")]
+
+
+def _sweep(argv: list[str], overrides: list[str], primary: Primary) -> int:
+    from poke.sweep.grid import check_axes
+    from poke.sweep.run import run_sweep
+
+    search_dir = primary.search_dir
+    first = check_axes(overrides, search_dir)
+    search = [f"hydra.searchpath=['file://{Path(search_dir).resolve()}']"] if search_dir else []
+    given = _given(overrides, "hydra.sweep.dir")
+    name = first["sweep"]["name"]
+    try:
+        if given is not None:
+            where = Path(given)
+        else:
+            where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
+            overrides = [*overrides, f"hydra.sweep.dir={_quote(where)}"]
     except RunDirectoryError as error:
         raise ConfigError(str(error)) from error
-    return outcome.exit_status
+    return run_sweep(where, [*search, *overrides], first["sweep"], _shown(argv))
 
 
-def _hand_to_hydra(argv: Sequence[str], *directory: str) -> int:
-    """Let Hydra compose, make the directory and run; return the exit status."""
-    statuses: list[int] = []
-
-    def job(composed: DictConfig) -> None:
-        plain = composing.to_plain(composed)
-        validate(plain)
-        from poke.run import runner
-
-        about = HydraConfig.get()
-        outcome = runner.run(
-            plain,
-            Path(about.runtime.output_dir),
-            overrides=list(about.overrides.task),
-            command=_shown(argv),
-        )
-        statuses.append(outcome.exit_status)
-
+def _hand_to_hydra(argv: Sequence[str]) -> int:
+    """Let Hydra answer what it is asked about itself and the config."""
     naming.register_resolver()
-    sys.argv = [sys.argv[0], *argv, *directory]
+    sys.argv = [sys.argv[0], *argv]
     hydra.main(version_base="1.3", config_path=str(composing.config_dir()), config_name="train")(
-        job
+        lambda config: None
     )()
-    return max(statuses, default=0)
+    return 0
 
 
 def _in_full(argument: str) -> str:
@@ -167,9 +257,13 @@ def _groups() -> str:
 def _given(overrides: Sequence[str], key: str) -> str | None:
     """The value that an override gives to a key."""
     for override in composing.parse(overrides):
-        if override.key_or_group == key:
+        if override.key_or_group == key and override.value() is not None:
             return str(override.value())
     return None
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _quote(path: Path) -> str:
@@ -183,7 +277,7 @@ def _shown(argv: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    # Imported by name, so that launchers find `job` in a module their worker processes can import.
+    # Imported by name, so that launchers find what they pickle in a module their worker processes can import.
     from poke.train import main as _main_by_name
 
     sys.exit(_main_by_name())

@@ -1,7 +1,5 @@
-import json
 import multiprocessing
 import os
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,10 +8,11 @@ from poke.run.directory import (
     RunDirectory,
     RunDirectoryError,
     create_run_directory,
+    holds_a_run,
+    is_held,
     locate_run,
-    read_json,
-    write_json,
 )
+from poke.run.files import write_json
 
 
 def test_directories_made_at_once_are_all_different(tmp_path):
@@ -43,100 +42,16 @@ def test_a_second_process_is_told_who_holds_the_directory(tmp_path):
     answers = context.Queue()
     directory = RunDirectory(tmp_path)
     with directory.held():
-        directory.begin({}, "", command=[])
+        write_json(tmp_path / "run.json", {"sessions": [{"pid": os.getpid(), "host": "here"}]})
+        assert is_held(tmp_path)
         process = context.Process(target=_try_to_hold, args=(tmp_path, answers))
         process.start()
         answer = answers.get(timeout=60)
         process.join()
-    assert answer.startswith(f"{tmp_path} is in use by process {os.getpid()} on ")
+    assert answer == f"{tmp_path} is in use by process {os.getpid()} on here"
+    assert not is_held(tmp_path)
     _try_to_hold(tmp_path, answers)
     assert answers.get(timeout=60) == "held"
-
-
-def test_the_account_is_complete_at_every_stage(tmp_path):
-    directory = RunDirectory(tmp_path)
-    directory.begin({"seed": 3}, "seed: 3\n", command=["python"], seed=3)
-    begun = json.loads((tmp_path / "run.json").read_text())
-    assert (begun["status"], begun["seed"], begun["ended"]) == ("running", 3, None)
-    assert begun["packages"]["torch"]
-    assert (tmp_path / "config.yaml").read_text() == "seed: 3\n"
-    directory.end("failed", error="ValueError: x")
-    ended = json.loads((tmp_path / "run.json").read_text())
-    assert (ended["status"], ended["error"]) == ("failed", "ValueError: x")
-    assert ended["ended"] > ended["started"] == begun["started"]
-
-    again = RunDirectory(tmp_path)
-    again.begin_again({"seed": 3}, "seed: 3\n", {"step": 7})
-    resumed = json.loads((tmp_path / "run.json").read_text())
-    assert (resumed["status"], resumed["error"], resumed["ended"]) == ("running", None, None)
-    assert [r["step"] for r in resumed["resumes"]] == [7]
-
-
-def test_the_commit_and_what_differs_from_it_are_kept(tmp_path, monkeypatch):
-    repository, run_dir = tmp_path / "repository", tmp_path / "run"
-    for path in (repository, run_dir):
-        path.mkdir()
-
-    def git(*arguments):
-        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-        return subprocess.run(
-            ["git", *identity, *arguments],
-            cwd=repository,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-
-    git("init", "-q")
-    (repository / "code.py").write_text("a = 1\n")
-    git("add", "code.py")
-    git("commit", "-qm", "one")
-    monkeypatch.chdir(repository)
-    RunDirectory(run_dir).begin({}, "")
-    about = read_json(run_dir / "run.json")["git"]
-    assert about["commit"] == git("rev-parse", "HEAD")
-    assert about["dirty"] is False
-    assert not (run_dir / "git.diff").exists()
-    (repository / "code.py").write_text("a = 2\n")
-    RunDirectory(run_dir).begin({}, "")
-    assert read_json(run_dir / "run.json")["git"]["dirty"] is True
-    assert "+a = 2" in (run_dir / "git.diff").read_text()
-
-
-def test_outside_a_repository_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    RunDirectory(tmp_path).begin({}, "")
-    assert read_json(tmp_path / "run.json")["git"] is None
-
-
-def test_json_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_json(path, {"a": 2})
-    assert read_json(path) == {"a": 1}
-
-
-def test_a_reader_keeps_the_whole_file_it_opened(tmp_path):
-    path = tmp_path / "a.json"
-    write_json(path, {"a": 1})
-    with open(path) as reader:
-        write_json(path, {"a": 2})
-        assert json.load(reader) == {"a": 1}
-    assert read_json(path) == {"a": 2}
-    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_damaged_json_reads_as_none(tmp_path):
-    for text in ("", "{", "[1]", "\x00"):
-        (tmp_path / "a.json").write_text(text)
-        assert read_json(tmp_path / "a.json") is None
 
 
 def test_a_run_is_found_by_its_directory_or_a_checkpoint_of_its(tmp_path):
@@ -149,3 +64,42 @@ def test_a_run_is_found_by_its_directory_or_a_checkpoint_of_its(tmp_path):
     for wrong, line in [("nowhere", "does not exist"), ("config.yaml", "is no checkpoint inside")]:
         with pytest.raises(RunDirectoryError, match=line):
             locate_run(str(tmp_path / wrong))
+
+
+def test_a_directory_with_a_run_is_refused_for_a_new_one_and_not_touched(tmp_path):
+    for sign in ("run.json", "metrics.csv", "checkpoints"):
+        path = tmp_path / sign
+        path.mkdir()
+        (path / sign).mkdir() if sign == "checkpoints" else (path / sign).write_text("")
+        with (
+            pytest.raises(RunDirectoryError, match=f"holds a run already: resume={path} goes on"),
+            RunDirectory(path).claimed(),
+        ):
+            raise AssertionError
+        assert [p.name for p in path.iterdir()] == [sign]
+
+
+def test_a_directory_with_anything_else_in_it_is_free(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with RunDirectory(tmp_path).claimed(), RunDirectory(tmp_path / "new" / "run").claimed():
+        assert is_held(tmp_path)
+    assert not holds_a_run(tmp_path)
+
+
+def test_places_that_cannot_be_used_are_said_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with (
+            pytest.raises(RunDirectoryError, match="cannot be made") as refused,
+            RunDirectory(path).claimed(),
+        ):
+            raise AssertionError
+        assert "\n" not in str(refused.value)
+    with pytest.raises(RunDirectoryError, match="cannot be made"):
+        create_run_directory(tmp_path / "file")
+    (tmp_path / "run" / ".lock").mkdir(parents=True)
+    with (
+        pytest.raises(RunDirectoryError, match="lock cannot be used"),
+        RunDirectory(tmp_path / "run").held(),
+    ):
+        raise AssertionError

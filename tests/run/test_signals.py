@@ -92,3 +92,76 @@ with Signals() as signals:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 143
     assert done.stdout == "received SIGINT\n"
+
+
+def run(code, *, send=None, preexec=None):
+    """Run a program that says `ready`, send it a signal then, and return its exit status and what it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=preexec,
+    )
+    if send is not None:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(send)
+    out, err = process.communicate("go on\n", timeout=60)
+    return process.returncode, out, err
+
+
+AT_THE_DOOR = """
+from poke.run.signals import guard_the_door
+guard_the_door()
+print("ready", flush=True)
+input()
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_a_run_begins_a_signal_ends_the_process_in_one_line(number):
+    status, _, err = run(AT_THE_DOOR, send=number)
+    assert status == 128 + number
+    assert err == f"poke: stopped by {number.name} before a run began\n"
+
+
+def test_nohup_holds_and_sigusr1_ends_nothing_at_the_door():
+    def nohup():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    assert run(AT_THE_DOOR, send=signal.SIGHUP, preexec=nohup)[:2] == (0, "went on\n")
+    assert run(AT_THE_DOOR, send=signal.SIGUSR1)[:2] == (0, "went on\n")
+
+
+def test_nohup_holds_in_a_run_too_and_sigusr1_asks_to_save():
+    code = """
+import os, signal
+from poke.run.signals import Signals
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with Signals() as signals:
+    os.kill(os.getpid(), signal.SIGUSR1)
+    signals.deliver_to(print, lambda: print("save", flush=True))
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print(signals.received)
+"""
+    assert run(code)[:2] == (0, "save\n0\n")
+
+
+def test_an_interruption_that_is_swallowed_is_raised_again():
+    code = """
+import os, signal
+from poke.run.signals import Interrupted, Signals
+with Signals() as signals:
+    try:
+        with signals.interrupting():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except BaseException:
+                print("swallowed")
+    except Interrupted:
+        print("raised again")
+"""
+    assert run(code)[:2] == (0, "swallowed\nraised again\n")

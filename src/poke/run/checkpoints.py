@@ -1,51 +1,25 @@
-"""`python -m poke.checkpoints`: list, verify, prune and export a run's checkpoints."""
+"""What can be done with a run's checkpoints besides training: list, verify, prune, export."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from poke.run.directory import RunDirectory, RunDirectoryError
+from poke.run.directory import RunDirectory
 from poke.training.checkpointing.contents import read_checkpoint, weights_of
-from poke.training.checkpointing.directory import (
-    BEST_NAME,
-    SUPERSEDED_NAME,
-    CheckpointDirectory,
-    delete_leftovers,
-)
+from poke.training.checkpointing.directory import CheckpointDirectory, delete_leftovers
 from poke.training.checkpointing.files import CORRUPT_SUFFIX, CheckpointError, format_bytes
 from poke.training.checkpointing.index import CHECKPOINT_NAME, Index, read_index
 from poke.training.checkpointing.retention import Monitor, Retention
 from poke.training.checkpointing.staging import flatten
+from poke.training.checkpointing.survey import BEST_NAME
 
 MAX_METRICS = 4
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        argv: arguments; None takes the process's own.
-
-    Returns:
-        The exit status: 0, 1 where ``verify`` found damage, 2 where what was asked cannot be done.
-    """
-    options = _parser().parse_args(argv)
-    try:
-        lines, status = options.command(options)
-    except (CheckpointError, RunDirectoryError, OSError) as error:
-        print(f"poke: {error}", file=sys.stderr)
-        return 2
-    print("\n".join(lines))
-    return status
-
-
-def list_checkpoints(options: argparse.Namespace) -> tuple[list[str], int]:
+def list_checkpoints(run_dir: Path) -> tuple[list[str], int]:
     """Return a table of the checkpoints, and 0."""
-    index = _index(_directory(options.run_dir))
+    index = _index(_directory(run_dir))
     names = {name for entry in index.entries for name in entry.metadata.metrics}
     others = sorted(names - {index.monitor})
     shown = [index.monitor, *others][: 1 + MAX_METRICS]
@@ -69,9 +43,9 @@ def list_checkpoints(options: argparse.Namespace) -> tuple[list[str], int]:
     return [*lines, *([f"and {hidden} more metrics"] if hidden > 0 else [])], 0
 
 
-def verify(options: argparse.Namespace) -> tuple[list[str], int]:
+def verify(run_dir: Path) -> tuple[list[str], int]:
     """Return a line a checkpoint, and 1 if any of them is damaged."""
-    directory = _directory(options.run_dir)
+    directory = _directory(run_dir)
     index = _index(directory)
     lines, damaged = [], 0
     listed = {entry.file.name: entry.file for entry in index.entries}
@@ -93,33 +67,51 @@ def verify(options: argparse.Namespace) -> tuple[list[str], int]:
     return [*lines, f"{damaged} damaged" if damaged else "all good"], int(damaged > 0)
 
 
-def prune(options: argparse.Namespace) -> tuple[list[str], int]:
-    """Delete what need not stay, and return what that was, and 0."""
-    directory = _directory(options.run_dir)
+def prune(
+    run_dir: Path, max_to_keep: int, keep_every: int | None, leftovers: bool
+) -> tuple[list[str], int]:
+    """Delete what need not stay, and return what that was, and 0.
+
+    Args:
+        run_dir: the run's.
+        max_to_keep: how many of the newest stay, besides the best.
+        keep_every: steps; the first checkpoint past each multiple stays too.
+        leftovers: delete also what was superseded, set aside or saved in an emergency.
+    """
+    directory = _directory(run_dir)
     with RunDirectory(directory.parent).held():
         index = _index(directory)
         monitor = Monitor(index.monitor, index.mode)
-        retention = Retention(options.max_to_keep, index.best is not None, options.keep_every)
+        retention = Retention(max_to_keep, index.best is not None, keep_every)
         deleted = CheckpointDirectory(directory, monitor, retention).prune()
-        if options.leftovers:
+        if leftovers:
             deleted += delete_leftovers(directory)
     return [f"deleted {name}" for name in deleted] or ["nothing to delete"], 0
 
 
-def export(options: argparse.Namespace) -> tuple[list[str], int]:
-    """Write one checkpoint's weights as safetensors, and return what was written, and 0."""
+def export(
+    run_dir: Path, checkpoint: str, component: str, output: Path | None
+) -> tuple[list[str], int]:
+    """Write one checkpoint's weights as safetensors, and return what was written, and 0.
+
+    Args:
+        run_dir: the run's.
+        checkpoint: best, newest or a file's name.
+        component: whose weights.
+        output: the file; by default named after the checkpoint, in the working directory.
+    """
     from safetensors.torch import save_file
 
-    directory = _directory(options.run_dir)
+    directory = _directory(run_dir)
     index = _index(directory)
     names = {"newest": index.entries[-1].file.name, "best": index.best}
-    name = names.get(options.checkpoint, options.checkpoint)
+    name = names.get(checkpoint, checkpoint)
     if name is None:
         raise CheckpointError(f"{directory} has no best checkpoint: --checkpoint=newest")
-    checkpoint = read_checkpoint(directory / name, names=(options.component,))
-    tensors = flatten(weights_of(checkpoint.components[options.component]))
-    output = options.output or Path(name).with_suffix(".safetensors")
-    metadata = checkpoint.metadata
+    found = read_checkpoint(directory / name, names=(component,))
+    tensors = flatten(weights_of(found.components[component]))
+    output = output or Path(name).with_suffix(".safetensors")
+    metadata = found.metadata
     temporary = output.with_name(f".{output.name}.tmp")
     # A safetensors file takes no two tensors of one memory, which tied weights are.
     save_file(
@@ -128,7 +120,7 @@ def export(options: argparse.Namespace) -> tuple[list[str], int]:
         metadata={"step": str(metadata.step), "epoch": str(metadata.epoch), "from": name},
     )
     temporary.replace(output)
-    return [f"{output}: {len(tensors)} tensors of {options.component}, step {metadata.step}"], 0
+    return [f"{output}: {len(tensors)} tensors of {component}, step {metadata.step}"], 0
 
 
 def _directory(where: Path) -> Path:
@@ -153,44 +145,3 @@ def _age(timestamp: datetime) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m poke.checkpoints", description="Look after a run's checkpoints."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, purpose: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=purpose, description=purpose)
-        command.add_argument("run_dir", metavar="RUN_DIR", type=Path)
-        return command
-
-    add("list", "a table of the checkpoints").set_defaults(command=list_checkpoints)
-    add("verify", "read every byte and compare with the checksums").set_defaults(command=verify)
-    command = add("prune", "delete old checkpoints; the best one stays")
-    command.set_defaults(command=prune)
-    command.add_argument("--max-to-keep", type=_positive, default=1, metavar="N")
-    command.add_argument("--keep-every", type=_positive, default=None, metavar="STEPS")
-    command.add_argument(
-        "--leftovers",
-        action="store_true",
-        help=f"also what stands in {SUPERSEDED_NAME}/, was set aside, or is an emergency checkpoint",
-    )
-    command = add("export", "one checkpoint's weights as safetensors")
-    command.set_defaults(command=export)
-    command.add_argument("--checkpoint", default="best", help="best, newest or a file's name")
-    command.add_argument("--component", default="algorithm")
-    command.add_argument("-o", "--output", type=Path, default=None)
-    return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be >= 1, not {number}")
-    return number
-
-
-if __name__ == "__main__":
-    sys.exit(main())

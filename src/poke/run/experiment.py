@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,15 @@ from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
+from poke.run.identity import fingerprint_of
 from poke.run.warmstart import WarmStartError, fit
-from poke.training.checkpointing import CheckpointManager, load_components
+from poke.training.checkpointing import (
+    Checkpoint,
+    CheckpointError,
+    CheckpointManager,
+    best_or_newest,
+    load_components,
+)
 from poke.training.logging import MetricsLogger
 from poke.training.logging.timing import StepTimer
 from poke.training.rng import seed_everything
@@ -26,6 +33,8 @@ log = logging.getLogger("poke")
 
 # What a constructor named in the config is given when it has a parameter of that name.
 PARTS = ("seed", "device", "environment", "source", "network", "make_network", "action_space")
+# Keys of a group that are the run's business; a constructor gets those it names.
+OF_THE_RUN = {"data": ("on_change",)}
 
 
 class Agent:
@@ -55,7 +64,7 @@ class Agent:
         Raises:
             CheckpointError: it cannot be read.
         """
-        states = load_components(_weights_file(path), ["algorithm", "source"])
+        states = load_components(weights_file(path), ["algorithm", "source"])
         self.algorithm.set_state(states["algorithm"])
         self.source.set_state(states["source"])
 
@@ -82,6 +91,9 @@ class Agent:
         """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
         node = dict(self.config[group])
         parameters = inspect.signature(get_object(node["_target_"])).parameters
+        for name in OF_THE_RUN.get(group, ()):
+            if name not in parameters:
+                node.pop(name, None)
         given = {name: part for name, part in given.items() if name in parameters}
         for name in PARTS:
             if name in parameters and name not in node:
@@ -95,11 +107,19 @@ class Experiment(Agent):
 
     Args:
         config: the resolved config.
-        path: the run directory, where checkpoints and sinks have their place.
+        path: the run directory, where checkpoints and sinks have their place. Nothing there is touched before
+            `open`, `go_on_from` or the first step.
+        deadline: when training is to stop, in seconds of `time.monotonic`.
+
+    Raises:
+        ConfigError: `checkpoint.monitor` is no metric of the evaluator.
     """
 
-    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], path: Path, *, deadline: float = math.inf
+    ) -> None:
         super().__init__(config)
+        self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
@@ -118,8 +138,11 @@ class Experiment(Agent):
             eval_every=config["trainer"]["eval_every"],
             save_every=config["checkpoint"]["save_every"],
             save_every_seconds=config["checkpoint"]["save_every_seconds"],
+            deadline=deadline,
             config=config,
+            data=self.data,
         )
+        self._check_monitor()
 
     def warm_start(self, init_from: Mapping[str, Any]) -> None:
         """Take over the weights of another run's algorithm, if one is named, and say which.
@@ -130,7 +153,7 @@ class Experiment(Agent):
         """
         if init_from["path"] is None:
             return
-        path = _weights_file(Path(init_from["path"]))
+        path = weights_file(Path(init_from["path"]))
         theirs = load_components(path, ["algorithm"])["algorithm"]["network"]
         try:
             match = fit(self.algorithm.get_weights(), theirs, strict=init_from["strict"])
@@ -147,28 +170,86 @@ class Experiment(Agent):
             if names:
                 log.info("  %s: %s", reason, ", ".join(names))
 
-    def restore(self, path: Path | None) -> Path | None:
-        """Go back to a checkpoint, by default the newest good one, and return its path.
+    def find(self, run_dir: Path, file: Path | None) -> Checkpoint | None:
+        """Read the checkpoint to go on from, by default the newest good one; None where a run has none yet.
 
-        A run that was killed before the checkpoint of step 0 begins again, and None is returned.
+        Raises:
+            CheckpointError: it cannot be read, or none can.
         """
-        folder = self.path / "checkpoints"
-        if path is None and not any(folder.glob("*.pt*")):
-            log.info("it was stopped before its first step: beginning again")
+        folder = run_dir / "checkpoints"
+        if file is None and not any(folder.glob("*.pt*")):
             return None
-        checkpoint = self.checkpoints.load(path)
-        # First of all, so that a crash from here on never resumes from what is being abandoned.
+        if run_dir == self.path:
+            return self.checkpoints.load(file)
+        return CheckpointManager(folder, open_now=False).load(file)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Put everything in memory into the state of a checkpoint; nothing on disk changes.
+
+        Raises:
+            CheckpointError: a part does not take its state.
+        """
+        self._logger_state = _Kept()
+        components = {**self.trainer.components, "logger": self._logger_state}
+        self.checkpoints.restore(components, checkpoint)
+        self.trainer.recall(checkpoint.metadata.metrics)
+        if checkpoint.metadata.data is None and self.data is not None:
+            log.info(
+                "the checkpoint does not say what data it was trained on: it cannot be compared"
+            )
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """After `restore`, take the directory back to that checkpoint too: newer ones move aside, sinks are cut."""
+        self.checkpoints.open()
         self.checkpoints.rewind(checkpoint)
-        metadata = self.checkpoints.restore(self.trainer.components, checkpoint)
-        log.info("resuming from %s at step %d", checkpoint.path, metadata.step)
-        return checkpoint.path
+        self.logger.set_state(self._logger_state.state)
+
+    def branch_off(self) -> None:
+        """After `restore` of another run's checkpoint, begin a directory of one's own with it."""
+        self.checkpoints.open()
+        # The sums of unfinished windows go on; what the other run's sinks hold is its own.
+        self.logger.set_state({**self._logger_state.state, "sinks": {}})
+        self.trainer.begin_here()
 
     def close(self) -> None:
-        """Write what is pending: last windows of the logger, the last checkpoint."""
-        self.logger.close()
-        self.checkpoints.close()
+        """Write what is pending: last windows of the logger, the last checkpoint; everything is closed in any case.
+
+        Raises:
+            Exception: the first that closing one of them raised.
+        """
+        first: Exception | None = None
+        for close in (self.logger.close, self.checkpoints.close, self.close_parts):
+            try:
+                close()
+            except Exception as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    def close_parts(self) -> None:
+        """Let go of what holds processes or files; nothing is written."""
         if hasattr(self.source, "close"):
             self.source.close()
+
+    def _check_monitor(self) -> None:
+        """Refuse a mistyped monitor now, if the evaluator says what it measures; one of training shows later."""
+        names = getattr(self.evaluator, "metric_names", None)
+        if names is None or self.monitor[0].startswith("train/"):
+            return
+        assert self.evaluator is not None
+        try:
+            self.checkpoints.check_monitor(f"{self.evaluator.category}/{name}" for name in names)
+        except CheckpointError as error:
+            raise ConfigError(str(error)) from error
+
+
+class _Kept:
+    """Takes a component's state in its place, so that it can be handed on when nothing can be refused any more."""
+
+    state: Mapping[str, Any]
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.state = state
 
 
 def _device(name: str) -> torch.device:
@@ -181,23 +262,24 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _weights_file(path: Path) -> Path:
-    """The checkpoint that `init_from` names: a file, or the best of a run, or its newest."""
+def weights_file(path: Path) -> Path:
+    """Return the checkpoint whose weights a path names: a file, or what a run's index calls its best, or its newest.
+
+    Raises:
+        WarmStartError: a run without checkpoints.
+    """
     if not path.is_dir():
         return path
-    best = path / "checkpoints" / "best.pt"
-    if best.is_file():
-        return best
-    newest = max(path.glob("checkpoints/checkpoint_*.pt"), key=os.path.getmtime, default=None)
-    if newest is None:
+    found = best_or_newest(path / "checkpoints")
+    if found is None:
         raise WarmStartError(f"init_from={path}: no checkpoint in there")
-    return newest
+    return found
 
 
 def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
     when = ("save_every", "save_every_seconds")  # the trainer's
     options = {key: value for key, value in config.items() if key not in when}
-    return CheckpointManager(path, **options)
+    return CheckpointManager(path, open_now=False, **options)
 
 
 def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:

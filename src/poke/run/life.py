@@ -1,37 +1,45 @@
-"""What happens to a run from its first moment to its last: begin, resume, end, and the account of it in run.json."""
+"""The life of a run in one process: how it begins, goes on or branches off, and every way out of it.
+
+Whatever happens ends in a status in run.json, one line on the terminal and no temporary file. A directory is not
+touched before it is known to be free or ours, and what a resume puts away it puts away when everything was restored.
+Imports torch only when a run is about to be built.
+"""
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import InstantiationException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 
 from poke.config.knobs import ConfigError
-from poke.run.directory import RunDirectory
-from poke.run.experiment import Experiment
+from poke.config.saved import UNRESOLVED, SavedConfig
+from poke.config.validation import run_out_schedule
+from poke.run.directory import RunDirectory, RunDirectoryError
+from poke.run.messages import log, messages, one_line, shown
+from poke.run.provenance import packages, user_code
 from poke.run.signals import Interrupted, Signals
-from poke.training.checkpointing import CheckpointManager
-from poke.training.trainer import Report
-from poke.training.writers import TerminalHandler
+from poke.run.starts import Beginning, Fork, Resumption, Start, Task
+from poke.training.writers import LogFileHandler
 
-log = logging.getLogger("poke")
+if TYPE_CHECKING:
+    from poke.run.experiment import Experiment
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """How a process's work on a run ended.
 
     Args:
         status: finished, failed or interrupted.
-        exit_status: for the process: 0, 1, 2 for a mistake in the config, 128 + N after signal N.
+        exit_status: for the process: 0, 1, 2 for a mistake in what was asked for, 128 + N after signal N.
         objective: the best value of `checkpoint.monitor`, for sweepers; None where there was none.
         error: one line; None unless failed.
     """
@@ -42,243 +50,276 @@ class Outcome:
     error: str | None
 
 
-def run(
+def begin(
     config: Mapping[str, Any],
-    path: Path,
+    directory: RunDirectory,
+    task: Task,
     *,
-    overrides: Sequence[str],
-    command: Sequence[str],
-    should_stop: Callable[[], str | None] | None = None,
-    report: Report | None = None,
+    unresolved: DictConfig | None = None,
 ) -> Outcome:
-    """Run an experiment in a directory of its own.
+    """Begin a run.
 
     Args:
-        config: the resolved, validated config.
-        path: the run directory; exists.
-        overrides: what the user changed, for run.json.
-        command: the command line, for run.json.
-        should_stop: asked twice a second; answers with a reason to stop, or None.
-        report: told of every evaluation; answers with a reason to end the run early, or None.
+        config: resolved and validated.
+        directory: where; free of runs, or an earlier attempt's leftovers that no account speaks of.
+        task: what this process was asked to do.
+        unresolved: the config with its interpolations, to be kept if Hydra was told not to.
 
     Raises:
-        RunDirectoryError: another process holds the directory.
+        RunDirectoryError: the directory is in use or cannot be written.
     """
-    directory = RunDirectory(path)
-    with directory.held():
-        directory.begin(
-            config,
-            _yaml(config),
-            command=list(command),
-            overrides=list(overrides),
-            seed=config["seed"],
-            device=config["device"],
-            parent=None,
-            init_from=config["init_from"]["path"],
-        )
-
-        def start(experiment: Experiment) -> None:
-            experiment.warm_start(config["init_from"])
-
-        return _execute(config, directory, start, should_stop, report)
+    if (directory.path / UNRESOLVED).is_file():
+        unresolved = None
+    return _Life(Beginning(config, unresolved, task), directory, task).live()
 
 
-def resume(
-    config: Mapping[str, Any],
-    path: Path,
-    checkpoint: Path | None,
-    *,
-    overrides: Sequence[str],
-    command: Sequence[str],
-    should_stop: Callable[[], str | None] | None = None,
-    report: Report | None = None,
-) -> Outcome:
+def resume(saved: SavedConfig, directory: RunDirectory, file: Path | None, task: Task) -> Outcome:
     """Go on with a run, in place.
 
     Args:
-        config: the run's own saved config, overrides of this resume included.
-        path: the run directory.
-        checkpoint: the file to go on from; the newest good one by default.
-        overrides: what the user changed now, for run.json.
-        command: the command line, for run.json.
-        should_stop: asked twice a second; answers with a reason to stop, or None.
-        report: told of every evaluation; answers with a reason to end the run early, or None.
+        saved: its config, validated, changes included.
+        directory: the run's.
+        file: the checkpoint to go on from; the newest good one by default.
+        task: what this process was asked to do.
 
     Raises:
-        RunDirectoryError: another process holds the directory.
+        RunDirectoryError: the directory is in use or cannot be written.
+        ConfigError: the run cannot go on like this; its directory is as it was.
     """
-    directory = RunDirectory(path)
-    with directory.held():
-
-        def start(experiment: Experiment) -> None:
-            found = experiment.restore(checkpoint)
-            if found is None:
-                experiment.warm_start(config["init_from"])
-            note = {
-                "step": experiment.trainer.step,
-                "checkpoint": f"checkpoints/{found.name}" if found else None,
-                "overrides": list(overrides),
-                "command": list(command),
-            }
-            directory.begin_again(config, _yaml(config), note)
-
-        return _execute(config, directory, start, should_stop, report)
+    return _Life(Resumption(saved, file, task), directory, task).live()
 
 
-def _execute(
-    config: Mapping[str, Any],
-    directory: RunDirectory,
-    start: Callable[[Experiment], None],
-    should_stop: Callable[[], str | None] | None,
-    report: Report | None,
+def fork(
+    saved: SavedConfig, parent: Path, file: Path | None, directory: RunDirectory, task: Task
 ) -> Outcome:
-    """Build, start, train, close, and write into the account how it went."""
-    experiment = None
-    with _messages(directory.path), Signals(should_stop) as signals:
+    """Begin a run in a directory of its own with the whole state of another.
+
+    Args:
+        saved: the other's config, validated, changes included.
+        parent: the other's directory.
+        file: its checkpoint to start from; the newest good one by default.
+        directory: the new run's; free.
+        task: what this process was asked to do.
+
+    Raises:
+        RunDirectoryError: the directory is in use or cannot be written.
+    """
+    return _Life(Fork(saved, parent, file, task), directory, task).live()
+
+
+class _Life:
+    """Takes a run from its start to one of its ends.
+
+    Args:
+        start: how this process comes to train.
+        directory: the run's.
+        task: what this process was asked to do.
+    """
+
+    def __init__(self, start: Start, directory: RunDirectory, task: Task) -> None:
+        self._start = start
+        self._directory = directory
+        self._path = directory.path
+        self._task = task
+        self._experiment: Experiment | None = None
+        self._is_ours = False  # whether the directory may be written
+        self._first_step = 0
+
+    def live(self) -> Outcome:
+        """Run, and return how it ended.
+
+        Raises:
+            RunDirectoryError: the directory is in use or cannot be written; it is as it was.
+        """
+        given = self._task.signals
+        heeded = contextlib.nullcontext(given) if given else Signals(self._task.should_stop)
+        deferred = not self._start.touches_first
+        with (
+            heeded as signals,
+            self._directory.held(),
+            messages(self._path, deferred=deferred) as file,
+        ):
+            assert signals is not None
+            try:
+                self._start.open(self._path)
+            except OSError as error:
+                reason = error.strerror or error
+                raise RunDirectoryError(f"{self._path} cannot be written: {reason}") from error
+            self._is_ours = self._start.touches_first
+            try:
+                return self._train(signals, file)
+            except SystemExit as error:
+                # Somebody's code, or a scheduler's handler that takes the machine away, ends the process.
+                self._break_off(signals, error)
+                raise
+            except BaseException as error:
+                return self._break_off(signals, error)
+
+    def _train(self, signals: Signals, file: LogFileHandler) -> Outcome:
+        with signals.interrupting():
+            from poke.run.experiment import Experiment
+
+            config = self._start.config
+            limit = config["trainer"].get("max_seconds") or math.inf
+            experiment = Experiment(config, self._path, deadline=self._task.began + limit)
+            self._experiment = experiment
+            self._start.prepare(experiment)
+        # From here on, what was before is put away.
+        file.begin_writing()
+        self._start.take_over(experiment)
+        self._is_ours = True
+        self._start.commit(experiment)
+        account, trainer = self._start.account, experiment.trainer
+        self._first_step = trainer.step
+        session = {"packages": account.sessions[-1]["packages"] and packages()}
+        session["code"] = user_code(self._path, len(account.sessions))
+        exact = bool(getattr(experiment.source, "exact_resume", True))
+        account.run(session, data=experiment.data, exact_resume=exact)
+        log.info("run directory %s", shown(self._path))
+        if line := run_out_schedule(config):
+            log.warning("%s", line)
+        experiment.logger.log_config(config)
+        trainer.report = self._task.report
+        signals.deliver_to(trainer.stop, trainer.save_soon)
+        finished = trainer.fit()
+        experiment.close()
+        return self._complete(signals, finished)
+
+    def _complete(self, signals: Signals, finished: bool) -> Outcome:
+        """The loop ended by itself, by a signal or by the clock, and all is on disk."""
+        experiment = self._experiment
+        assert experiment is not None
+        trainer = experiment.trainer
+        facts = self._facts()
+        status = "finished" if finished else "interrupted"
+        reason = trainer.end_reason or "reached trainer.max_steps"
+        if not finished:
+            reason = trainer.stop_reason or signals.reason
+        self._start.account.end(status, exit_reason=reason, **facts)
+        best = self._start.account.values["best"]
+        if finished:
+            about_best = ""
+            if best:
+                about_best = f", best {best['metric']} {best['value']:.6g} at step {best['step']}"
+            log.info("finished at step %d%s: %s", trainer.step, about_best, shown(self._path))
+        else:
+            how = f"python -m poke.train resume={shown(self._path)}"
+            log.info("interrupted at step %d, %s; go on with: %s", trainer.step, reason, how)
+        exit_status = 128 + signals.received if not finished and signals.received else 0
+        return Outcome(status, exit_status, best["value"] if best else None, None)
+
+    def _break_off(self, signals: Signals, error: BaseException) -> Outcome:
+        """Something was raised: say what it was in one line and keep what can be kept, whatever fails on the way."""
+        if not self._is_ours:
+            return self._leave_as_it_was(signals, error)
+        outcome, reason = self._explain(signals, error)
+        facts: dict[str, Any] = {"step": None}
         try:
-            with signals.interrupting():
-                experiment = Experiment(config, directory.path)
-                start(experiment)
-            if not getattr(experiment.source, "exact_resume", True):
-                directory.update(exact_resume=False)
-            log.info("run directory %s", _shown(directory.path))
-            experiment.logger.log_config(config)
-            experiment.trainer.report = report
-            signals.deliver_to(experiment.trainer.stop)
-            finished = experiment.trainer.fit()
-            experiment.close()
-        except (Exception, Interrupted) as error:
-            return _broken_off(directory, experiment, signals, error)
-        return _completed(directory, experiment, signals, finished)
+            if self._experiment is not None:
+                self._save_what_is_left(error)
+                facts = self._facts()
+        except Exception as second:  # the first error is the one to report
+            log.error("while breaking off: %s", one_line(second))
+        try:
+            if self._experiment is not None:
+                self._experiment.close()
+        except Exception as second:
+            if str(second) != str(error):
+                log.error("while closing: %s", one_line(second))
+        try:
+            self._start.account.end(
+                outcome.status, exit_reason=reason, error=outcome.error, **facts
+            )
+        except Exception as second:
+            log.error("run.json could not be written: %s", one_line(second))
+        return outcome
 
-
-def _completed(
-    directory: RunDirectory, experiment: Experiment, signals: Signals, finished: bool
-) -> Outcome:
-    """The loop ended by itself or by a signal, and all is on disk."""
-    facts = _facts(experiment)
-    status = "finished" if finished else "interrupted"
-    at_its_end = experiment.trainer.end_reason or "reached trainer.max_steps"
-    reason = at_its_end if finished else signals.reason
-    directory.end(status, exit_reason=reason, **facts)
-    best = facts["best"]
-    about_best = (
-        f", best {best['metric']} {best['value']:.6g} at step {best['step']}" if best else ""
-    )
-    log.info("%s at step %d%s: %s", status, facts["step"], about_best, _shown(directory.path))
-    if not finished:
-        log.info("go on with: python -m poke.train resume=%s", _shown(directory.path))
-    exit_status = 0 if finished else 128 + signals.received
-    return Outcome(status, exit_status, best["value"] if best else None, None)
-
-
-def _broken_off(
-    directory: RunDirectory,
-    experiment: Experiment | None,
-    signals: Signals,
-    error: BaseException,
-) -> Outcome:
-    """Something was raised: say what it was in one line and keep what can be kept."""
-    facts = _facts(experiment) if experiment is not None else {}
-    if isinstance(error, Interrupted):
-        log.info("interrupted before training began: %s", _shown(directory.path))
-        outcome = Outcome("interrupted", 128 + signals.received, None, None)
-        reason = signals.reason
-    else:
-        wrapped = isinstance(error, InstantiationException) and error.__cause__ is not None
-        cause = error.__cause__ if wrapped else error
-        assert cause is not None
+    def _explain(self, signals: Signals, error: BaseException) -> tuple[Outcome, str]:
+        if isinstance(error, Interrupted):
+            log.info("interrupted before training began: %s", shown(self._path))
+            return Outcome("interrupted", 128 + signals.received, None, None), signals.reason
+        if isinstance(error, SystemExit):
+            reason = f"SystemExit: {error.code}"
+            log.info("%s; go on with: python -m poke.train resume=%s", reason, shown(self._path))
+            return Outcome("interrupted", 1, None, None), reason
+        cause = _cause(error)
         # train.log takes debug records, the terminal does not
         log.debug("traceback", exc_info=cause)
-        after = f" after step {facts['step']}" if facts else ""
-        place = _shown(directory.path / "train.log")
-        log.error("poke: failed%s: %s (traceback in %s)", after, _one_line(cause), place)
+        step = self._experiment.trainer.step if self._experiment is not None else 0
+        after = f" after step {step}" if step else ""
+        place = shown(self._path / "train.log")
+        log.error("poke: failed%s: %s (traceback in %s)", after, one_line(cause), place)
         # A value refused while the parts are built is a mistake in what was asked for.
-        mistaken = ValueError if experiment is None else ConfigError
+        mistaken = ValueError if self._experiment is None else ConfigError
         status = 2 if isinstance(cause, mistaken) else 1
-        outcome = Outcome("failed", status, None, _one_line(cause))
-        reason = type(cause).__name__
-    if experiment is not None:
-        _save_what_is_left(experiment)
-        for close in (experiment.logger.close, experiment.checkpoints.close):
-            try:
-                close()
-            except Exception as second:  # the first error is the one to report
-                log.error("while closing: %s", _one_line(second))
-    if directory.account:  # empty when a resume failed: the account of the run before stands
-        directory.end(outcome.status, error=outcome.error, exit_reason=reason, **facts)
-    return outcome
+        return Outcome("failed", status, None, one_line(cause)), type(cause).__name__
+
+    def _leave_as_it_was(self, signals: Signals, error: BaseException) -> Outcome:
+        """A resume that could not be: the directory and the account of the run stand as they did.
+
+        Raises:
+            ConfigError: what was asked for does not fit the run, or what it needs cannot be read.
+        """
+        if self._experiment is not None:
+            with contextlib.suppress(Exception):
+                self._experiment.close_parts()
+        if isinstance(error, Interrupted | SystemExit):
+            log.info("interrupted before it went on; nothing changed: %s", shown(self._path))
+            return Outcome("interrupted", 128 + signals.received, None, None)
+        cause = _cause(error)
+        if isinstance(cause, ValueError | RuntimeError | OSError):
+            line = " ".join(str(cause).split())
+            raise ConfigError(f"resume={shown(self._path)}: {line}; nothing changed") from cause
+        traceback.print_exception(cause, file=sys.stderr)
+        log.error("poke: resume=%s: %s; nothing changed", shown(self._path), one_line(cause))
+        return Outcome("failed", 1, None, one_line(cause))
+
+    def _save_what_is_left(self, error: BaseException) -> None:
+        """Keep the state that training reached; the batch that broke it is already out of the source."""
+        from poke.training.checkpointing import CheckpointError
+
+        assert self._experiment is not None
+        trainer = self._experiment.trainer
+        nothing_new = trainer.step == self._first_step
+        if nothing_new or isinstance(error, CheckpointError | Interrupted | SystemExit):
+            return
+        try:
+            path = self._experiment.checkpoints.save_emergency(
+                trainer.components, trainer.metadata()
+            )
+        except Exception as second:
+            log.error("no emergency checkpoint: %s", one_line(second))
+        else:
+            how = f"resume={shown(self._path)} goes on from the checkpoint before it"
+            log.info("what the failing step left is in %s; %s", shown(path), how)
+
+    def _facts(self) -> dict[str, Any]:
+        """What run.json tells of the training itself; a session that did nothing leaves what the ones before found."""
+        experiment = self._experiment
+        assert experiment is not None
+        trainer = experiment.trainer
+        facts: dict[str, Any] = {
+            "step": trainer.step,
+            "epoch": experiment.source.epoch,
+            "device": str(experiment.device),
+        }
+        final = {**trainer.last_evaluation, **trainer.metrics()}
+        if final:
+            facts["final"] = {k: v if math.isfinite(v) else None for k, v in final.items()}
+        best = experiment.checkpoints.best_metadata()
+        if best is not None:
+            name, mode = experiment.monitor
+            facts["best"] = {
+                "metric": name,
+                "mode": mode,
+                "value": best.metrics[name],
+                "step": best.step,
+            }
+        return facts
 
 
-def _save_what_is_left(experiment: Experiment) -> None:
-    """Keep the state that training reached; the batch that broke it is already out of the source."""
-    trainer = experiment.trainer
-    if trainer.step == 0:
-        return
-    try:
-        path = experiment.checkpoints.save_emergency(trainer.components, trainer.metadata())
-    except Exception as error:
-        log.error("no emergency checkpoint: %s", _one_line(error))
-    else:
-        log.info("the state before it is in %s, for init_from", _shown(path))
-
-
-def _facts(experiment: Experiment) -> dict[str, Any]:
-    """What run.json tells of the training itself."""
-    trainer = experiment.trainer
-    final = {**trainer.last_evaluation, **trainer.metrics()}
-    return {
-        "step": trainer.step,
-        "epoch": experiment.source.epoch,
-        "final": {k: v if math.isfinite(v) else None for k, v in final.items()},
-        "best": _best(experiment.checkpoints, *experiment.monitor),
-        "device": str(experiment.device),
-    }
-
-
-def _best(checkpoints: CheckpointManager, monitor: str, mode: str) -> dict[str, Any] | None:
-    best = checkpoints.best_metadata()
-    if best is None:
-        return None
-    return {"metric": monitor, "mode": mode, "value": best.metrics[monitor], "step": best.step}
-
-
-def _yaml(config: Mapping[str, Any]) -> str:
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
-
-
-def _shown(path: Path) -> str:
-    """The path as short as a person would type it."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return (
-        text
-        if isinstance(error, (ConfigError, ValueError)) and text
-        else f"{type(error).__name__}: {text}"
-    )
-
-
-@contextmanager
-def _messages(path: Path) -> Iterator[None]:
-    """Show the messages of the run on the terminal and keep them, with tracebacks, in its train.log."""
-    terminal = TerminalHandler()
-    terminal.setLevel(logging.INFO)
-    terminal.setFormatter(logging.Formatter("%(message)s"))
-    file = logging.FileHandler(path / "train.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(message)s"))
-    before = log.level, log.propagate
-    log.setLevel(logging.DEBUG)
-    log.propagate = False
-    for handler in (terminal, file):
-        log.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in (terminal, file):
-            log.removeHandler(handler)
-            handler.close()
-        log.level, log.propagate = before
+def _cause(error: BaseException) -> BaseException:
+    wrapped = isinstance(error, InstantiationException) and error.__cause__ is not None
+    cause = error.__cause__ if wrapped else error
+    assert cause is not None
+    return cause

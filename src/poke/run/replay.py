@@ -1,20 +1,17 @@
-"""`python -m poke.verify`: replay a run from one of its checkpoints to the next and compare, bit for bit.
+"""A run replayed from one of its checkpoints to the next, to be compared bit for bit.
 
 The replay happens in a scratch directory; the run's own directory is only read.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from poke.config import composing
 from poke.config.knobs import ConfigError
 
 
@@ -33,33 +30,30 @@ class Difference:
     replayed: str
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made."""
-    parser = argparse.ArgumentParser(
-        prog="python -m poke.verify",
-        description="Replay a run from one of its checkpoints to the next, and compare bit for bit.",
-    )
-    parser.add_argument("run_dir", metavar="RUN_DIR", type=Path)
-    parser.add_argument(
-        "--from", dest="start", metavar="STEP", type=int, help="default: the newest but one"
-    )
-    arguments = parser.parse_args(argv)
-    return composing.answer(lambda: _verify(arguments.run_dir, arguments.start))
+def neighbours(run_dir: Path, start: int | None) -> tuple[Path, Path]:
+    """Return the checkpoint to replay from and the one to compare with.
 
+    Args:
+        run_dir: the run's.
+        start: the step of the first; by default the newest but one.
 
-def _verify(run_dir: Path, start: int | None) -> int:
-    plain = composing.read_run(run_dir, [])
-    first, second = _neighbours(run_dir, start)
-    print(f"replaying {run_dir} from {first.name} to {second.name}")
-    difference = replay(plain, first, second)
-    if difference is None:
-        print("bit-equal: every tensor and number of every component")
-        return 0
-    print(
-        f"differs first at {difference.where}: "
-        f"recorded {difference.recorded}, replayed {difference.replayed}"
-    )
-    return 1
+    Raises:
+        ConfigError: there are no such two.
+    """
+
+    def step(path: Path) -> int:
+        return int(path.stem.rpartition("step")[2])
+
+    files = sorted((run_dir / "checkpoints").glob("checkpoint_epoch*_step*.pt"), key=step)
+    if len(files) < 2:
+        raise ConfigError(f"{run_dir} has {len(files)} checkpoints; a replay needs two")
+    if start is None:
+        return files[-2], files[-1]
+    for first, second in pairwise(files):
+        if step(first) == start:
+            return first, second
+    known = ", ".join(str(step(path)) for path in files[:-1])
+    raise ConfigError(f"no checkpoint at step {start} with one after it (choose from {known})")
 
 
 def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | None:
@@ -71,13 +65,17 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
 
     Raises:
         CheckpointError: one of them cannot be read.
+        ConfigError: the run was trained on other data than there is now.
     """
     from poke.run.experiment import Experiment
+    from poke.run.identity import change_between
     from poke.training.checkpointing.contents import state_of
 
     with tempfile.TemporaryDirectory(prefix="poke-verify-") as scratch:
         experiment = Experiment(_without_sinks(plain), Path(scratch))
         recorded = experiment.checkpoints.load(second)
+        if change := change_between(recorded.metadata.data, experiment.data):
+            raise ConfigError(change)
         loaded = experiment.checkpoints.load(first)
         experiment.checkpoints.restore(experiment.trainer.components, loaded)
         trainer = experiment.trainer
@@ -140,25 +138,3 @@ def _without_sinks(plain: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(v, Mapping) or "_target_" not in v
     }
     return {**plain, "logger": {**logger, "cli_frequency": 0, "backend_frequency": 0}}
-
-
-def _neighbours(run_dir: Path, start: int | None) -> tuple[Path, Path]:
-    """The checkpoint to replay from and the one to compare with."""
-
-    def step(path: Path) -> int:
-        return int(path.stem.rpartition("step")[2])
-
-    files = sorted((run_dir / "checkpoints").glob("checkpoint_epoch*_step*.pt"), key=step)
-    if len(files) < 2:
-        raise ConfigError(f"{run_dir} has {len(files)} checkpoints; a replay needs two")
-    if start is None:
-        return files[-2], files[-1]
-    for first, second in pairwise(files):
-        if step(first) == start:
-            return first, second
-    known = ", ".join(str(step(path)) for path in files[:-1])
-    raise ConfigError(f"no checkpoint at step {start} with one after it (choose from {known})")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Signals, and whatever else asks a run to stop from outside."""
+"""Signals, and whatever else asks a run to stop from outside. The first thing a command needs: imports nothing dear."""
 
 from __future__ import annotations
 
@@ -11,16 +11,45 @@ from types import FrameType
 from typing import Any
 
 LOOK_SECONDS = 0.5
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAVING = signal.SIGUSR1
 
 
 class Interrupted(BaseException):
     """A signal met before training began."""
 
 
-class Signals:
-    """SIGINT and SIGTERM ask the loop to stop after its step; a second one ends the process at once.
+def guard_the_door() -> None:
+    """Let a signal end the process at once, in one line, until a run has handlers of its own: nothing is begun yet."""
+    for number in stopping_signals():
+        signal.signal(number, _leave)
+    if signal.getsignal(SAVING) is signal.SIG_DFL:
+        signal.signal(SAVING, nothing_to_save)
 
-    Ending at once does no harm: whatever is on disk under its final name is whole.
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    # Nothing that could fail in the middle of an import.
+    os.write(2, f"poke: stopped by {signal.Signals(number).name} before a run began\n".encode())
+    os._exit(128 + number)
+
+
+def nothing_to_save(_number: int, _frame: FrameType | None) -> None:
+    """Heed SIGUSR1, which would end the process, where there is nothing to save."""
+
+
+def stopping_signals() -> list[signal.Signals]:
+    """Return the signals that ask a process to stop; a SIGHUP that is ignored, as by nohup, stays so."""
+    return [
+        number
+        for number in STOPPING
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+
+
+class Signals:
+    """SIGINT, SIGTERM and SIGHUP ask the loop to stop after its step; a second one ends the process at once.
+
+    Ending at once does no harm: whatever is on disk under its final name is whole. SIGUSR1 asks for a checkpoint.
 
     Args:
         should_stop: asked twice a second; what it answers is a reason to stop as after a SIGTERM.
@@ -31,10 +60,12 @@ class Signals:
         self._reason: str | None = None
         self._should_stop = should_stop
         self._stop: Callable[[str], None] | None = None
+        self._save: Callable[[], None] | None = None
         self._interrupting = False
         self._sent_by_us = False
         self._before: dict[int, Any] = {}
         self._over = threading.Event()
+        self._watcher: threading.Thread | None = None
 
     @property
     def reason(self) -> str:
@@ -46,33 +77,47 @@ class Signals:
         """Raise `Interrupted` in the middle of what runs in this block; elsewhere a signal is only noted.
 
         Raises:
-            Interrupted: also for a signal noted before.
+            Interrupted: also for a signal noted before, or swallowed by what ran in the block.
         """
         self._interrupting = True
         try:
-            if self.received:
-                raise Interrupted
+            self._raise_if_received()
             yield
+            self._raise_if_received()
         finally:
             self._interrupting = False
 
-    def deliver_to(self, stop: Callable[[str], None]) -> None:
-        """Ask `stop` from now on, and at once for a signal noted before."""
-        self._stop = stop
+    def deliver_to(
+        self, stop: Callable[[str], None], save: Callable[[], None] | None = None
+    ) -> None:
+        """Ask `stop` and `save` from now on, `stop` at once for a signal noted before."""
+        self._stop, self._save = stop, save
         if self.received:
             stop(self.reason)
 
     def __enter__(self) -> Signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stopping_signals():
             self._before[number] = signal.signal(number, self._handle)
+        if signal.getsignal(SAVING) in (signal.SIG_DFL, nothing_to_save):
+            self._before[SAVING] = signal.signal(SAVING, self._ask_to_save)
         if self._should_stop is not None:
-            threading.Thread(target=self._look, args=(self._should_stop,), daemon=True).start()
+            self._watcher = threading.Thread(
+                target=self._look, args=(self._should_stop,), name="watcher", daemon=True
+            )
+            self._watcher.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
+        if self._watcher is not None:
+            self._watcher.join()  # a thread that outlives the interpreter may crash it
+        self._stop = self._save = None
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _raise_if_received(self) -> None:
+        if self.received:
+            raise Interrupted
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         second = bool(self.received)
@@ -87,6 +132,12 @@ class Signals:
             self._stop(self.reason)
         elif self._interrupting:
             raise Interrupted
+
+    def _ask_to_save(self, number: int, frame: FrameType | None) -> None:
+        if (
+            self._save is not None
+        ):  # before training there is nothing that the first save would not hold
+            self._save()
 
     def _look(self, should_stop: Callable[[], str | None]) -> None:
         while not self._over.wait(LOOK_SECONDS):

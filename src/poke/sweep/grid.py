@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate
+from poke.config.validation import validate
 
 # Above this, options of groups are tried one after the other instead of in every combination.
 MAX_COMPOSED = 64

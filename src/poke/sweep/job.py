@@ -18,15 +18,21 @@ from omegaconf import DictConfig
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.config.schema import validate
-from poke.run.directory import read_json
+from poke.config.saved import read_run
+from poke.config.validation import validate
+from poke.run import life
+from poke.run.account import Account
+from poke.run.directory import RunDirectory
+from poke.run.files import read_json
+from poke.run.identity import change_since
+from poke.run.starts import Task
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
 
 ASIDE = ".aside"
 LOOK_SECONDS = 0.5
 # How a sweep runs and where a run came from are no part of what it computes.
-NOT_COMPARED = ("sweep", "resume")
+NOT_COMPARED = ("sweep", "resume", "fork", "trainer.max_seconds", "data.on_change")
 
 # Here, since a worker process imports this module before it asks for a job's directory.
 naming.register_resolver()
@@ -41,16 +47,17 @@ class JobChanged(ConfigError):
 
     Args:
         name: the job's directory name.
-        changes: as of `changed_keys`.
+        changes: as of `changed_keys`, or `changed_data`.
+        run: how the job was run otherwise.
     """
 
-    def __init__(self, name: str, changes: Sequence[str]) -> None:
-        super().__init__(name, changes)
-        self.name, self.changes = name, changes
+    def __init__(self, name: str, changes: Sequence[str], run: str = "with another config") -> None:
+        super().__init__(name, changes, run)
+        self.name, self.changes, self.run = name, changes, run
 
     def __str__(self) -> str:
         return (
-            f"{self.name} was run with another config: {', '.join(self.changes)} "
+            f"{self.name} was run {self.run}: {', '.join(self.changes)} "
             "(sweep.on_change=rerun runs it again, sweep.on_change=ignore keeps it)"
         )
 
@@ -97,19 +104,19 @@ class SweepJob:
     def _run(
         self, todo: str, plain: dict[str, Any], run_dir: Path, overrides: list[str]
     ) -> float | None:
-        from poke.run import runner
-
         told: dict[str, Any] = {
             "command": self.command,
             "should_stop": self.ticket.why_stop,
             "report": self._reporter(plain),
         }
+        directory = RunDirectory(run_dir)
         if todo == "resume":
-            saved = composing.read_run(run_dir, [])
-            outcome = runner.resume(saved, run_dir, None, overrides=[], **told)
+            saved = read_run(run_dir, version=Account.of(run_dir).config_format)
+            validate(saved.plain)
+            outcome = life.resume(saved, directory, None, Task(**told))
         else:
-            outcome = runner.run(plain, run_dir, overrides=overrides, **told)
-        if outcome.status == "interrupted" and self.ticket.is_own_process():
+            outcome = life.begin(plain, directory, Task(overrides=overrides, **told))
+        if outcome.exit_status > 128 and self.ticket.is_own_process():
             # The run has taken the sweep's signal for itself; its handlers are back by now.
             signal.raise_signal(outcome.exit_status - 128)
         if outcome.status == "failed":
@@ -143,12 +150,22 @@ def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
         return "run"
     on_change = plain["sweep"]["on_change"]
     if on_change != "ignore":
-        changes = changed_keys(run_dir, plain)
-        if changes and on_change == "rerun":
+        changed = check_same(run_dir, account, plain)
+        if changed and on_change == "rerun":
             return "run"
-        if changes:
-            raise JobChanged(run_dir.name, changes)
+        if changed:
+            raise changed
     return "nothing" if account["status"] == "finished" else "resume"
+
+
+def check_same(
+    run_dir: Path, account: Mapping[str, Any], plain: Mapping[str, Any]
+) -> JobChanged | None:
+    """Return the error that says in what a job's config or data differ from those it was run with, if they do."""
+    if data := changed_data(account, plain.get("data", {})):
+        return JobChanged(run_dir.name, data, "on other data")
+    keys = changed_keys(run_dir, plain)
+    return JobChanged(run_dir.name, keys) if keys else None
 
 
 def changed_keys(run_dir: Path, plain: Mapping[str, Any]) -> list[str]:
@@ -164,6 +181,20 @@ def changed_keys(run_dir: Path, plain: Mapping[str, Any]) -> list[str]:
         for key in sorted(before.keys() | now.keys())
         if before.get(key, missing) != now.get(key, missing)
     ]
+
+
+def changed_data(account: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    """Return the line that says how the data a run was trained on has changed since, if it has and that matters.
+
+    Args:
+        account: the run's run.json.
+        data: its config's `data` group.
+    """
+    if data.get("on_change") == "accept":
+        return []
+    folders = [s["cwd"] for s in reversed(account.get("sessions") or []) if s.get("cwd")]
+    change = change_since(account.get("data"), [*folders, str(Path.cwd())])
+    return [change] if change else []
 
 
 def objective(account: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, open_dict
 from poke.config import composing
 from poke.config.knobs import ConfigError
 from poke.sweep import naming, worker
-from poke.sweep.job import JobChanged, JobFailed, SweepJob, changed_keys
+from poke.sweep.job import JobFailed, SweepJob, changed_data, check_same
 from poke.sweep.sources import Sources
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import Ticket
@@ -133,12 +133,13 @@ class IdempotentLauncher:
             row = self.table.rows[key]
             if on_change == "ignore" or row.status not in ("finished", "running", "interrupted"):
                 continue
-            if self._sources.are_those_of_before and not _was_changed_on_resume(row):
+            as_before = self._sources.are_those_of_before and not _was_changed_on_resume(row)
+            if as_before and not changed_data(row.account, self._config.data):
                 continue
-            changes = changed_keys(row.directory, self._compose(overrides))
-            if changes and on_change == "error":
-                raise JobChanged(row.directory.name, changes)
-            if changes:
+            changed = check_same(row.directory, row.account, self._compose(overrides))
+            if changed and on_change == "error":
+                raise changed
+            if changed:
                 again.add(key)
         self._sources.note(all_agree=on_change != "ignore" and not again)
         return again
@@ -183,7 +184,9 @@ def _announce(sweep_dir: Path, rows: Sequence[JobRow], num_todo: int) -> None:
 
 
 def _was_changed_on_resume(row: JobRow) -> bool:
-    return any(resume.get("overrides") for resume in row.account.get("resumes", []))
+    """A session after the first gave values; accounts of older poke call those resumes."""
+    later = [*row.account.get("sessions", [])[1:], *row.account.get("resumes", [])]
+    return any(session.get("overrides") for session in later)
 
 
 def one_line(error: Exception) -> str:

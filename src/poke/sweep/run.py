@@ -19,7 +19,9 @@ from hydra.types import RunMode
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
-from poke.run.directory import read_json
+from poke.run.directory import LOCK_NAME, LOCK_SECONDS
+from poke.run.files import read_json
+from poke.run.signals import stopping_signals
 from poke.sweep.job import JobFailed, SweepJob
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued
@@ -71,7 +73,7 @@ def run_sweep(
 
 
 class _StopOnSignal:
-    """SIGINT and SIGTERM stop the sweep: its jobs save and end; a second one ends all processes at once.
+    """SIGINT, SIGTERM and SIGHUP stop the sweep: its jobs save and end; a second one ends all processes at once.
 
     Args:
         ticket: what the jobs go by.
@@ -83,7 +85,7 @@ class _StopOnSignal:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _StopOnSignal:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stopping_signals():
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -142,9 +144,9 @@ def _are_rows(result: Any) -> bool:
 @contextmanager
 def _held(sweep_dir: Path, *, wait: bool) -> Iterator[None]:
     """Hold the sweep's directory, waiting for another process to leave it, or refusing."""
-    lock = FileLock(sweep_dir / ".lock")
+    lock = FileLock(sweep_dir / LOCK_NAME)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
         holder = read_json(sweep_dir / TICKET_FILE) or {}
         who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from poke.run.directory import read_json, write_json
+from poke.run.files import read_json, write_json
 
 FINGERPRINT_FILE = ".sources.json"
 

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poke.run.directory import read_json, write_text
+from poke.run.files import read_json, write_text
 from poke.sweep import naming
 
+WANTED = (
+    "status", "exit_reason", "step", "final", "best", "error", "overrides", "data", "sessions", "resumes",
+)  # fmt: skip
 # A tenth of one core at most, however many jobs there are.
 LOOK_SECONDS, LOOK_SHARE = 2.0, 10
 
@@ -41,7 +44,7 @@ class JobRow:
     def status(self) -> str:
         """Pending before the job began, then as in run.json."""
         known = str(self.account.get("status", "pending"))
-        return "failed" if self.error and known == "pending" else known
+        return "failed" if self.error and known not in ("finished", "running") else known
 
     def look(self) -> bool:
         """Read run.json if it changed, and return whether it did."""
@@ -52,9 +55,8 @@ class JobRow:
             modified = -1
         if modified == self.modified:
             return False
-        wanted = ("status", "exit_reason", "step", "final", "best", "error", "overrides", "resumes")
         account = read_json(path) or {}
-        self.account = {key: account[key] for key in wanted if key in account}
+        self.account = {key: account[key] for key in WANTED if key in account}
         self.modified = modified
         return True
 

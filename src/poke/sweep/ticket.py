@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from poke.run.directory import read_json, write_json
+from poke.run.directory import is_held
+from poke.run.files import read_json, write_json
 
 TICKET_FILE = ".sweep.json"
 
@@ -26,7 +27,6 @@ class Ticket:
         token: tells this start of the sweep from an earlier one.
         host: where the sweep's process runs.
         pid: its id.
-        born: when that process was created, seconds since 1970; ids are used again.
         jobs_outlive_sweep: true where jobs are the cluster's own and go on without the process that asked for them.
     """
 
@@ -34,21 +34,16 @@ class Ticket:
     token: str
     host: str
     pid: int
-    born: float
     jobs_outlive_sweep: bool = False
 
     @classmethod
     def issue(cls, sweep_dir: Path, *, jobs_outlive_sweep: bool) -> Ticket:
         """Write a ticket of this process; those of earlier starts are void from now on."""
-        import psutil
-
-        pid = os.getpid()
         ticket = cls(
             sweep_dir=str(sweep_dir.absolute()),
             token=secrets.token_hex(8),
             host=socket.gethostname(),
-            pid=pid,
-            born=psutil.Process(pid).create_time(),
+            pid=os.getpid(),
             jobs_outlive_sweep=jobs_outlive_sweep,
         )
         write_json(ticket.path, asdict(ticket))
@@ -68,7 +63,7 @@ class Ticket:
         """Return why jobs must stop, or None while they may go on."""
         if not self._is_current():
             return "the sweep was stopped"
-        if not self.jobs_outlive_sweep and self.host == socket.gethostname() and not self._alive():
+        if not self.jobs_outlive_sweep and not is_held(Path(self.sweep_dir)):
             return "the sweep's process is gone"
         return None
 
@@ -78,25 +73,6 @@ class Ticket:
 
     def _is_current(self) -> bool:
         return (read_json(self.path) or {}).get("token") == self.token
-
-    def _alive(self) -> bool:
-        return is_alive(self.pid, self.born)
-
-
-def is_alive(pid: int, born: float) -> bool:
-    """Return whether a process of this machine runs.
-
-    Args:
-        pid: its id.
-        born: when it was created, seconds since 1970.
-    """
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return process.create_time() == born and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 @contextmanager

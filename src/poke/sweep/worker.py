@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from poke.run.signals import SAVING, STOPPING, nothing_to_save
+
 LOOK_SECONDS = 0.5
 # A job of a sweep whose process is gone saves and ends within a step; this bounds a step that hangs.
 LAST_SECONDS = 300.0
@@ -22,8 +24,9 @@ def begin() -> None:
     Ctrl-C reaches the workers as well as the sweep. Between jobs there is nothing to save, and a worker that died
     would take the others with it: while a job runs, the runner handles signals.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(SAVING, nothing_to_save)
     threading.Thread(target=_end_with, args=(os.getppid(),), name="orphan", daemon=True).start()
 
 

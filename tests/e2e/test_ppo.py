@@ -79,7 +79,7 @@ def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, env):
         kill_at_step(process, run_dir, step)
         assert process.returncode == -signal.SIGKILL
         poke("poke.train", f"resume={run_dir}")
-        assert len(account(run_dir)["resumes"]) == 1
+        assert len(account(run_dir)["sessions"]) == 2
         assert_same_run(run_dir, reference)
 
 

@@ -101,13 +101,13 @@ def test_a_preempted_job_is_queued_again_and_goes_on_from_its_checkpoint(poke):
     while not list(run_dir.glob("checkpoints/*step[1-9]*.pt")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    os.kill(account(run_dir)["pid"], signal.SIGUSR2)
+    os.kill(account(run_dir)["sessions"][-1]["pid"], signal.SIGUSR2)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
     about = account(run_dir)
     assert about["status"] == "finished"
-    (resume,) = about["resumes"]
-    assert resume["step"] >= 100
+    _, resume = about["sessions"]
+    assert resume["from_step"] >= 100
 
 
 def test_the_batch_file_for_slurm_and_its_tasks(poke, cluster):
@@ -139,7 +139,7 @@ def test_slurm_jobs_outlive_the_process_that_asked_for_them(poke, cluster):
     sweep.wait_for(num_with("running", 2), process)
     process.kill()
     process.communicate()
-    assert_gone({a["pid"] for a in sweep.accounts().values()}, within_seconds=60)
+    assert_gone({a["sessions"][-1]["pid"] for a in sweep.accounts().values()}, within_seconds=60)
     assert [a["status"] for a in sweep.accounts().values()] == ["finished"] * 2
 
 
@@ -156,7 +156,7 @@ def test_ray_starts_a_cluster_runs_stops_it_and_runs_nothing_twice(poke):
     accounts = sweep.accounts()
     assert sorted(a["status"] for a in accounts.values()) == ["failed", "finished", "finished"]
     assert "2 of 3 jobs finished, 1 failed" in out
-    pids = {a["pid"] for a in accounts.values()}
+    pids = {a["sessions"][-1]["pid"] for a in accounts.values()}
     assert_gone(pids)
     assert "2 jobs (2 finished), 0 to do" in sweep.run("algo.lr=1e-4,2e-4")
 
@@ -204,7 +204,7 @@ class TestOptuna:
         sweep.run(*more)
         (about,) = sweep.accounts().values()
         assert about["status"] == "finished"
-        assert len(about["resumes"]) == 1
+        assert len(about["sessions"]) == 2
         assert [t.state.name for t in self.study(sweep)] == ["COMPLETE"]
 
     def test_a_pruned_trial_ends_early_and_is_not_run_again(self, sweep):

@@ -199,7 +199,7 @@ def test_a_worker_that_dies_costs_nothing_but_its_last_steps(poke):
     sweep = Sweep(poke, "trainer.max_steps=2000", "seed=range(0,3)", *LAUNCHERS["joblib"])
     process = sweep.start()
     sweep.wait_for(num_with("running", 2), process)
-    victim = next(iter(sweep.accounts().values()))["pid"]
+    victim = next(iter(sweep.accounts().values()))["sessions"][-1]["pid"]
     assert victim != process.pid
     os.kill(victim, signal.SIGKILL)
     out, err = process.communicate(timeout=120)
@@ -240,7 +240,8 @@ def test_a_job_that_was_resumed_with_another_value_contradicts_its_overrides(pok
     job = sorted(sweep.accounts())[1]
     poke("poke.train", f"resume=multirun/grid/{job}", "trainer.max_steps=5")
     line = sweep.run(expect=2).strip().splitlines()[-1]
-    assert line.startswith(f"poke: {job} was run with another config: trainer.max_steps: 5 -> 3")
+    changes = "algo.schedule_steps: 5 -> 3, trainer.max_steps: 5 -> 3"
+    assert line.startswith(f"poke: {job} was run with another config: {changes}")
 
 
 def test_two_processes_never_run_one_sweep(poke):

@@ -69,8 +69,11 @@ def test_a_run_directory_explains_itself(reference):
     assert about["step"] == 900
     assert about["seed"] == 0
     assert about["device"] == "cpu"
-    assert about["packages"]["torch"] == torch.__version__
-    assert about["command"][:3] == ["python", "-m", "poke.train"]
+    (session,) = about["sessions"]
+    assert session["packages"]["torch"] == torch.__version__  # as it says itself, build and all
+    assert session["command"][:3] == ["python", "-m", "poke.train"]
+    assert (session["from_step"], session["to_step"]) == (0, 900)
+    assert session["exit_reason"] == "reached trainer.max_steps"
     assert about["exit_reason"] == "reached trainer.max_steps"
     assert about["final"]["val/loss"] >= about["best"]["value"] > 0
 
@@ -120,7 +123,9 @@ def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, reference, st
     assert process.returncode == -signal.SIGKILL
     assert account(run_dir)["status"] == "running"
     poke("poke.train", f"resume={run_dir}")
-    assert len(account(run_dir)["resumes"]) == 1
+    first, second = account(run_dir)["sessions"]
+    assert (first["ended"], first["to_step"]) == (None, None)
+    assert second["from_step"] <= step
     assert account(run_dir)["status"] == "finished"
     assert_same_run(run_dir, reference)
 
@@ -148,7 +153,7 @@ def test_a_finished_run_may_grow(poke):
         "trainer.max_steps=200", "algo.schedule_steps=200", "trainer.eval_every=50", run_dir="whole"
     )
     assert_same_run(poke.cwd / "grown", poke.cwd / "whole")
-    assert account(poke.cwd / "grown")["resumes"][0]["overrides"] == ["trainer.max_steps=200"]
+    assert account(poke.cwd / "grown")["sessions"][1]["overrides"] == ["trainer.max_steps=200"]
     assert (
         yaml.safe_load((poke.cwd / "grown" / "config.yaml").read_text())["trainer"]["max_steps"]
         == 200
@@ -166,7 +171,7 @@ def test_resuming_from_an_older_checkpoint_leaves_the_newer_ones_behind(poke):
     before = rows(poke.cwd / "run")
     poke("poke.train", f"resume={file}")
     assert rows(poke.cwd / "run") == before
-    assert account(poke.cwd / "run")["resumes"][0]["step"] == 40
+    assert account(poke.cwd / "run")["sessions"][1]["from_step"] == 40
 
 
 def test_a_run_killed_before_its_first_step_begins_again(poke, reference):
@@ -201,7 +206,8 @@ def test_a_warm_start_takes_the_best_weights_of_another_run(poke, reference):
     ours = torch.load(first, weights_only=True)["components"]["algorithm"]["network"]
     best = torch.load(reference / "checkpoints" / "best.pt", weights_only=True)
     assert_equal(ours, best["components"]["algorithm"]["network"])
-    assert account(poke.cwd / "run")["init_from"] == str(reference)
+    parent = account(poke.cwd / "run")["parent"]
+    assert (parent["run"], parent["how"]) == (str(reference), "init_from")
 
 
 def test_a_warm_start_that_does_not_fit_is_refused_or_said(poke, reference):
@@ -216,7 +222,7 @@ def test_what_cannot_be_resumed_is_said_in_one_line(poke):
     (poke.cwd / "empty").mkdir()
     for where, line in [
         ("nowhere", "poke: resume=nowhere: nowhere does not exist"),
-        ("empty", "poke: empty is no run directory: it holds no config.yaml"),
+        ("empty", "poke: resume=empty: empty is no run directory: it holds no config.yaml"),
     ]:
         assert poke("poke.train", f"resume={where}", expect=2).strip() == line
 

@@ -3,32 +3,48 @@ import os
 import subprocess
 import sys
 
+from filelock import FileLock
+
 from poke.sweep.ticket import Ticket, issued
 
 
 def test_a_job_may_run_until_the_ticket_is_withdrawn(tmp_path):
-    with issued(tmp_path, jobs_outlive_sweep=False) as ticket:
+    with FileLock(tmp_path / ".lock"), issued(tmp_path, jobs_outlive_sweep=False) as ticket:
         assert ticket.why_stop() is None
         assert ticket.is_own_process()
     assert ticket.why_stop() == "the sweep was stopped"
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_later_start_makes_earlier_tickets_void_and_is_not_stopped_by_them(tmp_path):
-    earlier = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
-    later = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
-    assert earlier.why_stop() == "the sweep was stopped"
-    earlier.withdraw()
-    assert later.why_stop() is None
+    with FileLock(tmp_path / ".lock"):
+        earlier = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
+        later = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
+        assert earlier.why_stop() == "the sweep was stopped"
+        earlier.withdraw()
+        assert later.why_stop() is None
+
+
+HOLD = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    input()
+"""
 
 
 def test_jobs_stop_when_the_sweeps_process_is_gone_unless_they_are_the_clusters(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    """Whether it lives is asked of the lock it holds: neither its number nor a clock can mislead."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "held\n"
     ticket = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
-    import psutil
-
-    born = psutil.Process(process.pid).create_time()
-    theirs = dataclasses.replace(ticket, pid=process.pid, born=born)
+    theirs = dataclasses.replace(ticket, pid=process.pid)
     assert theirs.why_stop() is None
     assert not theirs.is_own_process()
     process.kill()
@@ -37,9 +53,3 @@ def test_jobs_stop_when_the_sweeps_process_is_gone_unless_they_are_the_clusters(
     process.communicate()
     assert theirs.why_stop() == "the sweep's process is gone"
     assert dataclasses.replace(theirs, jobs_outlive_sweep=True).why_stop() is None
-
-
-def test_a_process_id_that_is_used_again_is_not_the_sweep(tmp_path):
-    ticket = Ticket.issue(tmp_path, jobs_outlive_sweep=False)
-    reused = dataclasses.replace(ticket, born=ticket.born - 1)
-    assert reused.why_stop() == "the sweep's process is gone"

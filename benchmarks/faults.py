@@ -1,23 +1,20 @@
-"""Kill a process that saves checkpoints, again and again, and look at what it leaves.
+"""Kill processes that save and train, again and again, and look at what they leave.
 
     python benchmarks/faults.py kills --count 200 --megabytes 200
-    python benchmarks/faults.py training --count 200
     python benchmarks/faults.py boundaries
+    python benchmarks/faults.py stories --count 300
 
-``kills`` sends SIGKILL at random moments of a save loop, ``training`` at random moments of real runs of behaviour
-cloning and PPO. ``boundaries`` ends the process at every single call to the file system that a save and a
-rewind make. After each death the next start must find a newest checkpoint that loads, no damaged file under a final
-name, and no leftover bytes. What it holds must be exactly what an undisturbed run has at that step; a run that was
-killed as often as it took must end with the same components and the same metrics.csv, times aside. The exit status is
-0 if all of that held.
+``kills`` sends SIGKILL at random moments of a save loop; ``boundaries`` ends a process at every single call to the file
+system that saves, a rewind, a return to a superseded file and a deletion make. After each death the next start must
+find a newest checkpoint that loads, no damaged file under a final name, no leftover bytes, exactly what an undisturbed
+process has at that step, and, whole, the files that somebody put into the directory.
+``stories`` plays lives of real runs, drawn at random (see stories.py), which must end as undisturbed ones do. The exit
+status is 0 if all of that held.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import dataclasses
-import json
 import logging
 import os
 import random
@@ -26,21 +23,24 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
+from stories import tell_stories
 
-from poke.config import composing
-from poke.data import trajectories
-from poke.run import runner
 from poke.training.checkpointing import CheckpointManager, CheckpointMetadata
-from poke.training.checkpointing.contents import read_checkpoint
-from poke.verify import differences
+from poke.training.checkpointing.contents import read_checkpoint, segments_needed_by
+from poke.training.checkpointing.directory import CheckpointDirectory
+from poke.training.checkpointing.files import read_seal
+from poke.training.checkpointing.retention import Monitor, Retention
 
 MAX_TO_KEEP = 3
-FILE_CALLS = ("open", "write", "pwrite", "fsync", "replace", "link", "unlink", "close", "mkdir")
+FILE_CALLS = (
+    "open", "write", "pwrite", "fsync", "replace", "rename", "link", "unlink", "close", "mkdir",
+    "rmdir",
+)  # fmt: skip
 
 
 class Walk:
@@ -81,10 +81,11 @@ def save_loop(
     *,
     async_save: bool,
     ready: Callable[[], object] = lambda: None,
+    max_to_keep: int | None = MAX_TO_KEEP,
 ) -> None:
     """Resume where there is something to resume from, call ``ready``, then step and save."""
     walk = Walk(num_bytes)
-    manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP, async_save=async_save)
+    manager = CheckpointManager(directory, max_to_keep=max_to_keep, async_save=async_save)
     if manager.list_checkpoints():
         manager.restore({"walk": walk}, manager.load())
     else:
@@ -96,6 +97,24 @@ def save_loop(
         metrics = {"val/loss": float((walk.step * 7) % 5)}
         manager.save({"walk": walk}, CheckpointMetadata(0, walk.step, metrics))
     manager.close()
+
+
+def begin(directory: Path, num_bytes: int) -> dict[str, str | None]:
+    """Save four steps and put foreign files beside them; return the digest of each by its name.
+
+    They are steps 5 and 6, superseded by a rewind and copied back, and a file of another kind.
+    """
+    save_loop(directory, num_bytes, 6, async_save=False, max_to_keep=None)
+    with CheckpointManager(directory, max_to_keep=MAX_TO_KEEP) as manager:
+        manager.rewind(manager.load(directory / "checkpoint_epoch0_step4.pt"))
+    _delete(directory, Retention(MAX_TO_KEEP, keep_best=True, keep_every=None))
+    foreign = directory.with_name("foreign")
+    shutil.copytree(directory / "superseded" / "1", foreign)
+    torch.save({"weights": torch.ones(3)}, foreign / "mine.pt")
+    shutil.copytree(foreign, directory, dirs_exist_ok=True)
+    digests = {path.name: read_seal(path) for path in foreign.glob("*.pt")}
+    shutil.rmtree(foreign)
+    return digests
 
 
 def fork(run: Callable[[], None]) -> int:
@@ -111,8 +130,16 @@ def fork(run: Callable[[], None]) -> int:
     return pid
 
 
-def faults_after(directory: Path, num_bytes: int) -> tuple[list[str], int]:
-    """Start anew on what a death left; return what is wrong and the step resumed from."""
+def faults_after(
+    directory: Path, num_bytes: int, foreign: Mapping[str, str | None]
+) -> tuple[list[str], int]:
+    """Start anew on what a death left; return what is wrong and the step resumed from.
+
+    Args:
+        directory: the checkpoints.
+        num_bytes: size of a walk.
+        foreign: digests, by name, of the files that are not the manager's.
+    """
     wrong = damaged(directory)
     manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP)
     listed = manager.list_checkpoints()
@@ -134,14 +161,15 @@ def faults_after(directory: Path, num_bytes: int) -> tuple[list[str], int]:
         wrong.append(f"step {walk.step} has another replay than an undisturbed run")
     if not torch.equal(torch.get_rng_state(), random_state):
         wrong.append(f"step {walk.step} has another random state than an undisturbed run")
-    wrong += leaked(directory, len(listed))
+    names = {metadata.file_name for metadata in listed}
+    wrong += leaked(directory, names, foreign=foreign) + lost(directory, foreign)
     return wrong, checkpoint.metadata.step
 
 
 def damaged(directory: Path) -> list[str]:
     """Return which files under a final name cannot be read."""
     wrong = []
-    for path in directory.glob("*.pt"):
+    for path in {*directory.glob("*.pt")} - {directory / "mine.pt"}:
         try:
             read_checkpoint(path)
         except Exception as error:
@@ -149,18 +177,44 @@ def damaged(directory: Path) -> list[str]:
     return wrong
 
 
-def leaked(directory: Path, num_listed: int, max_to_keep: int = MAX_TO_KEEP) -> list[str]:
+def leaked(
+    directory: Path,
+    listed: Collection[str],
+    max_to_keep: int = MAX_TO_KEEP,
+    foreign: Iterable[str] = (),
+) -> list[str]:
     """Return what stands in the directory and has no business there."""
     named = {"best.pt", "checkpoints.json", "segments", "superseded"}
-    files = [path.name for path in directory.iterdir() if path.name not in named]
-    checkpoints = [name for name in files if name.startswith("checkpoint_")]
-    wrong = [f"leftover {name}" for name in files if name not in checkpoints]
+    others = {path.name for path in directory.iterdir()} - named - {*listed} - {*foreign}
+    wrong = [f"leftover {name}" for name in sorted(others)]
     wrong += [f"leftover {path.name}" for path in directory.glob("s*/**/.*")]
     for path in directory.glob("superseded/*/*.pt"):
         if (directory / path.name).exists() and path.samefile(directory / path.name):
             wrong.append(f"{path.name} is superseded and still in use")
-    if len(checkpoints) != num_listed or num_listed > max_to_keep + 1:
-        wrong.append(f"{num_listed} checkpoints are listed, the directory holds {checkpoints}")
+    for folder in directory.glob("superseded/*"):
+        if not any(folder.glob("*.pt")):
+            wrong.append(f"leftover {folder.parent.name}/{folder.name}")
+    needed = {name for path in directory.glob("*.pt") for name in segments_needed_by(path)}
+    rows = {path.name for path in directory.glob("segments/*")}
+    wrong += [f"leftover {name}" for name in sorted(rows - needed)]
+    if len(listed) > max_to_keep + 1:
+        wrong.append(f"{len(listed)} checkpoints are listed")
+    return wrong
+
+
+def lost(directory: Path, foreign: Mapping[str, str | None]) -> list[str]:
+    """Return which foreign files are gone, from the directory and from where they make way to."""
+    original = directory / "superseded" / "1"
+    wrong = []
+    for name, digest in foreign.items():
+        places = [directory / name, *directory.glob(f"superseded/*/{name}")]
+        found = [path for path in places if path.parent != original and path.is_file()]
+        if digest is not None:
+            found = [path for path in found if read_seal(path) == digest]
+            for path in found:
+                read_checkpoint(path)
+        if not found:
+            wrong.append(f"{name}, which is not the manager's, is gone")
     return wrong
 
 
@@ -168,10 +222,11 @@ def random_kills(directory: Path, count: int, num_bytes: int, seed: int) -> list
     """Kill a save loop ``count`` times, resuming each time from what the kill before left."""
     moments = random.Random(seed)
     wrong: list[str] = []
+    foreign = begin(directory, num_bytes)
     start = time.perf_counter()
-    step = 3
-    save_loop(directory, num_bytes, step, async_save=True)
+    save_loop(directory, num_bytes, 3, async_save=True)
     window = time.perf_counter() - start
+    step = 7
     for number in range(count):
         reader, writer = os.pipe()
         ready = partial(os.write, writer, b"!")
@@ -182,7 +237,7 @@ def random_kills(directory: Path, count: int, num_bytes: int, seed: int) -> list
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(reader)
-        found, reached = faults_after(directory, num_bytes)
+        found, reached = faults_after(directory, num_bytes, foreign)
         if reached < step:
             found.append(f"went back from step {step} to {reached}")
         step = reached
@@ -195,10 +250,12 @@ def boundary_kills(directory: Path, num_bytes: int) -> list[str]:
     """End a process at its first file system call, at its second, and so on."""
     wrong: list[str] = []
     before = directory.with_name("before")
-    save_loop(before, num_bytes, 4, async_save=False)
+    foreign = begin(before, num_bytes)
     for what, work, steps in (
         ("two saves", _save_again, {4, 5}),
         ("a rewind", _rewind, {2, 4}),
+        ("a return to a superseded file", _return, {4, 6}),
+        ("a deletion", _prune, {4}),
     ):
         number, status = 0, 1
         while status != 0:
@@ -207,7 +264,7 @@ def boundary_kills(directory: Path, num_bytes: int) -> list[str]:
             shutil.copytree(before, directory)
             pid = fork(partial(_die_at_call, number, partial(work, directory, num_bytes)))
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            found, step = faults_after(directory, num_bytes)
+            found, step = faults_after(directory, num_bytes, foreign)
             if step not in steps:
                 found.append(f"step {step} is the newest")
             wrong += [f"death at call {number} of {what}: {line}" for line in found]
@@ -231,6 +288,21 @@ def _rewind(directory: Path, num_bytes: int) -> None:
     manager.rewind(manager.load(directory / "checkpoint_epoch0_step2.pt"))
 
 
+def _return(directory: Path, num_bytes: int) -> None:
+    """Go on from a file that was copied back from superseded/."""
+    manager = CheckpointManager(directory, max_to_keep=MAX_TO_KEEP)
+    manager.rewind(manager.load(directory / "checkpoint_epoch0_step6.pt"))
+
+
+def _prune(directory: Path, num_bytes: int) -> None:
+    """Delete all but the newest, the best and what passed a multiple of three steps."""
+    _delete(directory, Retention(1, keep_best=True, keep_every=3))
+
+
+def _delete(directory: Path, retention: Retention) -> None:
+    CheckpointDirectory(directory, Monitor("val/loss", "min"), retention).prune()
+
+
 def _die_at_call(number: int, run: Callable[[], None]) -> None:
     """Run a function in a process that ends, without any clean-up, just before its n-th call."""
     calls = 0
@@ -250,130 +322,10 @@ def _die_at_call(number: int, run: Callable[[], None]) -> None:
     run()
 
 
-def training_kills(scratch: Path, count: int, seed: int) -> list[str]:
-    """Kill runs of behaviour cloning and PPO in turn, and compare them with undisturbed ones once they finish."""
-    battles = scratch / "battles.parquet"
-    _wait(fork(partial(_write_battles, battles)))
-    wrong: list[str] = []
-    moments = random.Random(seed)
-    num_finished = 0
-    for name, overrides in RUNS.items():
-        plain = composing.to_plain(
-            composing.compose("train", [o.format(battles) for o in overrides])
-        )
-        reference, run_dir = scratch / f"{name}-reference", scratch / name
-        start = time.perf_counter()
-        _wait(fork(partial(_train, plain, reference)))
-        window = time.perf_counter() - start
-        num_kills = 0
-        while num_kills < count // len(RUNS) or run_dir.exists():
-            pid = fork(partial(_train, plain, run_dir))
-            if num_kills < count // len(RUNS):
-                time.sleep(moments.uniform(0, window))
-                os.kill(pid, signal.SIGKILL)
-                num_kills += 1
-            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            found = faults_of_run(run_dir, plain)
-            if status not in (0, -signal.SIGKILL):
-                wrong += [f"{name}, kill {num_kills}: it could not go on", *found]
-                break
-            if _status(run_dir) == "finished":
-                found += differences_of_runs(reference, run_dir)
-                shutil.rmtree(run_dir)
-                num_finished += 1
-            wrong += [f"{name}, kill {num_kills}: {line}" for line in found]
-    print(f"{num_kills * len(RUNS)} kills of {' and '.join(RUNS)}, {num_finished} runs finished")
-    return wrong
-
-
-RUNS = {
-    "bc": (
-        "data.path={}", "network=mlp", "network.hidden_sizes=[32]", "data.batch_size=64",
-        "trainer.max_steps=1200", "trainer.eval_every=300", "checkpoint.save_every=50",
-        "logger.tensorboard.enabled=false", "device=cpu",
-    ),
-    "ppo": (
-        "algo=ppo", "eval.episodes=2", "trainer.max_steps=15000", "trainer.eval_every=4000",
-        "checkpoint.save_every=600", "logger.backend_frequency=256",
-        "logger.tensorboard.enabled=false", "device=cpu",
-    ),
-}  # fmt: skip
-
-
-def _write_battles(path: Path) -> None:
-    data = trajectories.read("sample:gen1randombattle")
-    chosen = data.episode < 60
-    columns = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
-    metadata = columns.pop("metadata")
-    some = {name: column[chosen] for name, column in columns.items()}
-    trajectories.write(path, trajectories.Trajectories(**some, metadata=metadata))
-
-
-def _train(plain: dict, run_dir: Path) -> None:
-    """Begin a run, or go on with what a kill left of it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    if (run_dir / "config.yaml").exists():
-        outcome = runner.resume(plain, run_dir, None, overrides=[], command=[])
-    else:
-        run_dir.mkdir(exist_ok=True)
-        outcome = runner.run(plain, run_dir, overrides=[], command=[])
-    assert outcome.status == "finished", outcome
-
-
-def _wait(pid: int) -> None:
-    if os.waitpid(pid, 0)[1] != 0:
-        raise RuntimeError("an undisturbed run failed")
-
-
-def _status(run_dir: Path) -> str | None:
-    path = run_dir / "run.json"
-    return json.loads(path.read_text())["status"] if path.exists() else None
-
-
-def faults_of_run(run_dir: Path, plain: dict) -> list[str]:
-    """Return what is wrong in the checkpoints of a run once they were opened again."""
-    directory = run_dir / "checkpoints"
-    if not directory.exists():
-        return []
-    wrong = damaged(directory)
-    options = {k: plain["checkpoint"][k] for k in ("max_to_keep", "monitor", "mode")}
-    manager = CheckpointManager(directory, **options)
-    if listed := manager.list_checkpoints():
-        step = manager.load().metadata.step
-        if step != listed[-1].step:
-            wrong.append(f"step {listed[-1].step} is listed, {step} was loaded")
-    return wrong + leaked(directory, len(listed), options["max_to_keep"])
-
-
-def differences_of_runs(reference: Path, run_dir: Path) -> list[str]:
-    """Return where the last checkpoints or the rows of metrics.csv differ."""
-    last = []
-    for directory in (reference, run_dir):
-        manager = CheckpointManager(directory / "checkpoints", max_to_keep=None)
-        checkpoint = manager.load()
-        parts = {name: checkpoint.components[name] for name in ("algorithm", "source", "trainer")}
-        last.append({**parts, "random_states": checkpoint.random_states})
-    wrong = [f"differs from an undisturbed run at {d.where}" for d in differences(*last)]
-    if _rows(reference) != _rows(run_dir):
-        wrong.append("metrics.csv has other rows than that of an undisturbed run")
-    return wrong
-
-
-def _rows(run_dir: Path) -> list[dict[str, str]]:
-    with open(run_dir / "metrics.csv", newline="") as file:
-        rows = [
-            {k: v for k, v in row.items() if v and k.split("/")[0] not in ("time", "system")}
-            for row in csv.DictReader(file)
-        ]
-    return [row for row in rows if row.keys() - {"step"}]
-
-
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("kills", "training", "boundaries"))
+    parser.add_argument("what", choices=("kills", "boundaries", "stories"))
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--megabytes", type=float, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -386,8 +338,9 @@ def main() -> int:
         if options.what == "kills":
             num_bytes = int(options.megabytes * 1e6)
             wrong = random_kills(directory, options.count, num_bytes, options.seed)
-        elif options.what == "training":
-            wrong = training_kills(Path(scratch), options.count, options.seed)
+        elif options.what == "stories":
+            seeds = range(options.seed, options.seed + options.count)
+            wrong = tell_stories(Path(scratch, "stories"), seeds)
         else:
             wrong = boundary_kills(directory, 40_000)
     print("\n".join(wrong) if wrong else "nothing lost, nothing damaged, nothing left over")

@@ -23,7 +23,7 @@ from poke import train
 
 class Ended:
     def find_spec(self, name, path=None, target=None):
-        if name == "poke.run.runner":
+        if name == "poke.run.experiment":
             sys.meta_path.remove(self)
             from poke.algorithms.bc import BehaviourCloning
             update = BehaviourCloning.update

@@ -1,0 +1,45 @@
+"""Are two runs the same, bit for bit, times and machine aside?"""
+
+import csv
+from pathlib import Path
+
+from poke.run.replay import differences
+from poke.training.checkpointing import CheckpointManager
+
+from .conftest import checkpoints
+
+
+def rows(run_dir) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what depends on the clock or the machine."""
+    with open(Path(run_dir) / "metrics.csv", newline="", encoding="utf-8") as file:
+        kept = [
+            {k: v for k, v in row.items() if v and k.split("/")[0] not in ("time", "system")}
+            for row in csv.DictReader(file)
+        ]
+    return [row for row in kept if row.keys() - {"step"}]
+
+
+def last_state(run_dir) -> dict:
+    """What the newest checkpoint holds of training."""
+    manager = CheckpointManager(Path(run_dir) / "checkpoints", open_now=False)
+    checkpoint = manager.load(max(checkpoints(run_dir).items())[1])
+    names = ("algorithm", "source", "trainer")
+    return {
+        **{name: checkpoint.components[name] for name in names},
+        "random_states": checkpoint.random_states,
+    }
+
+
+def assert_same_run(run_dir, reference) -> None:
+    assert [d.where for d in differences(last_state(reference), last_state(run_dir))] == []
+    assert rows(run_dir) == rows(reference)
+
+
+def assert_same_rest(run_dir, reference, step) -> None:
+    """As `assert_same_run` from a step on; a window that was open at that step is written by both."""
+    assert [d.where for d in differences(last_state(reference), last_state(run_dir))] == []
+    ours, theirs = rows(run_dir), rows(reference)
+    assert [r for r in ours if int(r["step"]) > step] == [
+        r for r in theirs if int(r["step"]) > step
+    ]
+    assert all(row in theirs for row in ours)

@@ -8,7 +8,7 @@ run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """A new run from the whole state of another."""
 
+import shutil
+
 import pytest
 
 from poke.compare import main as compare
@@ -44,6 +46,14 @@ def test_with_nothing_left_to_do_it_ends_where_its_parent_did(poke):
     parent, child = account(poke.cwd / "run"), account(poke.cwd / "new")
     assert (child["status"], child["step"]) == ("finished", 40)
     assert (child["final"], child["best"]) == (parent["final"], parent["best"])
+
+
+def test_one_that_was_stopped_before_its_first_checkpoint_does_not_begin_with_nothing(poke):
+    poke(*SMALL, "hydra.run.dir=run", "trainer.max_steps=40")
+    poke("fork=run", "hydra.run.dir=new", "trainer.max_steps=50")
+    shutil.rmtree(poke.cwd / "new" / "checkpoints")
+    line = poke.refuse(poke.cwd / "new", "resume=new")
+    assert f"before it had a checkpoint of its own: fork={poke.cwd / 'run'} again" in line
 
 
 def test_without_a_name_it_has_a_directory_of_its_own(poke):

@@ -193,6 +193,11 @@ class Resumption:
         on_change = self.config["data"].get("on_change", "error")
         self._accepted = _accepted(recorded, experiment.data, on_change)
         if checkpoint is None:
+            parent = self.account.values.get("parent") or {}
+            if parent.get("how") == "fork":  # to begin again would be to begin with nothing of it
+                raise ConfigError(
+                    f"it was stopped before it had a checkpoint of its own: fork={parent['run']} again"
+                )
             log.info("it was stopped before its first step: beginning again")
             experiment.warm_start(self.config["init_from"])
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     parser = (command or _table_parser)()
     options = parser.parse_args(arguments[1:] if command else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a run may say what the output's encoding has no letter for
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.stdout.write(options.answer(options))
         sys.stdout.flush()

@@ -3,7 +3,7 @@ import pytest
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_runs
-from poke.comparison.reading.history import History
+from poke.comparison.reading.rows.history import History
 from poke.comparison.showing.watching import CLEAR, running_table, steps_per_second, watch
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from poke.comparison.reading.directories import read, read_rows
 from poke.comparison.reading.discovery import RunFiles, find_runs
-from poke.comparison.reading.history import History
 from poke.comparison.reading.index import Index
+from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import Run
 
 

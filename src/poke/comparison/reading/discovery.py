@@ -120,7 +120,7 @@ def _walk(
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():
-            if entry.is_dir():
+            if os.path.isdir(entry.path):  # a link to itself is none; entry.is_dir() would raise
                 links.append(entry.path)
         elif entry.is_dir():
             yield from _walk(root, entry.path, f"{real}/{entry.name}", seen, links)

@@ -19,14 +19,14 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from poke.comparison.reading.discovery import Fingerprint, RunFiles
-from poke.comparison.reading.history import History
-from poke.comparison.reading.incremental import Position
+from poke.comparison.reading.rows.history import History
+from poke.comparison.reading.rows.incremental import Position
+from poke.comparison.reading.rows.summary import Summary
 from poke.comparison.reading.run import Run
-from poke.comparison.reading.summary import Summary
 
 FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65
-VERSION = 2
+VERSION = 3
 SETTLED_NANOSECONDS = 2_000_000_000
 
 SCHEMA = """
@@ -133,7 +133,9 @@ class Index:
                     )
 
     def _key(self, files: RunFiles) -> str:
-        return files.directory[len(self.root) :].lstrip(os.sep)
+        """Return where a run lies below the root; a name that is no text with its bytes written out."""
+        below = files.directory[len(self.root) :].lstrip(os.sep)
+        return below if below.isascii() else os.fsencode(below).decode("utf-8", "backslashreplace")
 
     def _open(self) -> sqlite3.Connection | None:
         for _ in range(2):
@@ -201,14 +203,14 @@ def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
             run.problems,
             summary.names,
             summary.step,
-            [position.end, position.rows, position.edges],
+            [position.end, position.rows, position.header, position.edges],
         ]
     )
     return run.fingerprint.identity, int(_is_settled(run, now)), text, summary.numbers.tobytes()
 
 
 def _decode(files: RunFiles, fingerprint: Fingerprint, text: list, numbers: bytes) -> Run:
-    record, config, problems, names, step, (end, rows, edges) = text
+    record, config, problems, names, step, (end, rows, header, edges) = text
     summary = Summary(names, np.frombuffer(numbers).reshape(6, len(names)), step)
-    position = Position(end, rows, edges)
+    position = Position(end, rows, header, edges)
     return Run(files, record, config, summary, position, problems, fingerprint)

@@ -8,9 +8,9 @@ from typing import Any
 
 from poke.comparison.reading.configs import Value
 from poke.comparison.reading.discovery import Fingerprint, RunFiles
-from poke.comparison.reading.incremental import Position
 from poke.comparison.reading.record import is_held
-from poke.comparison.reading.summary import Summary
+from poke.comparison.reading.rows.incremental import Position
+from poke.comparison.reading.rows.summary import Summary
 
 ACTIVE = ("created", "running")  # statuses of runs that a process works on, if it lives
 COMPLETE = (
@@ -77,9 +77,9 @@ class Run:
         """Return a time of ``run.json`` (``started``, ``ended``), None where it has none."""
         try:
             stamp = datetime.fromisoformat(str(self.record.get(key)))
-        except ValueError:
+            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):  # the first and the last year end early elsewhere
             return None
-        return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 def _status(run: Run) -> str:

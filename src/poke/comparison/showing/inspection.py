@@ -13,7 +13,7 @@ from poke.comparison.reading.checkpoints import read_checkpoints
 from poke.comparison.reading.metrics import infer_mode
 from poke.comparison.reading.record import Record, last_session
 from poke.comparison.reading.run import Run
-from poke.comparison.showing.layout import align, format_number, format_seconds
+from poke.comparison.showing.layout import align, format_number, format_seconds, printable
 from poke.comparison.showing.lineage import (
     ancestor_lines,
     changes_on_the_way,
@@ -41,7 +41,7 @@ def show(run: Run) -> str:
     lines += ["", *_checkpoints(run)]
     config = [[key, format_value(value)] for key, value in run.config.items()]
     lines += ["", *(align(["setting", "value"], config, 2) if config else ["no config"])]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def diff(first: Run, second: Run) -> str:

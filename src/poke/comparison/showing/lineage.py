@@ -29,7 +29,7 @@ MAIN_PACKAGES = ("poke", "torch", "numpy", "hydra-core", "gymnasium", "poke_env"
 def whole_record(directory: str) -> Record:
     """Return a run's account with its packages, an empty one where it cannot be read."""
     try:
-        return read_record(os.path.join(directory, RECORD_FILE))
+        return read_record(os.path.join(directory, RECORD_FILE))[0]
     except (OSError, ValueError):
         return {}
 
@@ -164,6 +164,6 @@ def _kept(code: Mapping[str, Any]) -> str:
 def _instant(text: Any) -> datetime | None:
     try:
         stamp = datetime.fromisoformat(str(text))
-    except ValueError:
+        return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)

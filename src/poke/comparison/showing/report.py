@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from poke.comparison.reading.collection import read_histories
-from poke.comparison.reading.history import History
+from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import Run
 from poke.comparison.showing.export import to_json
 from poke.comparison.showing.layout import footnotes, headline
@@ -145,7 +145,7 @@ def _aside(run: Run, why: str, metric: str, folder: str) -> dict[str, Any]:
 
 
 def _link(run: Run, folder: str) -> str:
-    return f"{quote(os.path.relpath(os.path.abspath(run.name), folder))}/"
+    return f"{quote(os.fsencode(os.path.relpath(os.path.abspath(run.name), folder)))}/"
 
 
 def _rounded(value: Any) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.directories import read_rows
-from poke.comparison.reading.history import History
 from poke.comparison.reading.metrics import choose_metric, choose_mode
+from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import ACTIVE, Run
 from poke.comparison.showing.layout import align, format_number, format_seconds
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poke.comparison.reading.history import EMPTY, History, is_empty
+from poke.comparison.reading.rows.history import EMPTY, History, is_empty
 
 LAST, LAST_STEP, LOWEST, LOWEST_STEP, HIGHEST, HIGHEST_STEP = range(6)
 

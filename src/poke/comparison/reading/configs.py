@@ -12,8 +12,10 @@ from poke.comparison.reading.files import read_text
 Value = str | int | float | bool | None
 # Of YAML's tags for Python those of values; the others are of objects.
 PLAIN_TAGS = frozenset(
-    ["none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex"]
-    + ["list", "tuple", "dict"]
+    (
+        *("none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex"),
+        *("list", "tuple", "dict"),
+    )
 )
 MAX_VALUES = 100_000  # of a config in YAML, aliases unfolded
 SCALARS = frozenset((str, int, float, bool, type(None)))

@@ -27,11 +27,15 @@ def knob(
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
     default: Any = MISSING,
+    bookkeeping: bool = False,
     help: str = "",
 ) -> Any:
-    """Declare one config value: its range, its choices and one line of help. Without a default it is required."""
+    """Declare one config value: its range, its choices and one line of help. Without a default it is required.
+
+    One that is bookkeeping changes no result of a run, see `poke.config.identity`.
+    """
     bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
-    metadata = {"bounds": bounds, "choices": choices, "help": help}
+    metadata = {"bounds": bounds, "choices": choices, "bookkeeping": bookkeeping, "help": help}
     return field(default=default, metadata=metadata)
 
 

@@ -178,6 +178,7 @@ class _Life:
         log.info("run directory %s", shown(self._path))
         if line := run_out_schedule(config):
             log.warning("%s", line)
+        experiment.logger.add_probe(account.beat)
         experiment.logger.log_config(config)
         trainer.report = self._task.report
         signals.deliver_to(trainer.stop, trainer.save_soon)

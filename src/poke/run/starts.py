@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from poke.config.identity import bookkeeping
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig, from_folders
 from poke.run.account import Account
@@ -93,6 +94,7 @@ class Beginning:
             device=self.config["device"],
             overrides=list(self._task.overrides),
             parent=self._parent(),
+            bookkeeping=bookkeeping(self.config),
         )
 
     def _parent(self) -> dict[str, Any] | None:
@@ -213,7 +215,8 @@ class Resumption:
         session["accepted_data"] = self._accepted
         if self._checkpoint is not None:
             session["checkpoint"] = f"checkpoints/{self._checkpoint.path.name}"
-        self.account.go_on(session, experiment.trainer.step)
+        keys = bookkeeping(self._saved.plain)
+        self.account.go_on(session, experiment.trainer.step, bookkeeping=keys)
 
     def commit(self, experiment: Experiment) -> None:
         if self._checkpoint is None:

@@ -76,7 +76,7 @@ class Account:
 
         Args:
             session: of this process.
-            fields: seed, device, parent, overrides, and the keys of the config that are bookkeeping.
+            fields: seed, device, parent, overrides, and of the config the keys that are bookkeeping and the defaults.
 
         Raises:
             OSError: the file system refused.
@@ -92,7 +92,7 @@ class Account:
         Args:
             session: of this process.
             step: where it starts.
-            fields: bookkeeping.
+            fields: bookkeeping and defaults.
 
         Raises:
             OSError: the file system refused.
@@ -198,6 +198,7 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "overrides": [],
         "data": None,
         "bookkeeping": None,
+        "defaults": None,
         "sessions": [],
         "exact_resume": True,
         "step": 0,

@@ -202,7 +202,9 @@ class _Life:
             about_best = ""
             if best:
                 about_best = f", best {best['metric']} {best['value']:.6g} at step {best['step']}"
-            log.info("finished at step %d%s: %s", trainer.step, about_best, shown(self._path))
+            why = f" ({trainer.end_reason})" if trainer.end_reason else ""
+            place = shown(self._path)
+            log.info("finished at step %d%s%s: %s", trainer.step, why, about_best, place)
         else:
             how = f"python -m poke.train resume={shown(self._path)}"
             log.info("interrupted at step %d, %s; go on with: %s", trainer.step, reason, how)

@@ -241,6 +241,15 @@ class TrackioConfig:
 
 
 @dataclass
+class AlertConfig:
+    """`logger.alert`."""
+
+    command: str | None = knob(
+        default=None, help="for the shell, run when a run ends, fails or meets a NaN"
+    )
+
+
+@dataclass
 class LoggerConfig:
     """`logger`; a node with a `_target_` is a sink."""
 
@@ -258,6 +267,7 @@ class LoggerConfig:
     wandb: Any = knob()
     mlflow: Any = knob()
     trackio: Any = knob()
+    alert: AlertConfig = knob(default=None)
 
 
 @dataclass

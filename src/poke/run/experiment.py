@@ -288,7 +288,7 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
 
 def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
-    options = dict(config["logger"])
+    options = {key: value for key, value in config["logger"].items() if key != "alert"}
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []
     for name, sink in sinks.items():

@@ -177,7 +177,8 @@ class _Life:
         session = {"packages": account.sessions[-1]["packages"] and packages()}
         session["code"] = user_code(self._path, len(account.sessions))
         exact = bool(getattr(experiment.source, "exact_resume", True))
-        account.run(session, data=experiment.data, exact_resume=exact)
+        used = {"device": str(experiment.device), "data": experiment.data}
+        account.run(session, exact_resume=exact, **used)
         log.info("run directory %s", shown(self._path))
         if line := run_out_schedule(config):
             log.warning("%s", line)

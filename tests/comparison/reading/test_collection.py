@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -312,14 +313,15 @@ def test_a_missing_directory_is_an_error(tmp_path):
 
 @pytest.mark.usefixtures("later")
 @pytest.mark.parametrize("status", ["created", "running"])
-def test_whether_a_run_is_worked_on_is_asked_of_its_lock(tmp_path, write_run, hold, status):
+def test_whether_a_run_is_worked_on_is_asked_of_its_lock(
+    tmp_path, write_run, session, hold, status
+):
+    here = [session(host=socket.gethostname())]
     for name in ("held", "left", "without"):
-        directory = write_run(
-            tmp_path, name, status=status, host=socket.gethostname(), pid=os.getpid()
-        )
+        directory = write_run(tmp_path, name, status=status, sessions=here)
         if name != "without":
             (directory / ".lock").touch()
-    write_run(tmp_path, "over", status="interrupted")
+    write_run(tmp_path, "over", status="interrupted", sessions=here)
     hold(tmp_path / "over")
     hold(tmp_path / "held")
     wanted = {"held": status, "left": "stale", "without": "stale", "over": "interrupted"}
@@ -330,8 +332,9 @@ def test_whether_a_run_is_worked_on_is_asked_of_its_lock(tmp_path, write_run, ho
     assert not (tmp_path / "without/.lock").exists()
 
 
-def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, write_run):
-    directory = write_run(tmp_path, "run", status="running")
+def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, write_run, session):
+    here = [session(host=socket.gethostname())]
+    directory = write_run(tmp_path, "run", status="running", sessions=here)
     with FileLock(directory / ".lock"):
         assert [run.status for run in read_runs([tmp_path])] == ["running"]
     assert [run.status for run in read_runs([tmp_path])] == ["stale"]
@@ -339,9 +342,36 @@ def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, wr
         assert [run.status for run in read_runs([tmp_path])] == ["running"]
 
 
-def test_a_lock_that_cannot_be_asked_leaves_what_the_run_says(tmp_path, write_run, monkeypatch):
-    write_run(tmp_path, "run", status="running")
-    monkeypatch.setattr(record, "fcntl", None)
+@pytest.mark.parametrize(
+    ("quiet_seconds", "hours_of_a_row", "status"),
+    [(60, 0, "running"), (900, 0, "stale"), (900, 1, "running"), (90_000, 9, "stale")],
+)
+@pytest.mark.parametrize("why", ["another host", "no locks here"])
+def test_a_run_whose_lock_says_nothing_goes_by_its_heartbeat(
+    tmp_path, write_run, session, monkeypatch, why, quiet_seconds, hours_of_a_row, status
+):
+    """A touch of run.json is a sign of life, and a run that is slow anyway has longer."""
+    if why == "no locks here":
+        monkeypatch.setattr(record, "fcntl", None)
+    begun = datetime.fromtimestamp(time.time() - quiet_seconds - 3 * 3600 * hours_of_a_row, UTC)
+    directory = write_run(
+        tmp_path,
+        "run",
+        status="running",
+        age_seconds=100_000,
+        started=begun.isoformat(),
+        sessions=[session(host="elsewhere")],
+    )
+    beat = time.time() - quiet_seconds
+    os.utime(directory / "run.json", (beat, beat))
+
+    assert [run.status for run in read_runs([tmp_path])] == [status]
+
+
+def test_a_lock_that_is_held_here_is_believed_whatever_the_host_is_called(
+    tmp_path, write_run, hold
+):
+    hold(write_run(tmp_path, "run", status="running", age_seconds=100_000))  # in a container, say
     assert [run.status for run in read_runs([tmp_path])] == ["running"]
 
 

@@ -115,7 +115,9 @@ def test_show_says_what_is_broken(checkpointed):
 
 def test_show_of_a_run_at_work_says_so(tmp_path, write_run, session, hold):
     at_work = [session(ended=None, to_step=None, exit_reason=None)]
-    directory = write_run(tmp_path, "run", status="running", ended=None, sessions=at_work)
+    directory = write_run(
+        tmp_path, "run", status="running", age_seconds=90_000, ended=None, sessions=at_work
+    )
     killed = "session 1: 2026-03-01 12:00:00 UTC, step 0 -> ?, host elsewhere, killed"
 
     assert killed in show(run(directory)).splitlines()

@@ -26,7 +26,7 @@ SCALAR = (str, int, float)
 # What readers of an account rely on; everything else in it is shown as it is.
 SHAPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("status", "name", "started", "ended", "error", "exit_reason", "device"), str),
-    **dict.fromkeys(("best", "final", "parent", "data"), dict),
+    **dict.fromkeys(("best", "final", "parent", "data", "defaults"), dict),
     **dict.fromkeys(("sessions", "overrides", "bookkeeping", "command"), list),
     "seed": SCALAR,
 }

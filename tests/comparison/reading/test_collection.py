@@ -285,6 +285,33 @@ def test_a_kept_history_is_not_used_once_the_run_went_on(sweep):
     assert lengths[grown] == 4
 
 
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("refused_by", ["poke", "SQLite"])
+def test_rows_that_are_too_many_to_keep_cost_the_index_nothing_else(
+    sweep, write_run, reads, monkeypatch, refused_by
+):
+    write_run(sweep, "long", rows=[{"step": step, "val/loss": step / 7} for step in range(20_000)])
+    connect = sqlite3.connect
+
+    def connect_with_a_limit(*arguments, **options):
+        database = connect(*arguments, **options)
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 300_000)
+        return database
+
+    if refused_by == "poke":
+        monkeypatch.setattr(index, "MOST_KEPT_BYTES", 300_000)
+    else:
+        monkeypatch.setattr(index.sqlite3, "connect", connect_with_a_limit)
+    first = read_histories(read_runs([sweep]))
+    reads.clear()
+
+    again = read_histories(read_runs([sweep]))
+
+    assert reads == []
+    assert [one.matrix.tobytes() for one in again] == [one.matrix.tobytes() for one in first]
+    assert max(history.matrix.shape[1] for history in again) == 20_000
+
+
 def test_broken_files_cost_a_line_each_and_not_the_table(sweep):
     (sweep / "lr0.001/seed0/run.json").write_text("{")
     (sweep / "lr0.001/seed1/config.json").write_text("")

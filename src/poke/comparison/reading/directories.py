@@ -165,6 +165,9 @@ def _parsed(readings: Iterable[T]) -> Iterator[Sequence[T]]:
             if under_way:
                 yield under_way.result()
             under_way = following
+            if len(batch) == 1:  # a large file: one at a time is in memory
+                yield under_way.result()
+                under_way = None
         if under_way:
             yield under_way.result()
 
@@ -195,6 +198,8 @@ def _parse_all(readings: Sequence[T]) -> Sequence[T]:
         for reading, text in with_text:
             with reading.noting(reading.files.metrics):
                 reading.history = parse([text])[0]
+    for reading in readings:
+        reading.text = None  # a few of them may be most of the memory
     return readings
 
 

@@ -6,7 +6,7 @@ import codecs
 import errno
 import os
 import stat
-from typing import BinaryIO
+from io import FileIO
 
 # Longer marks first: UTF-32's begins with UTF-16's.
 MARKS = (
@@ -18,13 +18,13 @@ MARKS = (
 )
 
 
-def open_regular(path: str) -> BinaryIO:
+def open_regular(path: str) -> FileIO:
     """Open a file for reading bytes.
 
     Raises:
         OSError: it cannot be read, or is none: a pipe would wait for its writer, a device never end.
     """
-    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115  the caller closes it
+    file = open(path, "rb", buffering=0, opener=_open_at_once)  # noqa: SIM115  the caller closes it
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "is no regular file", path)

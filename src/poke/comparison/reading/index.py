@@ -27,6 +27,7 @@ from poke.comparison.reading.run import Run
 FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65
 VERSION = 3
+MOST_KEPT_BYTES = 1 << 28  # of one run's rows; SQLite takes a little less than 1 GB in one piece
 SETTLED_NANOSECONDS = 2_000_000_000
 
 SCHEMA = """
@@ -111,7 +112,7 @@ class Index:
                     yield run, History(json.loads(names), rows, json.loads(problems))
 
     def store_histories(self, histories: Iterable[tuple[Run, History]]) -> None:
-        """Keep the rows of runs that have long settled."""
+        """Keep the rows of runs that have long settled, unless they are too many."""
         now = time.time_ns()
         rows = [
             (
@@ -123,7 +124,7 @@ class Index:
                 history.matrix.tobytes(),
             )
             for run, history in histories
-            if _is_settled(run, now) and history.matrix.shape[1]
+            if _is_settled(run, now) and 0 < history.matrix.nbytes <= MOST_KEPT_BYTES
         ]
         with self._guard():
             if self._database and rows:
@@ -181,8 +182,8 @@ class Index:
         """Give the index up at the first sign of damage; what it would have told is read from the runs."""
         try:
             yield
-        except sqlite3.OperationalError:  # locked by a slow neighbour, or a full disk
-            self.close()
+        except (sqlite3.OperationalError, sqlite3.DataError):
+            self.close()  # locked by a slow neighbour, a full disk, or too large an entry: no damage
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, IndexError):
             self.close()
             with contextlib.suppress(OSError):

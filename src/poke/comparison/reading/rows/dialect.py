@@ -22,6 +22,7 @@ STEP_NAMES = (
     "training_iteration",
 )
 QUOTE = b'"'
+NEWLINE = re.compile(rb"\n")  # searches a view of bytes, too
 
 
 def in_utf8(data: bytes) -> bytes | None:
@@ -42,10 +43,31 @@ def in_utf8(data: bytes) -> bytes | None:
 
 def header_end(data: bytes) -> int:
     """Return where the line that names the columns ends: a name in quotes may hold newlines. -1 if nowhere."""
-    first = end = data.find(b"\n")
-    while end >= 0 and data.count(QUOTE, 0, end) % 2:
-        end = data.find(b"\n", end + 1)
-    return first if end < 0 else end  # a quote that is never closed is a character like others
+    end = _row_end(data, 0, 0)
+    return (
+        data.find(b"\n") if end < 0 else end
+    )  # a quote that is never closed is like other characters
+
+
+def parts(body: bytes | memoryview, num_bytes: int) -> Iterator[bytes]:
+    """Yield whole rows, about so many bytes at a time."""
+    start = 0
+    while start < len(body):
+        end = _row_end(body, start, start + num_bytes)
+        following = len(body) if end < 0 else end + 1
+        yield bytes(body[start:following])
+        start = following
+
+
+def _row_end(data: bytes | memoryview, start: int, least: int) -> int:
+    """Return the first newline from ``least`` on that is not in quotes, of rows from ``start`` on; -1 if none."""
+    num_quotes, counted = 0, start
+    for newline in NEWLINE.finditer(data, least):
+        num_quotes += bytes(data[counted : newline.start()]).count(QUOTE)
+        if num_quotes % 2 == 0:
+            return newline.start()
+        counted = newline.start()
+    return -1
 
 
 def without_returns(body: bytes) -> bytes:

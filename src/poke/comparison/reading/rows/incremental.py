@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import FileIO
 
 from poke.comparison.reading.files import open_regular
 from poke.comparison.reading.rows.dialect import header_end, in_utf8, without_returns
@@ -91,7 +91,7 @@ def read_lines(path: str, since: Position | None = None) -> tuple[Text, Position
     return Text(header, body, since.rows), position, continues
 
 
-def _read_edges(file: BinaryIO, since: Position) -> tuple[bytes, bytes]:
+def _read_edges(file: FileIO, since: Position) -> tuple[bytes, bytes]:
     """Return the first and last bytes of what was read before, empty if the file shrank."""
     if os.fstat(file.fileno()).st_size < since.end:
         return b"", b""

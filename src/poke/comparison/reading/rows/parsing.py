@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from poke.comparison.reading.rows.dialect import STEP_NAMES, fill_rows, split_header
+from poke.comparison.reading.rows.dialect import STEP_NAMES, fill_rows, parts, split_header
 from poke.comparison.reading.rows.history import EMPTY, History, is_empty
 from poke.comparison.reading.rows.incremental import Text
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TIME_NAMES = ("time", "wall_time", "timestamp")
 NEWLINE = ord("\n")
 BLOCK_BYTES = 1 << 20  # what one thread parses at a time
+PART_BYTES = 1 << 22  # what is parsed at a time of a file that is read by itself
 
 
 def parse(texts: Sequence[Text]) -> list[History]:
@@ -82,7 +83,8 @@ def _parse_together(columns: _Columns, texts: Sequence[Text]) -> list[History] |
     """Return the rows of texts whose cells are all numbers, None where some are not or a line is torn."""
     import pyarrow as pa
 
-    body = b"".join(text.body for text in texts)
+    # a text by itself is not copied: it may be large
+    body = texts[0].body if len(texts) == 1 else b"".join(text.body for text in texts)
     if not body:
         return None
     try:
@@ -96,6 +98,7 @@ def _parse_together(columns: _Columns, texts: Sequence[Text]) -> list[History] |
     if any(table.column(place).null_count for place in columns.steps):
         return None
     cells = _numbers(columns, table)
+    pa.default_memory_pool().release_unused()
     parsed: list[History] = []
     start = 0
     for text, length in zip(texts, lengths, strict=True):
@@ -106,53 +109,81 @@ def _parse_together(columns: _Columns, texts: Sequence[Text]) -> list[History] |
 
 
 def _parse_alone(columns: _Columns, text: Text) -> History:
-    """Return the rows of a text in which some lines may be short or torn and some cells no numbers."""
-    import pyarrow as pa
+    """Return the rows of a text in which some lines may be short or torn and some cells no numbers.
 
-    body = fill_rows(bytes(text.body), len(columns.names), columns.separator)
-    if not body.strip():
-        empty = dict.fromkeys(range(len(columns.names)), np.empty(0))
-        return columns.history(empty, 0, text.first_row, columns.problems)
-    try:
-        table = _read_csv(body, _number_types(columns), columns.separator)
-    except pa.ArrowInvalid:
-        return _parse_words(columns, text, body)
-    return columns.history(
-        _numbers(columns, table), table.num_rows, text.first_row, columns.problems
-    )
-
-
-def _parse_words(columns: _Columns, text: Text, body: bytes) -> History:
-    """Return the rows of a text cell by cell; a column without a number is left out."""
-    import pyarrow as pa
-
-    torn: list[Any] = []
-
-    def skip(line: Any) -> str:
-        torn.append(line)
-        return "skip"
-
+    Part by part: what is odd makes its own part slow, and what that needs of memory is small.
+    """
+    found = [_Part(columns, part) for part in parts(text.body, PART_BYTES)]
     problems = list(columns.problems)
-    types = dict.fromkeys(_number_types(columns), pa.binary())
-    body = body.decode("utf-8", "replace").encode()  # arrow hands `skip` a line as text
-    try:
-        table = _read_csv(body, types, columns.separator, skip)
-    except pa.ArrowInvalid:
-        return History([], np.empty((2, 0)), [*problems, "is no CSV"])
-    point = b"." if columns.separator == "," else b","  # of decimals, as spreadsheets export them
     cells: dict[int, np.ndarray] = {}
-    for place, column in enumerate(table.columns):
-        values, bad = _to_numbers(column.to_pylist(), point, is_time=place == columns.time)
-        if values is not None:
-            cells[place] = values
+    for place, name in enumerate(columns.names):
+        bad = sum(part.bad.get(place, 0) for part in found)
+        numbers = [part.cells[place] for part in found]
+        column = np.concatenate(numbers) if numbers else np.empty(0)
+        if bad and is_empty(column).all():
+            continue  # a column of words
+        cells[place] = column
         if bad:
-            problems.append(f"has {bad} cells in {columns.names[place]} that are no numbers")
+            problems.append(f"has {bad} cells in {name} that are no numbers")
+    torn = sum(part.num_torn for part in found)
     if torn:
-        problems.append(f"has {len(torn)} lines with too many cells, which are skipped")
-    history = columns.history(cells, table.num_rows, text.first_row, problems)
-    if not history.names:
+        problems.append(f"has {torn} lines with too many cells, which are skipped")
+    num_rows = sum(part.num_rows for part in found)
+    history = columns.history(cells, num_rows, text.first_row, problems)
+    if num_rows and not history.names and len(cells) < len(columns.names):
         problems.append("has no column of numbers")
     return history
+
+
+class _Part:
+    """Some rows of a text.
+
+    Args:
+        columns: its columns.
+        body: the rows; cells may be missing at their ends.
+    """
+
+    def __init__(self, columns: _Columns, body: bytes) -> None:
+        import pyarrow as pa
+
+        self.num_torn = 0
+        self.bad: dict[int, int] = {}
+        body = fill_rows(body, len(columns.names), columns.separator)
+        types = _number_types(columns)
+        self.cells = dict.fromkeys(range(len(types)), np.empty(0))
+        self.num_rows = 0
+        if not body.strip():
+            return
+        try:
+            table = _read_csv(body, types, columns.separator)
+        except pa.ArrowInvalid:
+            table = self._read_words(columns, body, list(types))
+        else:
+            self.cells = _numbers(columns, table)
+        self.num_rows = table.num_rows
+
+    def _read_words(self, columns: _Columns, body: bytes, names: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
+
+        def skip(line: Any) -> str:
+            self.num_torn += 1
+            return "skip"
+
+        body = body.decode("utf-8", "replace").encode()  # arrow hands `skip` a line as text
+        try:
+            table = _read_csv(body, dict.fromkeys(names, pa.binary()), columns.separator, skip)
+        except pa.ArrowInvalid:
+            raise ValueError("is no CSV") from None
+        point = (
+            b"." if columns.separator == "," else b","
+        )  # of decimals, as spreadsheets export them
+        for place, column in enumerate(table.columns):
+            self.cells[place], bad = _to_numbers(
+                column.to_pylist(), point, is_time=place == columns.time
+            )
+            if bad:
+                self.bad[place] = bad
+        return table
 
 
 def _has_any(cells: np.ndarray) -> bool:
@@ -176,7 +207,7 @@ def _number_types(columns: _Columns) -> dict[str, Any]:
 
 
 def _read_csv(
-    body: bytes,
+    body: bytes | memoryview,
     types: dict[str, Any],
     separator: str,
     skip: Callable[[Any], str] | None = None,
@@ -222,19 +253,16 @@ def _to_numpy(column: Any, is_time: bool) -> np.ndarray:
 
 def _to_numbers(
     cells: Sequence[bytes | None], point: bytes, is_time: bool
-) -> tuple[np.ndarray | None, int]:
-    """Return the cells as numbers and how many are none; None in their place when nothing is a number."""
-    values = np.empty(len(cells))
+) -> tuple[np.ndarray, int]:
+    """Return the cells as numbers, those that are none as empty, and how many these are."""
+    values = np.full(len(cells), EMPTY)
     bad = 0
     for row, cell in enumerate(cells):
-        try:
-            values[row] = _number(cell, point, is_time) if cell and not cell.isspace() else EMPTY
-        except ValueError:
-            values[row] = EMPTY
-            bad += 1
-    filled = sum(bool(cell) and not cell.isspace() for cell in cells if cell)
-    if filled and bad == filled:
-        return None, 0
+        if cell and not cell.isspace():
+            try:
+                values[row] = _number(cell, point, is_time)
+            except ValueError:
+                bad += 1
     return values, bad
 
 
@@ -252,4 +280,6 @@ def _seconds(cell: bytes) -> float:
 
 
 def _count_lines(body: bytes | memoryview) -> int:
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == NEWLINE))
+    cells = np.frombuffer(body, np.uint8)
+    parts = (cells[start : start + BLOCK_BYTES] for start in range(0, cells.size, BLOCK_BYTES))
+    return sum(int(np.count_nonzero(part == NEWLINE)) for part in parts)

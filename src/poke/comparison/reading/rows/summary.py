@@ -8,6 +8,7 @@ import numpy as np
 
 from poke.comparison.reading.rows.history import EMPTY, History, is_empty
 
+BLOCK_CELLS = 1 << 17  # summed up at once: what a long file needs besides itself stays small
 LAST, LAST_STEP, LOWEST, LOWEST_STEP, HIGHEST, HIGHEST_STEP = range(6)
 
 
@@ -73,9 +74,24 @@ def summarize_history(history: History) -> Summary:
     numbers[LAST] = EMPTY
     if not num_rows or not num_names:
         return Summary(history.names, numbers, float(steps[-1]) if num_rows else float("nan"))
-    columns = np.arange(num_names)
+    together = max(1, BLOCK_CELLS // num_rows)
+    for start in range(0, num_names, together):
+        part = slice(start, start + together)
+        _summarize(values[part], steps, numbers[:, part])
+    return Summary(history.names, numbers, float(steps[-1]))
+
+
+def _summarize(values: np.ndarray, steps: np.ndarray, numbers: np.ndarray) -> None:
+    """Fill in the numbers of some metrics.
+
+    Args:
+        values: ``[num_names, num_rows] float64``.
+        steps: ``[num_rows] float64``.
+        numbers: ``[6, num_names] float64``, as in ``Summary``; changed where there are values.
+    """
+    columns = np.arange(len(values))
     filled = ~is_empty(values)
-    last = num_rows - 1 - filled[:, ::-1].argmax(axis=1)
+    last = steps.size - 1 - filled[:, ::-1].argmax(axis=1)
     has = filled.any(axis=1)
     numbers[LAST] = values[columns, last]
     numbers[LAST_STEP] = np.where(has, steps[last], np.nan)
@@ -85,4 +101,3 @@ def summarize_history(history: History) -> Summary:
         first = np.where(finite, sign * values, np.inf).argmin(axis=1)
         numbers[row] = np.where(has, values[columns, first], np.nan)
         numbers[row + 1] = np.where(has, steps[first], np.nan)
-    return Summary(history.names, numbers, float(steps[-1]))

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_runs
@@ -16,11 +17,15 @@ from poke.comparison.showing.rendering import Style, render
 from poke.comparison.statistics.selection import filter_runs, find_run, younger_than
 from poke.comparison.statistics.table import Comparison, Question, compare
 
+if TYPE_CHECKING:
+    from poke.comparison.reading.following import Follower
+
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
 
 EPILOG = """commands:
   diff RUN RUN      in what two runs differ        show RUN    one run in full
-  report [-o FILE]  the comparison as a web page   watch       a live table of running jobs
+  report [-o FILE]  the comparison as a web page   watch       a live table of jobs and sweeps
+  report --live     the same as runs write         lineage RUN where it comes from, what came of it
 
 A run is named by its path or by a unique beginning or end of it.
 
@@ -79,11 +84,19 @@ def _table_parser() -> argparse.ArgumentParser:
 def _report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare report",
-        description="Write the comparison as one HTML file with its curves.",
+        description="Write the comparison as one HTML file with its curves, or show it live.",
     )
     _add_question(parser)
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE", help="(report.html)"
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="serve it to this machine's browsers and refresh it as runs write, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=0, help="of --live (0: one that is free, which is printed)"
     )
     parser.set_defaults(answer=_report)
     return parser
@@ -198,6 +211,10 @@ def _selected(options: argparse.Namespace) -> list[Run]:
         raise ComparisonError(
             f"no runs under {' or '.join(options.directories or DEFAULT_DIRECTORIES)}"
         )
+    return _chosen(runs, options)
+
+
+def _chosen(runs: list[Run], options: argparse.Namespace) -> list[Run]:
     for expression in options.where:
         runs = filter_runs(runs, expression)
     if options.last:
@@ -205,6 +222,20 @@ def _selected(options: argparse.Namespace) -> list[Run]:
     if not runs:
         raise ComparisonError("no run is left after --where and --last")
     return runs
+
+
+def _followed(options: argparse.Namespace) -> Follower:
+    """Return what follows the runs of the folders that were asked for.
+
+    Raises:
+        FileNotFoundError: one that was named is not there; the default ones may come later.
+    """
+    from poke.comparison.reading.following import Follower
+
+    for directory in options.directories:
+        if not os.path.isdir(directory):
+            raise FileNotFoundError(f"no such directory: {directory}")
+    return Follower(options.directories or DEFAULT_DIRECTORIES, cache=not options.no_cache)
 
 
 def _named(options: argparse.Namespace) -> list[Run]:
@@ -219,7 +250,7 @@ def _named(options: argparse.Namespace) -> list[Run]:
     ]
 
 
-def _comparison(options: argparse.Namespace) -> Comparison:
+def _comparison(runs: list[Run], options: argparse.Namespace) -> Comparison:
     question = Question(
         metric=options.metric,
         mode=options.mode,
@@ -228,7 +259,7 @@ def _comparison(options: argparse.Namespace) -> Comparison:
         include_failed=options.include_failed,
         baseline=options.baseline,
     )
-    return compare(_selected(options), question, top=options.top, cache=not options.no_cache)
+    return compare(runs, question, top=options.top, cache=not options.no_cache)
 
 
 def _table(options: argparse.Namespace) -> str:
@@ -237,7 +268,7 @@ def _table(options: argparse.Namespace) -> str:
         width=shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None,
         dim=terminal and "NO_COLOR" not in os.environ,
     )
-    return render(_comparison(options), options.format, style)
+    return render(_comparison(_selected(options), options), options.format, style)
 
 
 # What one of these needs, the table is not kept waiting for.
@@ -256,19 +287,44 @@ def _show(options: argparse.Namespace) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
+    if options.live:
+        return _serve(options)
     from poke.comparison.showing.report import render_report
 
-    page = render_report(_comparison(options), options.output, cache=not options.no_cache)
+    comparison = _comparison(_selected(options), options)
+    page = render_report(comparison, options.output, cache=not options.no_cache)
     with open(options.output, "w", encoding="utf-8") as file:
         file.write(page)
     return f"wrote {options.output} ({len(page.encode()) / 1000:.0f} kB)\n"
 
 
+def _serve(options: argparse.Namespace) -> str:
+    from poke.comparison.showing.live import LiveReport
+    from poke.comparison.showing.serving import ReportServer
+
+    _selected(options)  # what cannot be asked is said before anything is served
+    report = LiveReport(
+        _followed(options),
+        lambda runs: _chosen(runs, options),
+        lambda runs: _comparison(runs, options),
+    )
+    try:
+        server = ReportServer(report, options.port)
+    except OSError as error:
+        raise ComparisonError(f"--port {options.port}: {error.strerror or error}") from None
+    with server:  # closed, and the port free again, however this ends
+        print(f"{server.url} shows the report as runs write; Ctrl-C stops it", flush=True)
+        server.serve_forever()
+    return ""
+
+
 def _watch(options: argparse.Namespace) -> str:
     from poke.comparison.showing.watching import running_table, watch
 
+    follower = _followed(options)
+
     def look() -> str:
-        return running_table(_read(options), options.metric)
+        return running_table(follower.look(), options.metric, follower.rows)
 
     if not sys.stdout.isatty():
         return look()
@@ -289,6 +345,12 @@ def _positive(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
 
 
 def _seconds(text: str) -> float:

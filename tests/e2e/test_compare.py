@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -166,3 +169,27 @@ def test_runs_of_this_project(poke):
     assert "val/loss" in shown
     assert "seed" in poke("poke.compare", "diff", str(first), str(second))
     assert "0 running, 0 stale, 2 ended" in poke("poke.compare", "watch")
+
+
+def test_a_live_report_is_served_until_it_is_interrupted(folder):
+    command = [sys.executable, "-m", "poke.compare", "report", "--live"]
+    with subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            url = process.stdout.readline().split()[0]
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert "val/loss" in answer.read().decode()
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, rest, errors) == (130, "", "")
+    port = url.rstrip("/").rpartition(":")[2]
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", int(port)))
+        again.listen()
+        taken = compare(folder, "report", "--live", "--port", port, expect=2)
+    assert taken == f"poke: --port {port}: Address already in use\n"
+    assert not (folder / "report.html").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from poke import compare as door
 from poke.comparison.reading.collection import read_histories, read_runs
+from poke.comparison.reading.following import Follower
 from poke.comparison.showing.inspection import diff, show
 from poke.comparison.showing.report import render_report
 from poke.comparison.showing.watching import running_table
@@ -103,7 +104,8 @@ def look(folder, capsys):
     good, odd = runs if len(runs) == 2 else (runs[0], None)
     comparison = compare(runs, Question(by=["run"]), cache=False)
     assert "good" in render_report(comparison, folder / "report.html", cache=False)
-    assert "good" in running_table(runs, None) or "ended" in running_table(runs, None)
+    follower = Follower([str(folder)], cache=False)
+    assert "ended" in running_table(follower.look(), None, follower.rows)
     for text in (*map(show, runs), diff(runs[0], runs[-1])):
         assert text.isprintable() or all(c.isprintable() or c == "\n" for c in text)
     read_histories(runs, cache=False)

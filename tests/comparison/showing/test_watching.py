@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from poke.comparison.errors import ComparisonError
-from poke.comparison.reading.collection import read_runs
+from poke.comparison.reading.following import Follower
 from poke.comparison.reading.rows.history import History
 from poke.comparison.showing.watching import CLEAR, running_table, steps_per_second, watch
 
 
 def table(root, metric=None):
-    return running_table(read_runs([root], cache=False), metric)
+    follower = Follower([str(root)], cache=False)
+    return running_table(follower.look(), metric, follower.rows)
 
 
 def test_a_running_job_shows_how_far_how_fast_and_how_well(tmp_path, write_run, hold):

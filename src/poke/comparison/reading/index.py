@@ -28,7 +28,6 @@ FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65
 VERSION = 3
 MOST_KEPT_BYTES = 1 << 28  # of one run's rows; SQLite takes a little less than 1 GB in one piece
-SETTLED_NANOSECONDS = 2_000_000_000
 
 SCHEMA = """
 create table runs (
@@ -124,7 +123,7 @@ class Index:
                 history.matrix.tobytes(),
             )
             for run, history in histories
-            if _is_settled(run, now) and 0 < history.matrix.nbytes <= MOST_KEPT_BYTES
+            if run.fingerprint.is_settled(now) and 0 < history.matrix.nbytes <= MOST_KEPT_BYTES
         ]
         with self._guard():
             if self._database and rows:
@@ -190,10 +189,6 @@ class Index:
                 os.unlink(self._path)
 
 
-def _is_settled(run: Run, now: int) -> bool:
-    return run.fingerprint.newest + SETTLED_NANOSECONDS < now
-
-
 def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
     summary = run.summary
     position = run.position
@@ -207,7 +202,12 @@ def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
             [position.end, position.rows, position.header, position.edges],
         ]
     )
-    return run.fingerprint.identity, int(_is_settled(run, now)), text, summary.numbers.tobytes()
+    return (
+        run.fingerprint.identity,
+        int(run.fingerprint.is_settled(now)),
+        text,
+        summary.numbers.tobytes(),
+    )
 
 
 def _decode(files: RunFiles, fingerprint: Fingerprint, text: list, numbers: bytes) -> Run:

@@ -48,6 +48,10 @@ class Run:
     status: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.ask_status()
+
+    def ask_status(self) -> None:
+        """Ask again whether somebody works on the run."""
         self.status = _status(self)
 
     @property

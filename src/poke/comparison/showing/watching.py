@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from poke.comparison.errors import ComparisonError
-from poke.comparison.reading.directories import read_rows
 from poke.comparison.reading.metrics import choose_metric, choose_mode
 from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import ACTIVE, Run
@@ -19,12 +18,15 @@ RECENT_ROWS = 100  # what a job's present speed is taken from
 CLEAR = "\x1b[H\x1b[2J"
 
 
-def running_table(runs: Sequence[Run], metric: str | None) -> str:
+def running_table(
+    runs: Sequence[Run], metric: str | None, rows_of: Callable[[Run], History]
+) -> str:
     """Return one line a running or stale job: how far, how fast, how long still, and how well.
 
     Args:
         runs: all runs; those that have ended are counted only.
         metric: what to show of each; None takes what the runs monitored.
+        rows_of: returns every row of a run.
 
     Raises:
         ComparisonError: no run has the metric that was asked for.
@@ -37,10 +39,7 @@ def running_table(runs: Sequence[Run], metric: str | None) -> str:
         if metric is not None:
             raise
         name = mode = None  # nothing is measured yet, or nobody says which way is better
-    rows = [
-        _line(run, history, name, mode)
-        for run, history in zip(active, read_rows(active), strict=True)
-    ]
+    rows = [_line(run, rows_of(run), name, mode) for run in active]
     header = ["run", "status", "step", "", "steps/s", "left", name or "metric", "best", "heard"]
     stale = sum(run.status == "stale" for run in active)
     ended = f"{len(active) - stale} running, {stale} stale, {len(runs) - len(active)} ended"

@@ -55,7 +55,7 @@ function drawCurves() {
   }
   for (const curve of curves) {
     svg.append(shape("path", {
-      class: "curve", "data-group": curve.group.label, d: `M${line(curve.x, curve.mean).join("L")}`,
+      class: curve.group.settings ? "curve" : "curve young", "data-group": curve.group.label, d: `M${line(curve.x, curve.mean).join("L")}`,
       stroke: colour(curve.group.label), "stroke-dasharray": dashes(curve.group.label), "stroke-linecap": "round",
     }));
   }
@@ -146,7 +146,7 @@ function followKeys(event) {
 }
 
 function drawLegend() {
-  byId("legend").replaceChildren(...drawn().map(({ label }) => {
+  byId("legend").replaceChildren(...drawn().map(({ label, settings: averaged }) => {
     const button = element("button", {
       type: "button", "aria-pressed": String(!hidden.has(label)), "data-key": `legend ${label}`,
       onclick: () => {
@@ -154,7 +154,7 @@ function drawLegend() {
         button.setAttribute("aria-pressed", String(!hidden.has(label)));
         draw();
       },
-    }, swatch(label), label);
+    }, swatch(label), averaged ? label : `${label} · at work`);
     return button;
   }));
 }

@@ -2,14 +2,17 @@
 const ASK_MILLISECONDS = 2000;
 
 async function ask() {
+  const pulse = byId("pulse");
   try {
     if (!document.hidden) {
       const answer = await fetch(`data?version=${data.version}`);
       if (answer.status === 200) showNews(await answer.json());
-      byId("pulse").textContent = "live: follows the runs as they write";
+      pulse.textContent = "live: follows the runs as they write";
+      pulse.className = "note";
     }
   } catch {
-    byId("pulse").textContent = "the server has stopped: this is what the runs last said";
+    pulse.textContent = "the server has stopped: this is what the runs last said";
+    pulse.className = "note over";
   }
   setTimeout(ask, ASK_MILLISECONDS);
 }

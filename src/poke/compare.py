@@ -128,6 +128,19 @@ def _show_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _lineage_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare lineage",
+        description="Tell what a run was forked from or took its weights from, and what came of it.",
+    )
+    parser.add_argument(
+        "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
+    )
+    _add_search(parser)
+    parser.set_defaults(answer=_lineage)
+    return parser
+
+
 def _watch_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare watch",
@@ -152,6 +165,7 @@ def _watch_parser() -> argparse.ArgumentParser:
 COMMANDS = {
     "diff": _diff_parser,
     "show": _show_parser,
+    "lineage": _lineage_parser,
     "report": _report_parser,
     "watch": _watch_parser,
 }
@@ -263,12 +277,14 @@ def _comparison(runs: list[Run], options: argparse.Namespace) -> Comparison:
 
 
 def _table(options: argparse.Namespace) -> str:
-    terminal = sys.stdout.isatty()
-    style = Style(
-        width=shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None,
-        dim=terminal and "NO_COLOR" not in os.environ,
-    )
+    style = Style(width=_width(), dim=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     return render(_comparison(_selected(options), options), options.format, style)
+
+
+def _width() -> int | None:
+    """Return how many characters a line may have, None where nobody says."""
+    asked = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if asked else None
 
 
 # What one of these needs, the table is not kept waiting for.
@@ -284,6 +300,14 @@ def _show(options: argparse.Namespace) -> str:
     from poke.comparison.showing.inspection import show
 
     return show(*_named(options))
+
+
+def _lineage(options: argparse.Namespace) -> str:
+    from poke.comparison.showing.family import family_tree
+
+    (run,) = _named(options)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return family_tree(run, _read(options), ascii_only=not unicode)
 
 
 def _report(options: argparse.Namespace) -> str:
@@ -319,12 +343,19 @@ def _serve(options: argparse.Namespace) -> str:
 
 
 def _watch(options: argparse.Namespace) -> str:
+    from poke.comparison.reading.sweeps import read_sweeps
     from poke.comparison.showing.watching import running_table, watch
 
     follower = _followed(options)
+    directories = options.directories or DEFAULT_DIRECTORIES
 
     def look() -> str:
-        return running_table(follower.look(), options.metric, follower.rows)
+        runs = follower.look()
+        sweeps = read_sweeps(directories, runs)
+        height = shutil.get_terminal_size().lines if sys.stdout.isatty() else None
+        return running_table(
+            runs, sweeps, options.metric, follower.rows, width=_width(), height=height
+        )
 
     if not sys.stdout.isatty():
         return look()

@@ -55,7 +55,8 @@ def test_it_imports_nothing_heavy(folder):
     code = (
         "import sys, poke.compare\n"
         "for arguments in ([], ['--baseline', 'lr=1e-3'], ['--at', '1'], ['show', '0.001-0'],\n"
-        "                  ['diff', '0.001-0', '0.001-1'], ['report'], ['watch']):\n"
+        "                  ['diff', '0.001-0', '0.001-1'], ['report'], ['watch'],\n"
+        "                  ['lineage', '0.001-0']):\n"
         "    assert poke.compare.main(arguments) == 0, arguments\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
@@ -89,6 +90,9 @@ def test_with_and_without_the_cache_the_output_is_equal_byte_for_byte(folder):
         (["show", "xyz"], "poke: no run is named xyz\n"),
         (["show", "0.001"], "poke: 0.001 names 3 runs: "),
         (["report", "-o", "no/such/folder/r.html"], "poke: [Errno 2]"),
+        (["report", "--live", "--metric", "x"], "poke: no run has a metric x"),
+        (["lineage", "xyz"], "poke: no run is named xyz\n"),
+        (["watch", "nowhere"], "poke: no such directory: nowhere\n"),
     ],
 )
 def test_what_cannot_be_answered_costs_one_line_and_status_two(folder, arguments, message):
@@ -113,6 +117,14 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder):
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)
 
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_an_output_without_the_letters_is_no_error(folder):
+    text = compare(folder, PYTHONIOENCODING="ascii")
+    tree = compare(folder, "lineage", "0.001-0", PYTHONIOENCODING="ascii")
+
+    assert "mean ? standard deviation" in text
+    assert tree.isascii()
 
 
 def test_a_narrow_terminal_is_respected(folder):
@@ -168,7 +180,10 @@ def test_runs_of_this_project(poke):
     assert "best.pt" not in shown
     assert "val/loss" in shown
     assert "seed" in poke("poke.compare", "diff", str(first), str(second))
-    assert "0 running, 0 stale, 2 ended" in poke("poke.compare", "watch")
+    watched = poke("poke.compare", "watch")
+    assert watched.startswith(f"sweep {sweep.relative_to(poke.cwd)}: 2 finished\n")
+    assert "0 running, 0 stale, 2 ended" in watched
+    assert "finished, step 4, job of sweep" in poke("poke.compare", "lineage", str(first))
 
 
 def test_a_live_report_is_served_until_it_is_interrupted(folder):

@@ -105,7 +105,7 @@ def look(folder, capsys):
     comparison = compare(runs, Question(by=["run"]), cache=False)
     assert "good" in render_report(comparison, folder / "report.html", cache=False)
     follower = Follower([str(folder)], cache=False)
-    assert "ended" in running_table(follower.look(), None, follower.rows)
+    assert "ended" in running_table(follower.look(), [], None, follower.rows)
     for text in (*map(show, runs), diff(runs[0], runs[-1])):
         assert text.isprintable() or all(c.isprintable() or c == "\n" for c in text)
     read_histories(runs, cache=False)

@@ -91,11 +91,16 @@ class Run:
 
     def instant(self, key: str) -> datetime | None:
         """Return a time of ``run.json`` (``started``, ``ended``), None where it has none."""
-        try:
-            stamp = datetime.fromisoformat(str(self.record.get(key)))
-            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError):  # the first and the last year end early elsewhere
-            return None
+        return instant_of(self.record.get(key))
+
+
+def instant_of(text: object) -> datetime | None:
+    """Return the time that an account tells, in UTC, None where it tells none."""
+    try:
+        stamp = datetime.fromisoformat(str(text))
+        return (stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last year end early elsewhere
+        return None
 
 
 def _status(run: Run) -> str:

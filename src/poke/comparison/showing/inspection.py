@@ -74,7 +74,7 @@ def _when(run: Run) -> str:
     started, ended = run.instant("started"), run.instant("ended")
     parts = []
     if started:
-        parts.append(f"started {started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        parts.append(f"started {started:%Y-%m-%d %H:%M:%S} UTC")
         until = ended or datetime.fromtimestamp(run.modified_seconds, UTC)
         parts.append(f"took {format_seconds((until - started).total_seconds())}")
     if not math.isnan(run.summary.step):

@@ -113,7 +113,7 @@ class Index:
     def store_histories(self, histories: Iterable[tuple[Run, History]]) -> None:
         """Keep the rows of runs that have long settled, unless they are too many."""
         now = time.time_ns()
-        rows = [
+        rows = (
             (
                 self._key(run.files),
                 run.fingerprint.identity,
@@ -124,9 +124,9 @@ class Index:
             )
             for run, history in histories
             if run.fingerprint.is_settled(now) and 0 < history.matrix.nbytes <= MOST_KEPT_BYTES
-        ]
+        )
         with self._guard():
-            if self._database and rows:
+            if self._database:
                 with self._database as transaction:
                     transaction.executemany(
                         "insert or replace into histories values (?, ?, ?, ?, ?, ?)", rows

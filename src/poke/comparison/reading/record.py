@@ -22,21 +22,24 @@ except ImportError:  # a system without flock
 LOCK_FILE = ".lock"
 WHEREABOUTS = ("host", "pid", "cwd", "python", "platform", "executable", "packages")
 
-SCALAR = (str, int, float)
+Shape = tuple[type, ...]
+NOTHING = type(None)
+TEXT, MAPPING, LIST = (str, NOTHING), (dict, NOTHING), (list, NOTHING)
+SCALAR = (str, int, float, NOTHING)
 # What readers of an account rely on; everything else in it is shown as it is.
-SHAPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("status", "name", "started", "ended", "error", "exit_reason", "device"), str),
-    **dict.fromkeys(("best", "final", "parent", "data", "defaults"), dict),
-    **dict.fromkeys(("sessions", "overrides", "bookkeeping", "command"), list),
+SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(("status", "name", "started", "ended", "error", "exit_reason", "device"), TEXT),
+    **dict.fromkeys(("best", "final", "parent", "data", "defaults"), MAPPING),
+    **dict.fromkeys(("sessions", "overrides", "bookkeeping"), LIST),
     "seed": SCALAR,
 }
-LISTS_OF_TEXT = ("overrides", "command", "bookkeeping")
-SESSION_SHAPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("started", "ended", "host", "cwd", "exit_reason", "checkpoint"), str),
-    **dict.fromkeys(("changed", "packages", "code", "poke"), dict),
-    **dict.fromkeys(("command", "overrides"), list),
+SESSION_SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(("started", "ended", "host", "cwd", "exit_reason", "checkpoint"), TEXT),
+    **dict.fromkeys(("changed", "packages", "code", "poke"), MAPPING),
+    **dict.fromkeys(("command", "overrides"), LIST),
     **dict.fromkeys(("from_step", "to_step"), SCALAR),
 }
+LISTS_OF_TEXT = ("overrides", "command", "bookkeeping")
 
 Record = dict[str, Any]
 Session = Mapping[str, Any]
@@ -124,15 +127,13 @@ def is_held(directory: str) -> bool | None:
         os.close(lock)  # and with it what it held
 
 
-def _drop_misshapen(part: Record, shapes: Mapping[str, type | tuple[type, ...]]) -> list[str]:
+def _drop_misshapen(part: Record, shapes: Mapping[str, Shape]) -> list[str]:
     """Put None in the place of values that are not of their shape, and return their names."""
-    odd = [
-        name
-        for name, shape in shapes.items()
-        if part.get(name) is not None and not isinstance(part[name], shape)
-    ]
+    odd = [name for name, shape in shapes.items() if not isinstance(part.get(name), shape)]
     part.update(dict.fromkeys(odd))
-    part.update({name: list(map(str, part[name])) for name in LISTS_OF_TEXT if part.get(name)})
+    for name in LISTS_OF_TEXT:
+        if part.get(name):
+            part[name] = list(map(str, part[name]))
     return odd
 
 

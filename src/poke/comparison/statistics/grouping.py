@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,7 @@ class Group:
         )
 
 
+@functools.cache  # asked of every setting of every run, which have the same few keys
 def is_seed(key: str) -> bool:
     """Tell whether a setting is a seed."""
     last = key.rpartition(".")[2]
@@ -150,14 +152,28 @@ def repeated_seeds(group: Group) -> list[tuple[str, list[Run]]]:
     """Return the seeds that more than one run of a stratum has, with those runs."""
     repeated: list[tuple[str, list[Run]]] = []
     for stratum in group.strata:
-        by_seed: dict[Any, list[Run]] = {}
-        for position in stratum:
-            run = group.runs[position]
-            seeds = {key: value for key, value in run.config.items() if is_seed(key)}
-            if run.seed is not None or seeds:
-                by_seed.setdefault((repr(run.seed), repr(seeds)), []).append(run)
-        repeated += [(str(runs[0].seed), runs) for runs in by_seed.values() if len(runs) > 1]
+        alike = [[group.runs[position] for position in stratum]]
+        for seed in (
+            lambda run: repr(run.seed),
+            _seeds,
+        ):  # the second costs more and decides little
+            finer: list[list[Run]] = []
+            for runs in alike:
+                by_seed: dict[str, list[Run]] = {}
+                for run in runs:
+                    by_seed.setdefault(seed(run), []).append(run)
+                finer += [runs for runs in by_seed.values() if len(runs) > 1]
+            alike = finer
+        repeated += [
+            (str(runs[0].seed), runs)
+            for runs in alike
+            if runs[0].seed is not None or any(map(is_seed, runs[0].config))
+        ]
     return repeated
+
+
+def _seeds(run: Run) -> str:
+    return repr({key: value for key, value in run.config.items() if is_seed(key)})
 
 
 def resolve_key(key: str, runs: Iterable[Run], more: Iterable[str] = ()) -> str:

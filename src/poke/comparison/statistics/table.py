@@ -159,7 +159,7 @@ def compare(
     differing, equal = differing_keys(settings.values())
     keys = differing if question.by is None else [resolve_key(key, runs) for key in question.by]
     groups = group_runs(averaged, settings, keys, differing)
-    twins = drop_twins(groups, cache=cache)
+    twins = drop_twins(groups, metric, cache=cache)
     groups = _rank(groups, values, mode)
     baseline = _find_baseline(groups, question.baseline) if question.baseline else None
     shown = groups[:top]

@@ -21,19 +21,20 @@ CLOCKS = ("time/", "time_", "system/")  # how names of metrics begin that no rep
 MIN_FRACTIONS = 3
 
 
-def drop_twins(groups: Sequence[Group], *, cache: bool = True) -> list[str]:
+def drop_twins(groups: Sequence[Group], metric: str, *, cache: bool = True) -> list[str]:
     """Leave of runs with equal metrics the first in each group.
 
     Rows are read of those runs only whose last, lowest and highest values are all equal.
 
     Args:
         groups: the groups, whose runs and strata are changed.
+        metric: one that every run has.
         cache: see ``read_histories``.
 
     Returns:
         A line for each set of twins.
     """
-    alike = [(group, runs) for group in groups for runs in _alike(group.runs)]
+    alike = [(group, runs) for group in groups for runs in _alike(group.runs, metric)]
     if not alike:
         return []
     suspects = [run for _, runs in alike for run in runs]
@@ -53,19 +54,17 @@ def drop_twins(groups: Sequence[Group], *, cache: bool = True) -> list[str]:
     return lines
 
 
-def _alike(runs: Sequence[Run]) -> list[list[Run]]:
+def _alike(runs: Sequence[Run], metric: str) -> list[list[Run]]:
     """Return the sets of runs that a summary of their metrics does not tell apart."""
-    sets: list[Sequence[Run]] = [runs]
-    for tell in (
-        lambda run: run.summary.step,
-        _summary,
-    ):  # the second costs a hundred times the first
+    sets = [list(runs)]
+    # the second costs many times the first, which is enough nearly always
+    for tell in (lambda run: repr(run.summary.last(metric)), _summary):
         finer: dict[Hashable, list[Run]] = {}
         for place, members in enumerate(sets):
             for run in members:
                 finer.setdefault((place, tell(run)), []).append(run)
         sets = [members for members in finer.values() if len(members) > 1]
-    return [list(members) for members in sets]
+    return sets
 
 
 def _summary(run: Run) -> Hashable:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass
-from io import FileIO
 
-from poke.comparison.reading.files import open_regular
+from poke.comparison.reading.files import open_regular, read_from
 from poke.comparison.reading.rows.dialect import header_end, in_utf8, without_returns
 
 EDGE_BYTES = 4096
@@ -62,13 +61,16 @@ def read_lines(path: str, since: Position | None = None) -> tuple[Text, Position
         OSError: the file cannot be read.
         ValueError: it is empty.
     """
-    with open_regular(path) as file:
-        head, tail = _read_edges(file, since) if since and since.end else (b"", b"")
+    file, size = open_regular(path)
+    try:
+        known = since is not None and 0 < since.end <= size
+        head, tail = _read_edges(file, since) if since and known else (b"", b"")
         continues = since is not None and bool(head) and _checksum(head, tail) == since.edges
         if since is None or not continues:
             since, head, tail = Position(), b"", b""
-        file.seek(since.end)
-        data = file.read()
+        data = read_from(file, since.end, size - since.end)
+    finally:
+        os.close(file)
     foreign = None if continues else in_utf8(data)
     data = data if foreign is None else foreign
     data = data[: data.rfind(b"\n") + 1]
@@ -91,13 +93,12 @@ def read_lines(path: str, since: Position | None = None) -> tuple[Text, Position
     return Text(header, body, since.rows), position, continues
 
 
-def _read_edges(file: FileIO, since: Position) -> tuple[bytes, bytes]:
-    """Return the first and last bytes of what was read before, empty if the file shrank."""
-    if os.fstat(file.fileno()).st_size < since.end:
-        return b"", b""
-    head = file.read(min(_head_bytes(since.header), since.end))
-    file.seek(max(0, since.end - EDGE_BYTES))
-    return head, file.read(min(EDGE_BYTES, since.end))
+def _read_edges(file: int, since: Position) -> tuple[bytes, bytes]:
+    """Return the first and last bytes of what was read before."""
+    return (
+        read_from(file, 0, min(_head_bytes(since.header), since.end)),
+        read_from(file, max(0, since.end - EDGE_BYTES), min(EDGE_BYTES, since.end)),
+    )
 
 
 def _head_bytes(header: int) -> int:

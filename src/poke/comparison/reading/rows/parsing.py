@@ -97,13 +97,15 @@ def _parse_together(columns: _Columns, texts: Sequence[Text]) -> list[History] |
     # which column holds the steps is decided for each by itself where one is not full
     if any(table.column(place).null_count for place in columns.steps):
         return None
-    cells = _numbers(columns, table)
+    whole = columns.history(_numbers(columns, table), table.num_rows, 0, columns.problems)
     pa.default_memory_pool().release_unused()
     parsed: list[History] = []
     start = 0
     for text, length in zip(texts, lengths, strict=True):
-        mine = {place: column[start : start + length] for place, column in cells.items()}
-        parsed.append(columns.history(mine, length, text.first_row, columns.problems))
+        rows = whole.matrix[:, start : start + length]  # a view: copies of all would cost a tenth
+        if not columns.steps:
+            rows[0] += text.first_row - start
+        parsed.append(History(whole.names, rows, whole.problems))
         start += length
     return parsed
 

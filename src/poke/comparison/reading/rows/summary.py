@@ -90,6 +90,11 @@ def _summarize(values: np.ndarray, steps: np.ndarray, numbers: np.ndarray) -> No
         numbers: ``[6, num_names] float64``, as in ``Summary``; changed where there are values.
     """
     columns = np.arange(len(values))
+    if np.isfinite(values).all():  # most files: half the time of what follows, which tells the same
+        places = (values.shape[1] - 1, values.argmin(axis=1), values.argmax(axis=1))
+        for row, place in zip((LAST, LOWEST, HIGHEST), places, strict=True):
+            numbers[row], numbers[row + 1] = values[columns, place], steps[place]
+        return
     filled = ~is_empty(values)
     last = steps.size - 1 - filled[:, ::-1].argmax(axis=1)
     has = filled.any(axis=1)

@@ -50,8 +50,8 @@ def test_changed_keys_are_named_and_sweep_options_are_no_change(stored):
     now = changed(
         algo={"lr": 0.2, "betas": [0.9, 0.99], "new": 1}, sweep={"on_change": "error", "name": "x"}
     )
-    assert changed_keys(run_dir, now) == ["algo.lr: 0.1 -> 0.2", "algo.new: (none) -> 1"]
-    assert changed_keys(run_dir, PLAIN) == []
+    assert changed_keys(run_dir, {}, now) == ["algo.lr: 0.1 -> 0.2", "algo.new: (none) -> 1"]
+    assert changed_keys(run_dir, {}, PLAIN) == []
 
 
 @pytest.mark.parametrize("status", ["finished", "interrupted"])

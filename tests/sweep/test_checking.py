@@ -1,13 +1,21 @@
 import pytest
 
 from poke.config import composing
+from poke.config.composing import Primary
 from poke.config.knobs import ConfigError
-from poke.sweep.grid import check_axes
+from poke.sweep.axes import read_axes
+from poke.sweep.checking import check_axes
 
 
-def test_the_first_job_is_composed():
-    first = check_axes(["algo.lr=1e-4,3e-4", "seed=3,4", "sweep.name=grid"], None)
+def check(overrides, primary=Primary()):
+    with primary.hydra() as hydra:
+        return check_axes(read_axes(overrides, hydra.config_loader), primary)
+
+
+def test_the_first_job_is_composed_with_hydras_own_part():
+    first = check(["algo.lr=1e-4,3e-4", "seed=3,4", "sweep.name=grid", "hydra/launcher=basic"])
     assert (first["algo"]["lr"], first["seed"], first["sweep"]["name"]) == (1e-4, 3, "grid")
+    assert first.hydra.runtime.choices["hydra/launcher"] == "basic"
 
 
 @pytest.mark.parametrize(
@@ -30,21 +38,19 @@ def test_the_first_job_is_composed():
 )
 def test_a_mistake_on_any_axis_is_one_line(overrides, line):
     with pytest.raises(ConfigError) as caught:
-        check_axes(overrides, None)
+        check(overrides)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_values_are_checked_without_composing_each(monkeypatch):
-    compose, calls = composing.compose, []
-    monkeypatch.setattr(
-        composing, "compose", lambda *a, **k: (calls.append(a), compose(*a, **k))[1]
-    )
-    check_axes(["seed=range(0,500)", "algo.lr=1e-4,3e-4", "network=mlp,battle"], None)
-    assert len(calls) <= 4
+    compose, calls = composing.compose_whole, []
+    monkeypatch.setattr(composing, "compose_whole", lambda *a: (calls.append(a), compose(*a))[1])
+    check(["seed=range(0,500)", "algo.lr=1e-4,3e-4", "network=mlp,battle"])
+    assert len(calls) == 2
 
 
 def test_a_launcher_that_is_not_installed_is_said_with_the_command(monkeypatch):
     monkeypatch.setitem(composing.PLUGIN_PACKAGES, "hydra/launcher=elsewhere", "hydra-elsewhere")
     with pytest.raises(ConfigError, match="hydra/launcher=elsewhere needs hydra-elsewhere, which"):
-        check_axes(["hydra/launcher=elsewhere", "seed=0,1"], None)
+        check(["hydra/launcher=elsewhere", "seed=0,1"])

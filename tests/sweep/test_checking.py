@@ -7,7 +7,7 @@ from poke.sweep.axes import read_axes
 from poke.sweep.checking import check_axes
 
 
-def check(overrides, primary=Primary()):
+def check(overrides, primary=Primary()):  # noqa: B008 - frozen
     with primary.hydra() as hydra:
         return check_axes(read_axes(overrides, hydra.config_loader), primary)
 

@@ -236,7 +236,7 @@ def _groups() -> str:
     lines = []
     for folder in sorted(p for p in composing.config_dir().iterdir() if p.is_dir()):
         options = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        if options:
+        if options and folder.name != "hydra":
             lines.append(f"  {folder.name + '=':<14}{options}")
     return "\n".join(lines)
 

@@ -42,6 +42,8 @@ PLUGIN_PACKAGES = {
     "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
 }
 
+TO_SEE_MORE = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
+
 
 def config_dir() -> Path:
     """Return the folder of config groups: in the wheel beside this file, in a checkout at its top."""
@@ -210,6 +212,7 @@ def in_short(error: BaseException) -> str:
     said = [str(e).strip() for e in (error, error.__cause__) if e is not None]
     lines = [text.splitlines()[0] for text in said if text]
     if lines and lines[0].startswith("Error "):
+        lines = [line.replace(TO_SEE_MORE, "").rstrip(":") for line in lines]
         return ": ".join(dict.fromkeys(lines))
     return lines[0] if lines else type(error).__name__
 

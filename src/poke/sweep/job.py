@@ -114,7 +114,7 @@ class SweepJob:
             validate(saved.plain)
             return life.resume(saved, RunDirectory(run_dir), None, Task(**self._told(plain)))
         except ConfigError as error:
-            if not had_failed or plain["sweep"]["on_failed"] != "auto":
+            if not had_failed or _on_failed(plain) != "auto":
                 raise
             print(f"{run_dir.name} begins again: {error}")
             with RunDirectory(run_dir).held():
@@ -161,7 +161,7 @@ def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
     account = read_json(run_dir / "run.json")
     if account is None:
         return "run"
-    on_change, on_failed = plain["sweep"]["on_change"], plain["sweep"].get("on_failed", "auto")
+    on_change, on_failed = plain["sweep"]["on_change"], _on_failed(plain)
     if account["status"] == "failed":
         if on_failed == "rerun" or not _has_checkpoint(run_dir):
             return "run"
@@ -176,6 +176,12 @@ def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
         if changed:
             raise changed
     return "nothing" if account["status"] == "finished" else "resume"
+
+
+def _on_failed(plain: Mapping[str, Any]) -> str:
+    return str(
+        plain["sweep"].get("on_failed", "auto")
+    )  # a primary config of a user's own may lack it
 
 
 def _has_checkpoint(run_dir: Path) -> bool:

@@ -99,7 +99,7 @@ def _placed(first: DictConfig, name: str | None) -> Path:
         raise ConfigError(str(error)) from error
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be made: {error.strerror}") from error
-    with read_write(first), open_dict(first):
+    with read_write(first.hydra), open_dict(first.hydra):
         first.hydra.sweep.dir = str(path)
         # what jobs are composed from
         where = f"hydra.sweep.dir={composing.quoted(path)}"
@@ -115,7 +115,7 @@ def _swept(first: DictConfig, hydra: Hydra, job: SweepJob, overrides: Sequence[s
     name = first.hydra.job.config_name
     configure_log(first.hydra.hydra_logging, first.hydra.verbose)
     tasks = [str(o.input_line) for o in composing.parse(overrides) if not o.is_hydra_override()]
-    with read_write(first):
+    with read_write(first.hydra):
         first.hydra.overrides.task = tasks
     callbacks.on_multirun_start(config=first, config_name=name)
     try:

@@ -58,6 +58,9 @@ class Search:
         self._num_trials = n_trials
         self._num_at_once = n_jobs
         self._sampler = dict(sampler)
+        instantiate(
+            config.hydra.sweeper.pruner
+        )  # the jobs' own; a mistake in it is theirs and all the same
 
     def run(self, axes: Sequence[Axis]) -> list[JobRow]:
         """Bring the study to its number of trials and return their jobs.

@@ -19,6 +19,8 @@ from hydra.core.override_parser.types import (
     ChoiceSweep,
     IntervalSweep,
     Override,
+    Quote,
+    QuotedString,
     RangeSweep,
     Sweep,
     Transformer,
@@ -131,7 +133,7 @@ def _read(override: Override) -> Axis:
     if any(_holds_axis(element) for element in elements):
         raise ConfigError(f"{typed} has an axis within a value: an axis stands alone")
     values = tuple(Override._convert_value(element) for element in elements)
-    texts = tuple(f"{key}={Transformer.str(element)}" for element in elements)
+    texts = tuple(f"{key}={Transformer.str(_kept_text(element))}" for element in elements)
     return Axis(override, values, texts)
 
 
@@ -170,6 +172,25 @@ def _ends(override: Override, interval: IntervalSweep) -> Iterator[float]:
         raise ConfigError(f"{override.input_line} is logarithmic: it must begin above 0")
     yield low
     yield high
+
+
+def _kept_text(element: Any) -> Any:
+    """The element with quotes around text that would read as a number or the like, as of ``str(1,2)``."""
+    if isinstance(element, Mapping):
+        return {key: _kept_text(value) for key, value in element.items()}
+    if isinstance(element, list):
+        return [_kept_text(value) for value in element]
+    return QuotedString(element, Quote.single) if _reads_otherwise(element) else element
+
+
+def _reads_otherwise(element: Any) -> bool:
+    if not isinstance(element, str):
+        return False
+    try:
+        float(element)
+    except ValueError:
+        return element.lower() in ("true", "false", "null")
+    return True
 
 
 def _holds_axis(element: Any) -> bool:

@@ -70,7 +70,7 @@ class IdempotentLauncher:
         self._config = config
         self._ticket = job.ticket
         limit = config.sweep.get("max_parallel")
-        self._max_batch_size = _prepare(launcher, limit, max_batch_size)
+        self._max_batch_size = prepare(launcher, limit, max_batch_size)
         sweep_dir = Path(config.hydra.sweep.dir)
         self._sources = Sources(sweep_dir, config)
         self.table = SweepTable(sweep_dir)
@@ -181,7 +181,7 @@ class IdempotentLauncher:
                 row.error = one_line(result._return_value)
 
 
-def _prepare(launcher: Launcher, limit: int | None, batch_size: int | None) -> int | None:
+def prepare(launcher: Launcher, limit: int | None, batch_size: int | None) -> int | None:
     """Have a launcher run a limited number of jobs at once, and worker processes leave signals to the sweep.
 
     Args:

@@ -72,7 +72,7 @@ class Search:
             ConfigError: the study is of another objective.
         """
         space = Space(
-            {axis.key: _distribution(axis) for axis in axes if axis.is_swept},
+            {axis.key: distribution(axis) for axis in axes if axis.is_swept},
             naming.identity(axis.texts[0] for axis in axes if not axis.is_swept),
             self._monitor,
             self._mode,
@@ -129,8 +129,8 @@ def _overrides(trial: Trial, axes: Sequence[Axis]) -> list[str]:
     return [f"{a.key}={trial.params[a.key]}" if a.is_swept else a.texts[0] for a in axes]
 
 
-def _distribution(axis: Axis) -> BaseDistribution:
-    """What the study draws an axis's value from; of what is no number, the text of the value."""
+def distribution(axis: Axis) -> BaseDistribution:
+    """Return what the study draws an axis's value from; of what is no number, the text of the value."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

@@ -3,12 +3,13 @@
 import logging
 
 import pytest
+from omegaconf import OmegaConf
 
 from poke.config.composing import Primary
 from poke.config.knobs import ConfigError
 from poke.sweep import naming
 from poke.sweep.axes import read_axes
-from poke.sweep.search import distribution
+from poke.sweep.search import Search, distribution
 from poke.sweep.study import STUDY_FILE, Space, open_study, put_back, take_up
 
 optuna = pytest.importorskip("optuna")
@@ -128,3 +129,27 @@ def test_another_objective_is_another_search(tmp_path, other):
     with pytest.raises(ConfigError, match=r"study.db is a search for val/loss \(min\), not "):
         take_up(tmp_path, space(LR, **other))
     assert (tmp_path / STUDY_FILE).exists()
+
+
+class Breaking:
+    """A launcher under which a job turns out to hold results of another config."""
+
+    def launch(self, jobs, axes, first_number=0):
+        raise ConfigError("was run with another config")
+
+
+def test_no_trial_stays_running_when_the_sweep_ends_by_an_error(tmp_path):
+    config = {
+        "hydra": {
+            "sweep": {"dir": str(tmp_path)},
+            "sweeper": {"pruner": {"_target_": "optuna.pruners.NopPruner"}},
+        },
+        "checkpoint": {"monitor": "val/loss", "mode": "min"},
+    }
+    sampler = {"_target_": "optuna.samplers.TPESampler", "seed": 0}
+    search = Search(OmegaConf.create(config), Breaking(), n_trials=3, n_jobs=2, sampler=sampler)
+    with Primary().hydra() as hydra:
+        axes = read_axes([LR, "network=mlp"], hydra.config_loader)
+    with pytest.raises(ConfigError):
+        search.run(axes)
+    assert states(open_study(tmp_path)) == ["WAITING"] * 2

@@ -30,7 +30,6 @@ from poke.run.starts import Task
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
 
-ASIDE = ".aside"
 LOOK_SECONDS = 0.5
 
 # Here, since a worker process imports this module before it asks for a job's directory.
@@ -244,7 +243,7 @@ def objective(account: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> fl
 
 def set_aside(run_dir: Path) -> Path:
     """Move an earlier attempt's files to ``.aside/`` of the sweep, so that nothing is lost, and return where to."""
-    folder = run_dir.parent / ASIDE
+    folder = run_dir.parent / naming.ASIDE
     folder.mkdir(exist_ok=True)
     attempt = 1 + sum(1 for _ in folder.glob(f"{run_dir.name}.*"))
     kept = folder / f"{run_dir.name}.{attempt}"

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from poke.config import composing
 from poke.config.identity import bookkeeping, is_among
 
+ASIDE = ".aside"  # in a sweep's directory, for what was replaced
 MAX_SLUG_LENGTH = 100
 DIGEST_LENGTH = 8
 # Keys of any training config that change no result. A name depends on overrides only, since it must be found again

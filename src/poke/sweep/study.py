@@ -20,7 +20,6 @@ from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
 from poke.sweep import naming
-from poke.sweep.job import ASIDE
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -160,7 +159,7 @@ def _written_anew(
                 intermediate_values=trial.intermediate_values,
             )
         )
-    aside = sweep_dir / ASIDE
+    aside = sweep_dir / naming.ASIDE
     aside.mkdir(exist_ok=True)
     number = 1 + sum(1 for _ in aside.glob(f"{STUDY_FILE}.*"))
     shutil.copy2(sweep_dir / STUDY_FILE, aside / f"{STUDY_FILE}.{number}")

@@ -33,6 +33,13 @@ def test_the_first_job_is_composed_with_hydras_own_part():
             ["sweep.fail_fast=true,false"],
             "sweep.fail_fast says how the sweep runs and cannot be swept itself",
         ),
+        (["sweep.on_failed=abort"], "sweep.on_failed must be one of auto, resume, rerun"),
+        (["sweep.max_parallel=0"], "sweep.max_parallel must be >= 1, not 0"),
+        (["hydra.sweeper.max_batch_size=0"], "hydra.sweeper.max_batch_size must be >= 1, not 0"),
+        (
+            ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=x"],
+            "hydra.sweeper.n_trials must be a whole number, not 'x'",
+        ),
         (["sweep.on_change=abort"], "sweep.on_change must be one of error, rerun, ignore"),
     ],
 )

@@ -7,19 +7,45 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from poke.config import composing
 from poke.config.composing import Primary
-from poke.config.knobs import ConfigError
+from poke.config.knobs import ConfigError, check, knob
 from poke.config.validation import validate
 from poke.sweep import naming
 from poke.sweep.axes import Axis
 
 # Above this, options of groups are tried one after the other instead of in every combination.
 MAX_COMPOSED = 64
+
+
+@dataclass
+class GridConfig:
+    """`hydra/sweeper=grid`."""
+
+    max_batch_size: int | None = knob(at_least=1, help="jobs handed to the launcher at a time")
+    params: Any = knob(default=None, help="axes, by key")
+
+
+@dataclass
+class OptunaConfig:
+    """`hydra/sweeper=optuna`."""
+
+    n_trials: int = knob(at_least=0, help="in all, those of earlier starts included")
+    n_jobs: int = knob(at_least=1, help="trials asked for at a time")
+    sampler: Any = knob()
+    pruner: Any = knob()
+    params: Any = knob(default=None, help="axes, by key")
+
+
+SWEEPERS: dict[Any, type] = {
+    "hydra_plugins.poke_sweepers.GridSweeper": GridConfig,
+    "hydra_plugins.poke_sweepers.OptunaSweeper": OptunaConfig,
+}
 Point = dict[int, str]  # the override that an axis, by its position, has in a job
 
 
@@ -40,6 +66,7 @@ def check_axes(axes: Sequence[Axis], primary: Primary) -> DictConfig:
         _check_that_it_can_be_swept(axis)
     whole = composing.compose_whole(primary, _overrides(axes, {}))
     first = _validated(whole)
+    _check_sweeper(whole)
     swept = {i: axis for i, axis in enumerate(axes) if len(axis.texts) > 1}
     plain = [axis for axis in swept.values() if _is_plain(axis, first)]
     composed = {i: axis for i, axis in swept.items() if axis not in plain}
@@ -53,6 +80,13 @@ def check_axes(axes: Sequence[Axis], primary: Primary) -> DictConfig:
         for axis in plain:
             _check_values(config, axis)
     return whole
+
+
+def _check_sweeper(whole: DictConfig) -> None:
+    node = OmegaConf.to_container(whole.hydra.sweeper)
+    assert isinstance(node, dict)
+    if schema := SWEEPERS.get(node.get("_target_")):
+        check({str(key): value for key, value in node.items()}, schema, {}, "hydra.sweeper.")
 
 
 def _check_that_it_can_be_swept(axis: Axis) -> None:

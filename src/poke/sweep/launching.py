@@ -216,7 +216,10 @@ def _num_workers(n_jobs: int | None) -> int:
     """How many processes joblib starts for its `n_jobs`, where -1 means as many as there are cores."""
     from joblib import effective_n_jobs
 
-    return int(effective_n_jobs(1 if n_jobs is None else n_jobs))
+    try:
+        return int(effective_n_jobs(1 if n_jobs is None else n_jobs))
+    except ValueError as error:
+        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs}: {error}") from error
 
 
 def _announce(sweep_dir: Path, rows: Sequence[JobRow], num_todo: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from poke.config import composing
-from poke.config.identity import bookkeeping, changes, is_among
+from poke.config.identity import bookkeeping, changes, defaults, is_among
 from poke.config.knobs import leaf_keys
 from poke.config.schema import CheckpointConfig
 
@@ -91,3 +91,29 @@ def test_the_checkpoint_group_says_of_each_knob_whether_it_changes_a_result():
         knob.name for knob in fields(CheckpointConfig) if not knob.metadata["bookkeeping"]
     }
     assert of_the_result == {"monitor", "mode"}
+
+
+def test_a_knob_that_came_later_has_its_default_in_what_was_stored_before(usual):
+    before = with_value(usual, "trainer.early_stopping", None)
+    del before["trainer"]["early_stopping"]
+    assert changes(before, usual) == []
+    patient = with_value(usual, "trainer.early_stopping.patience", 3)
+    assert changes(before, patient) == ["trainer.early_stopping.patience: 0 -> 3"]
+    assert changes(patient, before) == ["trainer.early_stopping.patience: 3 -> 0"]
+    assert defaults(usual)["trainer.early_stopping.patience"] == 0
+    assert "trainer.max_seconds" not in defaults(usual)
+
+
+@pytest.mark.parametrize(
+    ("before", "used", "now", "found"),
+    [
+        ("auto", "cpu", "auto", []),
+        ("auto", "cpu", "cpu", []),
+        ("cuda:1", "cuda:1", "auto", []),
+        ("auto", "cpu", "cuda", ["device: cpu -> cuda"]),
+        ("cpu", "cpu", "cuda", ["device: cpu -> cuda"]),
+    ],
+)
+def test_a_device_chosen_automatically_is_the_one_that_was_used(usual, before, used, now, found):
+    before, now = (with_value(usual, "device", device) for device in (before, now))
+    assert changes(before, now, device=used) == found

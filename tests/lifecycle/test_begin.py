@@ -168,3 +168,13 @@ def test_run_json_says_what_is_bookkeeping_and_gives_a_sign_of_life_with_every_r
     (poke.cwd / "run" / "run.json").write_text(json.dumps(about))
     poke("resume=run", "trainer.max_steps=140")
     assert "logger" in account(poke.cwd / "run")["bookkeeping"]
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"), [("~eval", "eval"), ("trainer.eval_every=0", "trainer.eval_every")]
+)
+def test_early_stopping_without_evaluations_is_refused(poke, given, lacking):
+    said = poke(*SMALL, "trainer.early_stopping.patience=1", given, expect=2)
+    assert said.strip() == (
+        f"poke: trainer.early_stopping.patience counts evaluations, but {lacking} is off"
+    )

@@ -85,10 +85,16 @@ def did_you_mean(word: str, known: list[str]) -> str:
 def nodes(
     config: Mapping[str, Any], schema: type, targets: Mapping[str, type], path: str = ""
 ) -> Iterator[tuple[str, type, Mapping[str, Any]]]:
-    """Yield every mapping of a config that is held to a schema: its dotted key, the schema, the mapping."""
+    """Yield every mapping of a config that is held to a schema: its dotted key, the schema, the mapping.
+
+    A group that came later and lacks has no values.
+    """
     yield path, schema, config
     hints = _hints(schema)
-    for key, value in config.items():
+    later: dict[str, Any] = {
+        f.name: {} for f in fields(schema) if f.default is None and is_dataclass(hints[f.name])
+    }
+    for key, value in {**later, **config}.items():
         if not isinstance(value, Mapping):
             continue
         hint = hints.get(key)

@@ -147,6 +147,16 @@ class EpisodeEvaluatorConfig:
 
 
 @dataclass
+class EarlyStoppingConfig:
+    """`trainer.early_stopping`."""
+
+    patience: int = knob(
+        at_least=0, default=0, help="evaluations without a better checkpoint.monitor; 0: never"
+    )
+    min_delta: float = knob(at_least=0, default=0.0, help="by how much one must be better to count")
+
+
+@dataclass
 class TrainerConfig:
     """`trainer`."""
 
@@ -158,6 +168,7 @@ class TrainerConfig:
         bookkeeping=True,
         help="a process saves and ends after so long; 0: no limit",
     )
+    early_stopping: EarlyStoppingConfig = knob(default=None)
 
 
 @dataclass
@@ -230,6 +241,15 @@ class TrackioConfig:
 
 
 @dataclass
+class AlertConfig:
+    """`logger.alert`."""
+
+    command: str | None = knob(
+        default=None, help="for the shell, run when a run ends, fails or meets a NaN"
+    )
+
+
+@dataclass
 class LoggerConfig:
     """`logger`; a node with a `_target_` is a sink."""
 
@@ -247,6 +267,7 @@ class LoggerConfig:
     wandb: Any = knob()
     mlflow: Any = knob()
     trackio: Any = knob()
+    alert: AlertConfig = knob(default=None)
 
 
 @dataclass

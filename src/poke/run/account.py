@@ -76,7 +76,7 @@ class Account:
 
         Args:
             session: of this process.
-            fields: seed, device, parent, overrides, and the keys of the config that are bookkeeping.
+            fields: seed, device, parent, overrides, and of the config the keys that are bookkeeping and the defaults.
 
         Raises:
             OSError: the file system refused.
@@ -92,7 +92,7 @@ class Account:
         Args:
             session: of this process.
             step: where it starts.
-            fields: bookkeeping.
+            fields: bookkeeping and defaults.
 
         Raises:
             OSError: the file system refused.
@@ -119,11 +119,10 @@ class Account:
         self.sessions[-1].update(session)
         self._enter("running", **fields)
 
-    def beat(self) -> dict[str, Any]:
-        """Touch the file, a sign of life for whoever cannot ask the run's lock; as a probe of the logger."""
+    def beat(self) -> None:
+        """Touch the file: a sign of life for whoever cannot ask the run's lock."""
         with contextlib.suppress(OSError):
             os.utime(self._run_dir / FILE_NAME)
-        return {}
 
     def update(self, **fields: Any) -> None:
         """Change fields, on disk before the return.
@@ -199,6 +198,7 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "overrides": [],
         "data": None,
         "bookkeeping": None,
+        "defaults": None,
         "sessions": [],
         "exact_resume": True,
         "step": 0,

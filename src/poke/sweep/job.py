@@ -206,17 +206,7 @@ def changed_keys(run_dir: Path, account: Mapping[str, Any], plain: Mapping[str, 
     stored = read_json(run_dir / "config.json")
     if stored is None:
         return []
-    device = account.get("device")
-    return changes(_on(device, stored, plain), _on(device, plain, stored))
-
-
-def _on(device: str | None, config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with the device that `auto` found, where another names one."""
-    given, theirs = config.get("device"), other.get("device")
-    return {
-        **config,
-        "device": device if given == "auto" != theirs and device not in (None, "auto") else given,
-    }
+    return changes(stored, plain, device=account.get("device"))
 
 
 def changed_data(account: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:

@@ -124,6 +124,8 @@ def test_a_grid_has_every_combination_and_constants_as_they_are(loader):
 
 def test_an_axis_given_again_is_replaced_and_mappings_complement_each_other(loader):
     assert combinations(read_axes(["seed=0,1", "seed=2"], loader)) == [["seed=2"]]
+    both = read_axes(["network=mlp,mlp64", "network={hidden_sizes:[8]}"], loader)
+    assert len({digest(job) for job in combinations(both)}) == 2
     (job,) = combinations(read_axes(["algo={lr:1}", "algo={clip_range:2}"], loader))
     assert identity(job) == {"algo": {"lr": 1, "clip_range": 2}}
     assert digest(job) != digest(job[1:])

@@ -95,8 +95,7 @@ def read_axes(overrides: Sequence[str], loader: ConfigLoader) -> list[Axis]:
     axes: list[Axis] = []
     for override in composing.parse(overrides, loader):
         axis = _read(override)
-        # An axis that is given again is replaced; constants may complement each other, as mappings do.
-        axes = [a for a in axes if not (a.is_swept and a.key == axis.key)]
+        axes = [a for a in axes if not _is_replaced(a, axis)]
         axes.append(axis)
     return axes
 
@@ -114,6 +113,17 @@ def combinations(axes: Sequence[Axis]) -> list[list[str]]:
     if num_jobs > MAX_JOBS:
         raise ConfigError(f"{num_jobs:,} jobs are more than a sweep takes, which is {MAX_JOBS:,}")
     return [list(point) for point in itertools.product(*(_in_order(axis) for axis in axes))]
+
+
+def _is_replaced(axis: Axis, later: Axis) -> bool:
+    """Whether an axis is given again. Constants may complement each other, as do an option of a group and its values."""
+    if not axis.is_swept or axis.key != later.key:
+        return False
+    return _are_mappings(axis) == _are_mappings(later)
+
+
+def _are_mappings(axis: Axis) -> bool:
+    return all(isinstance(value, Mapping) for value in axis.values)
 
 
 def _in_order(axis: Axis) -> Sequence[str]:

@@ -107,10 +107,14 @@ def _decisive(key: str, value: Any) -> Any:
 
 
 def _merged(before: Any, value: Any) -> Any:
-    """What a key is after two overrides: the later one, but mappings complement each other."""
-    if not isinstance(before, dict) or not isinstance(value, dict):
-        return value
-    return before | {key: _merged(before.get(key), new) for key, new in value.items()}
+    """What a key is after two overrides: the later one, but mappings complement each other and an option of a group."""
+    if isinstance(before, dict) and isinstance(value, dict):
+        return before | {key: _merged(before.get(key), new) for key, new in value.items()}
+    if isinstance(value, dict) and isinstance(before, str):
+        return {"": before, **value}
+    if isinstance(value, str) and isinstance(before, dict):
+        return {"": value, **before}
+    return value
 
 
 def _plain(value: Any) -> str:

@@ -20,7 +20,30 @@ END, SAVED, STOPPED = (
     31,
 )  # a run's last step, that of its state, and where its first part ends
 CONFIG = {"seed": 0, "algo": {"lr": 1e-3, "betas": [0.9, 0.999], "schedule": None}}
-NAMES = ["loss", "nested/accuracy", "naïve", "-rate (max)"]
+NAMES = [
+    "loss",
+    "nested/accuracy",
+    "naïve",
+    "-rate (max)",
+    "-rate _max_",
+    "a\nb",
+    "a\rb",
+    "a\r\nb",
+    "a;b,c\tq",
+    'it\'s "quoted" `twice`',
+    "100%",
+    "%s {} \\ $x #",
+    "/a",
+    "a//b",
+    "./a",
+    "../a",
+    "a/..",
+    "a/",
+    " padded ",
+    "x" * 300,
+    "x" * 299 + "y",
+    "ポケモン ⚡",
+]
 
 
 def make_writer(sink, folder):

@@ -7,8 +7,11 @@ FOLDER`.
 import csv
 import importlib.util
 import json
+import os
+import signal
 import struct
 import sys
+import time
 from pathlib import Path
 
 from poke.training import writers
@@ -70,8 +73,20 @@ def log_run(logger, first, last):
             logger.log({"loss": 1 / step}, step, category="val")
 
 
+def wait_for_delivery(sink, folder):
+    """Wait until a service has all rows of the first part: 1, 10, 20 and 30 of train, 20 of val."""
+    while sink in ("wandb", "mlflow", "trackio"):
+        lines = [
+            line for path in folder.rglob("logged-*") for line in path.read_text().splitlines()
+        ]
+        if len(lines) == 5:
+            return
+        time.sleep(0.05)
+
+
 def write(sink, folder, part):
     """Log, to one or several sinks, a whole run, or its first part with a state in it, or the rest from that state."""
+    kill = part == "killed"
     backends = [make_writer(name, folder) for name in sink.split(",")]
     with MetricsLogger(backends=backends, backend_frequency=10) as logger:
         if part == "rest":
@@ -79,10 +94,13 @@ def write(sink, folder, part):
         logger.log_config(CONFIG)
         if part == "whole":
             log_run(logger, 1, END)
-        elif part == "first":
+        elif part in ("first", "killed"):
             log_run(logger, 1, SAVED)
             (folder / "state.json").write_text(json.dumps(logger.get_state()))
             log_run(logger, SAVED + 1, STOPPED)
+            if kill:
+                wait_for_delivery(sink, folder)
+                os.kill(os.getpid(), signal.SIGKILL)
         else:
             log_run(logger, SAVED + 1, END)
 
@@ -156,8 +174,6 @@ def read_mlflow(folder):
 
 
 def read_trackio(folder):
-    import os
-
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")
     from trackio.sqlite_storage import SQLiteStorage
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def needs(sink):
         pytest.skip(f"{sink} is not installed")
 
 
-def process(*arguments):
+def process(*arguments, status=0):
     """Run sinks.py in a process of its own and return what it prints."""
     done = subprocess.run(
         [sys.executable, SCRIPT, *map(str, arguments)],
@@ -54,7 +55,7 @@ def process(*arguments):
         timeout=120,
         env=dict(os.environ),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == status, done.stderr
     return done.stdout
 
 
@@ -128,6 +129,14 @@ def test_a_fresh_process_resumes_it(sink, run_folder):
         assert found == wanted
     else:  # services keep what was logged past the state: none of it comes twice, the last, partial row stays
         assert [point for point in found if point[0] != sinks.STOPPED] == wanted
+
+
+@pytest.mark.parametrize("sink", READABLE)
+def test_after_a_kill_and_a_resume_it_holds_every_step_once(sink, run_folder):
+    needs(sink)
+    process("write", sink, run_folder, "killed", status=-signal.SIGKILL)
+    process("write", sink, run_folder, "rest")
+    assert read(sink, run_folder) == as_kept_by(sink, expected())
 
 
 @pytest.mark.parametrize("sink", READABLE)

@@ -516,7 +516,7 @@ def test_point_10_a_sink_that_keeps_raising_waits_and_the_others_go_on(memory, c
     assert len(steps(memory, "val")) == 40
     told = "Broken does not work, training goes on and its rows wait in memory: OSError: the disk"
     assert caplog.text.count(told) == 2  # as console and as backend
-    assert "Broken lacks 45 rows: OSError: the disk is full" in caplog.text
+    assert "Broken lacks 45 rows" in caplog.text
     kept = state["sinks"]["backend"]["Broken"]
     assert kept["writer"] == {"rows": []}
     assert [(step, category) for step, category, *_ in kept["waiting"][:3]] == [

@@ -13,14 +13,14 @@ from poke.training.logging import exits
 from poke.training.logging.outbox import Call, Outbox
 
 TRIES_AT_CLOSE = 3
-LONG_SECONDS = 60
+LONG_SECONDS, SILENT_SECONDS = 60, 3
 
 
 class BackgroundSink:
     """A writer that is called by one thread, which starts with the first call; importing its library is among them.
 
-    The thread is a daemon: a call that never returns holds nobody. The writer's state is the one it had after its
-    last call, so that nobody waits to ask it.
+    The thread is a daemon: a call that never returns holds nobody. The writer's state is the one it had when it was
+    last flushed, so that nobody waits to ask it; rows that it took since then are in the state with those that wait.
 
     Args:
         writer: what is called, with `in_background = True`.
@@ -39,7 +39,7 @@ class BackgroundSink:
             name,
             attempts=1,
             catches=BaseException,  # a library's SystemExit must not end the thread unseen
-            remembers=True,
+            settles=True,
             clock=clock,
         )
         self._news = threading.Condition()
@@ -57,12 +57,10 @@ class BackgroundSink:
             self._outbox.tell(logging.WARNING, "busy", message, self.name, LONG_SECONDS)
 
     def flush(self) -> None:
-        """Have the thread flush the writer, after what waits."""
-        if not self._outbox.ends_with("flush"):
-            self.call("flush")
+        """Do nothing: the thread flushes the writer whenever it has told it all."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return the writer's state after its last call, and the rows it has not taken yet."""
+        """Return the writer's state when it was last flushed, and the rows since then."""
         if self._thread is None and self._outbox.state is None:
             self._outbox.remember()
         return self._outbox.saved()
@@ -81,12 +79,18 @@ class BackgroundSink:
 
     def finish_closing(self, deadline: float) -> None:
         """Wait for the thread until a time of the clock, then leave it alone; say what is lost."""
-        wait_seconds = max(0.0, deadline - self._clock())
-        if self._thread is None or self._closed.wait(wait_seconds):
+        if self._thread is None or self._is_closed_by(deadline):
             self._outbox.give_up()
         else:
             self._outbox.give_up("it was still busy after logger.close_seconds")
             exits.end_in_bounded_time()
+
+    def _is_closed_by(self, deadline: float) -> bool:
+        left = deadline - self._clock()
+        if not self._closed.wait(min(left, SILENT_SECONDS)) and left > SILENT_SECONDS:
+            message = "waiting for %s, at most %.0f s (logger.close_seconds)"
+            self._outbox.tell(logging.INFO, "closing", message, self.name, left)
+        return self._closed.wait(max(0.0, deadline - self._clock()))
 
     def _wake(self) -> None:
         if self._thread is None:
@@ -108,7 +112,7 @@ class BackgroundSink:
                 while not self._may_work():
                     self._news.wait(self._outbox.delay_seconds if len(self._outbox) else None)
             status = self._status
-            all_made = self._outbox.deliver()
+            all_made = self._outbox.deliver(settling=status is None)  # to close is to flush
             if status is None:
                 exits.run_first()  # before what the library has registered by now
             elif all_made or self._outbox.failures >= TRIES_AT_CLOSE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import threading
 import time
 from collections import deque
@@ -14,7 +15,9 @@ from typing import Any
 
 from poke.protocols import Writer
 
+MAX_REASON_LENGTH = 240
 MAX_WAITING_CALLS = 10_000
+MAX_UNSETTLED_CALLS = 500
 MAX_WAITING_BYTES = 1 << 26
 FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS = 1.0, 60.0
 _log = logging.getLogger("poke")
@@ -52,7 +55,8 @@ class Outbox:
         name: its name, in messages.
         attempts: how often a call is tried before there is a pause.
         catches: what a call may raise and be tried again.
-        remembers: note the writer's state after every call, so that nobody has to ask the writer for it.
+        settles: flush the writer once nothing waits, and count only that as written: what it was handed since counts
+            as waiting, and `state` is what the writer's was then, so that nobody has to ask the writer for it.
         clock: returns seconds; never goes back.
     """
 
@@ -63,10 +67,10 @@ class Outbox:
         *,
         attempts: int = 3,
         catches: type[BaseException] = Exception,
-        remembers: bool = False,
+        settles: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.state: Mapping[str, Any] | None = None  # the writer's, where it is remembered
+        self.state: Mapping[str, Any] | None = None  # the writer's last good one
         self.num_lost = 0  # rows, so far
         self.failures = 0  # in a row, each after its attempts
         self.error = ""  # the last one's, in one line
@@ -75,17 +79,18 @@ class Outbox:
         self._name = name
         self._attempts = attempts
         self._catches = catches
-        self._remembers = remembers
+        self._settles = settles
         self._clock = clock
         self._due = 0.0
         self._calls: deque[Call] = deque()
+        self._unsettled: list[Call] = []  # made since the last flush
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._told: set[str] = set()
         self._is_silent = False
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._unsettled) + len(self._calls)
 
     @property
     def delay_seconds(self) -> float:
@@ -113,13 +118,14 @@ class Outbox:
         first = [Call("set_state", (state["writer"],))] if state["writer"] is not None else []
         with self._lock:
             self._calls = deque([*first, *rows])
+            self._unsettled = []
             self._waiting_bytes = sum(call.size_bytes for call in self._calls)
             self.state = state["writer"]
 
     def saved(self) -> dict[str, Any]:
         """Return the writer's state, and the rows that it lacks, from one moment, as plain values."""
         with self._lock:
-            state, calls = self.state, list(self._calls)
+            state, calls = self.state, [*self._unsettled, *self._calls]
         rows = [
             [*call.arguments[1:], call.time, call.arguments[0]] for call in calls if call.is_row
         ]
@@ -135,22 +141,24 @@ class Outbox:
         else:
             self.state = state
 
-    def ends_with(self, method: str) -> bool:
-        """Whether the last call that waits is one of a method."""
-        with self._lock:
-            return bool(self._calls) and self._calls[-1].method == method
-
     def hurry(self) -> None:
         """End the present pause."""
         self._due = 0.0
 
-    def deliver(self) -> bool:
-        """Make the calls that wait until one keeps raising, and return whether all were made."""
+    def deliver(self, *, settling: bool = True) -> bool:
+        """Make the calls that wait until one keeps raising, and return whether all were made.
+
+        Args:
+            settling: flush where that is to be done, before the return.
+        """
         while True:
             with self._lock:
                 call = self._calls[0] if self._calls else None
-            if call is None:
-                return True
+            if call is None or len(self._unsettled) >= MAX_UNSETTLED_CALLS:
+                if self._unsettled and settling and not self._settle():
+                    return False
+                if call is None:
+                    return True
             error = self._attempt(call, self._attempts)
             if error is not None:
                 later = self._that_works_behind(call)
@@ -177,7 +185,6 @@ class Outbox:
             self._waiting_bytes = 0
         if self.num_lost or reason:
             lost = f"lacks {self.num_lost} rows" if self.num_lost else "was not closed"
-            reason = self.error or reason
             why = f": {reason}" if reason else ""
             self.tell(logging.WARNING, "lost", "%s %s%s", self._name, lost, why)
         self._is_silent = True
@@ -209,22 +216,27 @@ class Outbox:
         with self._lock:
             waiting = islice(self._calls, 1, None)
             later = next((other for other in waiting if other.is_row), None)
-        if later is None or call.method == "set_state" or self._attempt(later, 1) is not None:
+        is_new = (
+            self.failures == 0
+        )  # most are no fault of the call: to ask twice may take twice as long
+        if (
+            is_new
+            or later is None
+            or call.method == "set_state"
+            or self._attempt(later, 1) is not None
+        ):
             return False
         self._made(later, None)
         return True
 
     def _made(self, call: Call, error: BaseException | None) -> None:
         """Take a call out that was made, or is left out for its error."""
-        state = None
-        if self._remembers:
-            with suppress(self._catches):
-                state = self._writer.get_state()
         with self._lock:
             if call in self._calls:  # unless it was dropped, or another state restored, meanwhile
                 self._calls.remove(call)
                 self._waiting_bytes -= call.size_bytes
-                self.state = state or self.state
+                if self._settles:
+                    self._unsettled.append(call)
         if error is not None:
             self.num_lost += call.is_row
             message = "%s leaves out a call of %s: %s"
@@ -235,6 +247,22 @@ class Outbox:
             self.failures, self.error = 0, ""
             self.tell(logging.INFO, "works", "%s works again: what waited follows", self._name)
 
+    def _settle(self) -> bool:
+        """Have the writer bring into safety what it was handed."""
+        handed = self._unsettled
+        error = self._attempt(Call("flush"), 1)
+        if error is not None:
+            self.pause(error)
+            return False
+        state = None
+        with suppress(self._catches):
+            state = self._writer.get_state()
+        with self._lock:
+            if handed is self._unsettled:  # no other state was restored meanwhile
+                self._unsettled = []
+                self.state = state or self.state
+        return True
+
     def pause(self, error: BaseException) -> None:
         """Try again later only, each time after a longer while."""
         self.failures += 1
@@ -243,7 +271,13 @@ class Outbox:
         self._due = self._clock() + delay
         if self.failures == 1:
             message = "%s does not work, training goes on and its rows wait in memory: %s"
-            self.tell(logging.WARNING, "waits", message, self._name, self.error)
+            self.tell(
+                logging.WARNING,
+                "waits",
+                message,
+                self._name,
+                textwrap.shorten(self.error, MAX_REASON_LENGTH, placeholder=" ..."),
+            )
 
     def _drop(self, call: Call) -> None:
         self._calls.remove(call)

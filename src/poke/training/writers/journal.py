@@ -76,5 +76,13 @@ class Journal:
         self.num_entries += 1
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Put a small file in place, the old one or the new one at every moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
 def _checksum(values: Mapping[str, float] | None) -> int:
     return zlib.crc32(repr(sorted((values or {}).items())).encode())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from poke.training.writers.identity import run_name
-from poke.training.writers.journal import Journal
+from poke.training.writers.journal import Journal, write_whole
 from poke.training.writers.randomness import spare_global_random
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -197,9 +197,7 @@ class MlflowWriter:
         return None
 
     def _keep_run_id(self) -> None:
-        self._own.mkdir(parents=True, exist_ok=True)
-        kept = self._own / "mlflow_run.json"
-        kept.write_text(json.dumps(self.get_state()), encoding="utf-8")
+        write_whole(self._own / "mlflow_run.json", json.dumps(self.get_state()))
 
 
 def fitted(name: str, full: str | None = None, *, limit: int = MAX_NAME_LENGTH) -> str:

@@ -43,26 +43,36 @@ class TrackioWriter:
         self._journal: Journal | None = None
         self._config: dict[str, Any] = {}
         self._run: Any = None
+        self._handed: list[
+            tuple[str, int, Mapping[str, float]]
+        ] = []  # to Trackio, since the last flush
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Log one row."""
         run, journal = self._started()
         if not journal.holds(category, step, metrics):
             run.log({f"{category}/{name}": value for name, value in metrics.items()}, step=step)
-            journal.add(category, step, metrics)
+            self._handed.append((category, step, metrics))
 
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Show the config with the run; Trackio takes it before the first row only."""
         self._config = dict(config)
 
     def flush(self) -> None:
-        """Rows are with Trackio's own thread already, which writes them within a second."""
+        """Wait until Trackio's own thread has written what it was handed."""
+        if self._handed:
+            run, journal = self._started()
+            with run._client_lock:
+                run._flush_queues_inline()
+            self._note(journal)
 
     def close(self) -> None:
         """Wait for every row to be written and end the run."""
         if self._run is not None:
             run, self._run = self._run, None
             run.finish()
+            if self._journal is not None:
+                self._note(self._journal)
 
     def get_state(self) -> dict[str, Any]:
         """Return the run's name."""
@@ -94,6 +104,11 @@ class TrackioWriter:
             token = hashlib.sha256(self._name.encode()).hexdigest()[:8]  # names hold slashes
             self._journal = Journal(self._own / f"logged-{token}.jsonl", "Trackio")
         return self._run, self._journal
+
+    def _note(self, journal: Journal) -> None:
+        for category, step, metrics in self._handed:
+            journal.add(category, step, metrics)
+        self._handed.clear()
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from poke.training.writers.identity import run_name
-from poke.training.writers.journal import Journal
+from poke.training.writers.journal import Journal, write_whole
 from poke.training.writers.randomness import spare_global_random
 
+FILE_SECONDS = (
+    0.2  # between writes of wandb's own file; its default of 15 is what a kill would lose
+)
+ROWS_AT_ONCE = 1000
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 _log = logging.getLogger("poke")
 
@@ -68,7 +73,8 @@ class WandbWriter:
         self._run_id: str | None = None
         self._categories: set[str] = set()
         self._journal: Journal | None = None
-        self._next_row = 0
+        self._handed: list[tuple[str, int, Mapping[str, float] | None]] = []  # since the last flush
+        self._next_row = self._reserved = 0
         self._exit_code = 0
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
@@ -77,7 +83,7 @@ class WandbWriter:
         if not journal.holds(category, step, metrics):
             row = {f"{category}/{name}": value for name, value in metrics.items()}
             self._log_row(row, step, category)
-            journal.add(category, step, metrics)
+            self._handed.append((category, step, metrics))
 
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Show the config with the run."""
@@ -119,7 +125,12 @@ class WandbWriter:
         self._exit_code = EXIT_CODES[status]
 
     def flush(self) -> None:
-        """Rows are with wandb's own process already."""
+        """Wait until wandb's own process, which dies with this one, has written what it was handed to its file."""
+        if self._handed:
+            run, journal = self._started()
+            run.step  # noqa: B018  answered when all before it was handled
+            time.sleep(2 * FILE_SECONDS)
+            self._note(journal)
 
     def close(self) -> None:
         """End the W&B run, and say how an offline one is uploaded."""
@@ -127,6 +138,9 @@ class WandbWriter:
             return
         run, self._run = self._run, None
         run.finish(exit_code=self._exit_code)
+        if self._journal is not None:
+            self._note(self._journal)
+        self._reserve(self._next_row)
         if self._mode == "offline":
             parts = self.directory / "wandb" / f"offline-run-*-{self._id()}"
             _log.info("W&B kept this run offline; to upload it: wandb sync %s", parts)
@@ -144,7 +158,7 @@ class WandbWriter:
         _, journal = self._started()
         if not journal.holds(name, step):
             self._log_row({name: make()}, step, category)
-            journal.add(name, step)
+            self._handed.append((name, step, None))
 
     def _log_row(self, row: dict[str, Any], step: int, category: str) -> None:
         run, _ = self._started()
@@ -152,9 +166,21 @@ class WandbWriter:
             run.define_metric(f"{category}/step", hidden=True)
             run.define_metric(f"{category}/*", step_metric=f"{category}/step")
             self._categories.add(category)
+        if self._next_row >= self._reserved:
+            self._reserve(self._next_row + ROWS_AT_ONCE)
         when = {} if self.row_time is None else {"_timestamp": self.row_time}
         run.log({f"{category}/step": step, **row, **when}, step=self._next_row, commit=True)
         self._next_row += 1
+
+    def _reserve(self, end: int) -> None:
+        """Note that W&B's rows up to this number may be taken, so that no later process takes them again."""
+        write_whole(self._own / f"rows-{self._id()}", f"{end}\n")
+        self._reserved = end
+
+    def _note(self, journal: Journal) -> None:
+        for kind, step, values in self._handed:
+            journal.add(kind, step, values)
+        self._handed.clear()
 
     def _id(self) -> str:
         """This run's id: that of its state, else the one kept in the directory, else a new one."""
@@ -168,8 +194,7 @@ class WandbWriter:
     def _started(self) -> tuple[Any, Journal]:
         """The W&B run, and what it has been given, begun at the first call."""
         if self._run is None:
-            self._own.mkdir(parents=True, exist_ok=True)
-            (self._own / "run_id").write_text(f"{self._id()}\n", encoding="utf-8")
+            write_whole(self._own / "run_id", f"{self._id()}\n")
             try:
                 self._run = self._begin()
             except Exception as error:
@@ -182,7 +207,9 @@ class WandbWriter:
             self._journal = None
         if self._journal is None:
             self._journal = Journal(self._own / f"logged-{self._id()}.jsonl", "W&B")
-            self._next_row = max(self._run.starting_step, self._journal.num_entries)
+            rows = self._own / f"rows-{self._id()}"
+            kept = int(rows.read_text(encoding="utf-8")) if rows.exists() else 0
+            self._next_row = self._reserved = max(self._run.starting_step, kept)
         return self._run, self._journal
 
     def _begin_again(self) -> Any:
@@ -195,7 +222,12 @@ class WandbWriter:
         import wandb
 
         timeout = self._init_timeout_seconds
-        quiet = wandb.Settings(silent=True, console="off", init_timeout=timeout)
+        quiet = wandb.Settings(
+            silent=True,
+            console="off",
+            init_timeout=timeout,
+            x_transaction_log_flush_interval=FILE_SECONDS,
+        )
         spare_global_random("wandb")
         wandb.setup(settings=quiet)  # silent from the start: a login is never asked for
         return wandb.init(

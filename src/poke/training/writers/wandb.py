@@ -222,12 +222,10 @@ class WandbWriter:
         import wandb
 
         timeout = self._init_timeout_seconds
-        quiet = wandb.Settings(
-            silent=True,
-            console="off",
-            init_timeout=timeout,
-            x_transaction_log_flush_interval=FILE_SECONDS,
-        )
+        options: dict[str, Any] = {"silent": True, "console": "off", "init_timeout": timeout}
+        if "x_transaction_log_flush_interval" in wandb.Settings.model_fields:  # older ones lack it
+            options["x_transaction_log_flush_interval"] = FILE_SECONDS
+        quiet = wandb.Settings(**options)
         spare_global_random("wandb")
         wandb.setup(settings=quiet)  # silent from the start: a login is never asked for
         return wandb.init(

@@ -321,6 +321,7 @@ def test_an_unknown_end_is_refused():
 
 SCRIPT = """
 import atexit, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from poke.training.logging import MetricsLogger, exits
 from poke.training.writers import CsvWriter
 exits.GRACE_SECONDS = 0.1
@@ -330,6 +331,7 @@ class Hangs:
     def write(self, metrics, step, category):
         atexit.register(time.sleep, 1000)  # as a library waits for its service
         threading.Thread(target=time.sleep, args=(1000,)).start()
+        ThreadPoolExecutor().submit(time.sleep, 1000)
         arrived.set()
         time.sleep(1000)
     def flush(self): pass

@@ -96,6 +96,7 @@ class BackgroundSink:
         if self._thread is None:
             if self._outbox.state is None:
                 self._outbox.remember()
+            exits.close_before_threads_are_joined()
             self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
             try:
                 self._thread.start()

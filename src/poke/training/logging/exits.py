@@ -28,6 +28,7 @@ GRACE_SECONDS = 5.0
 _open: dict[int, Closable] = {}
 _status: int | None = None
 _watcher: threading.Thread | None = None
+_ending = threading.Event()
 
 
 def keep(closable: Closable) -> None:
@@ -46,6 +47,12 @@ def run_first() -> None:
     atexit.register(_close_all)
 
 
+def close_before_threads_are_joined() -> None:
+    """Close at exit before the interpreter waits for threads, of which a library that hangs may have some."""
+    with suppress(RuntimeError):  # that moment is past
+        threading._register_atexit(_close_all)  # type: ignore[attr-defined]
+
+
 def leave_with(status: int) -> None:
     """Note the exit status that the process is about to end with."""
     global _status
@@ -59,9 +66,15 @@ def end_in_bounded_time() -> None:
     registered there; this one's calls are given up already.
     """
     global _watcher
-    if _watcher is None:
-        _watcher = threading.Thread(target=_end, name="exit", daemon=True)
-        _watcher.start()
+    if _watcher is not None:
+        return
+    _watcher = threading.Thread(target=_end, name="exit", daemon=True)
+    try:
+        # Called when the main thread is done, before any other of these, such as the one that joins pools' threads.
+        threading._register_atexit(_ending.set)  # type: ignore[attr-defined]
+    except RuntimeError:  # that moment is past
+        _ending.set()
+    _watcher.start()
 
 
 class TerminationGuard:
@@ -89,7 +102,7 @@ def _exit(number: int, _frame: Any) -> None:
 
 
 def _end() -> None:
-    threading.main_thread().join()
+    _ending.wait()
     time.sleep(GRACE_SECONDS)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

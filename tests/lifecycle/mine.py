@@ -68,3 +68,23 @@ class Leaving(BehaviourCloning):
         if self.num_updates == 50:
             raise SystemExit(3)
         return super().update(batch)
+
+
+class Aging(BehaviourCloning):
+    """Makes run.json look ancient, and fails if it still does some windows of metrics later."""
+
+    def update(self, batch):
+        account = Path("run", "run.json")
+        if self.num_updates == 15:
+            os.utime(account, (0, 0))
+        if self.num_updates == 35:
+            assert account.stat().st_mtime > 0, "no sign of life"
+        return super().update(batch)
+
+
+class Unsure(BehaviourCloning):
+    """Has a metric, no loss, that is NaN once."""
+
+    def update(self, batch):
+        metrics = dict(super().update(batch))
+        return {**metrics, "margin": float("nan") if self.num_updates == 5 else 1.0}

@@ -1,5 +1,6 @@
 """A run begins where nothing is, or not at all."""
 
+import json
 import os
 import signal
 import subprocess
@@ -157,3 +158,23 @@ def test_a_directory_in_use_is_refused_and_not_touched(poke):
     assert snapshot(poke.cwd / "run")["config.yaml"] == config
     process.signal(signal.SIGKILL)
     process.wait()
+
+
+def test_run_json_says_what_is_bookkeeping_and_gives_a_sign_of_life_with_every_row(poke):
+    poke(*SMALL, "algo._target_=mine.Aging", "hydra.run.dir=run")
+    about = account(poke.cwd / "run")
+    assert {"logger", "checkpoint.save_every", "trainer.max_seconds"} <= {*about["bookkeeping"]}
+    about["bookkeeping"] = None  # as an older poke left it
+    (poke.cwd / "run" / "run.json").write_text(json.dumps(about))
+    poke("resume=run", "trainer.max_steps=140")
+    assert "logger" in account(poke.cwd / "run")["bookkeeping"]
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"), [("~eval", "eval"), ("trainer.eval_every=0", "trainer.eval_every")]
+)
+def test_early_stopping_without_evaluations_is_refused(poke, given, lacking):
+    said = poke(*SMALL, "trainer.early_stopping.patience=1", given, expect=2)
+    assert said.strip() == (
+        f"poke: trainer.early_stopping.patience counts evaluations, but {lacking} is off"
+    )

@@ -243,3 +243,26 @@ def test_a_process_that_comes_second_leaves_the_first_alone(poke, half):
     assert "in use" in poke("resume=run", expect=2)
     process.signal(signal.SIGTERM)
     assert process.wait()[0] == 143
+
+
+def test_a_run_that_stopped_early_goes_on_with_more_patience(poke):
+    early = ("trainer.eval_every=10", "trainer.early_stopping.min_delta=100", "hydra.run.dir=run")
+    said = poke(*SMALL, *early, "trainer.early_stopping.patience=2")
+    assert "finished at step 30 (no better val/loss in 2 evaluations), best" in said
+    about = account(poke.cwd / "run")
+    assert about["exit_reason"] == "no better val/loss in 2 evaluations"
+    assert "finished at step 30 (no better" in poke("resume=run")
+    said = poke("resume=run", "trainer.early_stopping.patience=4")
+    assert "finished at step 50 (no better val/loss in 4 evaluations)" in said
+
+
+def test_a_run_of_before_there_was_early_stopping_takes_it_on(poke):
+    poke(*SMALL, "hydra.run.dir=run")
+    for name in ("config.yaml", ".hydra/config.yaml"):
+        path = poke.cwd / "run" / name
+        kept = path.read_text().split("\n")
+        start = kept.index("  early_stopping:")
+        path.write_text("\n".join(kept[:start] + kept[start + 3 :]))
+    longer = ("resume=run", "trainer.max_steps=400", "trainer.early_stopping.min_delta=100")
+    said = poke(*longer, "trainer.early_stopping.patience=5")
+    assert "no better val/loss in 5 evaluations" in said

@@ -10,6 +10,7 @@ from poke.protocols import NonFiniteError
 from poke.training.checkpointing import CheckpointError, CheckpointManager
 from poke.training.logging import MetricsLogger
 from poke.training.logging.timing import StepTimer
+from poke.training.stopping import EarlyStopping
 from poke.training.trainer import Trainer
 from poke.training.writers import MemoryWriter
 
@@ -212,3 +213,52 @@ def test_without_an_evaluator_it_just_trains(tmp_path):
     trainer.evaluator = None
     assert trainer.fit()
     assert evaluated_steps(writer) == []
+
+
+def stopping(tmp_path, losses, *, patience, min_delta=0.0, mode="min", max_steps=20):
+    """A trainer that evaluates after every step and finds these losses in turn."""
+    part = Part(losses=dict(enumerate(losses, 1)))
+    trainer, writer = make(tmp_path, part, max_steps=max_steps, eval_every=1, mode=mode)
+    trainer.early_stopping = EarlyStopping("val/loss", mode, patience, min_delta)
+    return trainer, writer
+
+
+@pytest.mark.parametrize(
+    ("losses", "options", "ends_at"),
+    [
+        ([5, 4, 4, 4, 3], {"patience": 2}, 4),
+        ([5, 4, 4, 3, 3, 3], {"patience": 2}, 6),
+        ([5, 4.9, 4.8, 4.7], {"patience": 3, "min_delta": 0.5}, 4),
+        ([1, 2, 3, 2, 1], {"patience": 2, "mode": "max"}, 5),
+        ([float("nan")] * 3, {"patience": 3}, 3),
+        ([-1, -2, float("nan"), -1], {"patience": 2}, 4),
+        ([5] * 20, {"patience": 0}, 20),
+    ],
+)
+def test_a_run_ends_after_so_many_evaluations_without_a_better_one(
+    tmp_path, losses, options, ends_at
+):
+    trainer, writer = stopping(tmp_path, losses, **options)
+    assert trainer.fit()
+    assert trainer.step == ends_at == evaluated_steps(writer)[-1] == saved_steps(trainer)[-1]
+    early = ends_at < 20
+    reason = f"no better val/loss in {options['patience']} evaluations" if early else None
+    assert trainer.end_reason == reason
+
+
+def test_what_early_stopping_counts_survives_a_resume_and_more_patience_goes_on(tmp_path):
+    losses = [5, 4, 4, 4, 4, 4, 4]
+    first, _ = stopping(tmp_path / "a", losses, patience=3, max_steps=3)
+    first.fit()
+    state, part = first.get_state(), first.algorithm.get_state()
+    second, writer = stopping(tmp_path / "b", losses, patience=3)
+    second.algorithm.set_state(part)
+    second.set_state(state)
+    assert second.fit()
+    assert evaluated_steps(writer) == [4, 5]
+    for patience, ends_at in ((3, 5), (4, 6)):
+        third, _ = stopping(tmp_path / f"c{patience}", losses, patience=patience)
+        third.algorithm.set_state(second.algorithm.get_state())
+        third.set_state(second.get_state())
+        assert third.fit()
+        assert third.step == ends_at

@@ -27,11 +27,15 @@ def knob(
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
     default: Any = MISSING,
+    bookkeeping: bool = False,
     help: str = "",
 ) -> Any:
-    """Declare one config value: its range, its choices and one line of help. Without a default it is required."""
+    """Declare one config value: its range, its choices and one line of help. Without a default it is required.
+
+    One that is bookkeeping changes no result of a run, see `poke.config.identity`.
+    """
     bounds = {"at_least": at_least, "above": above, "at_most": at_most, "below": below}
-    metadata = {"bounds": bounds, "choices": choices, "help": help}
+    metadata = {"bounds": bounds, "choices": choices, "bookkeeping": bookkeeping, "help": help}
     return field(default=default, metadata=metadata)
 
 
@@ -81,10 +85,16 @@ def did_you_mean(word: str, known: list[str]) -> str:
 def nodes(
     config: Mapping[str, Any], schema: type, targets: Mapping[str, type], path: str = ""
 ) -> Iterator[tuple[str, type, Mapping[str, Any]]]:
-    """Yield every mapping of a config that is held to a schema: its dotted key, the schema, the mapping."""
+    """Yield every mapping of a config that is held to a schema: its dotted key, the schema, the mapping.
+
+    A group that came later and lacks has no values.
+    """
     yield path, schema, config
     hints = _hints(schema)
-    for key, value in config.items():
+    later: dict[str, Any] = {
+        f.name: {} for f in fields(schema) if f.default is None and is_dataclass(hints[f.name])
+    }
+    for key, value in {**later, **config}.items():
         if not isinstance(value, Mapping):
             continue
         hint = hints.get(key)

@@ -7,7 +7,7 @@ follows from another value goes on following it: ``algo.schedule_steps`` follows
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from poke.config import composing
-from poke.config.knobs import ConfigError, leaf_keys, unknown_key
+from poke.config.knobs import ConfigError, leaf_keys, nodes, unknown_key
 from poke.config.migrations import bring_up_to_date
+from poke.config.schema import TARGETS, TrainConfig
 
 UNRESOLVED = Path(".hydra", "config.yaml")
 CHOICES = Path(".hydra", "hydra.yaml")
@@ -165,7 +166,7 @@ class _Editor:
         if self._is_group(key) and not isinstance(override.value(), dict):
             self._choose(key, override)
             return
-        known = list(leaf_keys(_raw(self._config)))
+        known = self._known()
         if override.is_delete():
             if key in known:
                 _delete(self._config, key)
@@ -179,6 +180,16 @@ class _Editor:
                 f"{key} is a group of values: give them by key, as in {key}.KEY=VALUE"
             )
         OmegaConf.update(self._config, key, value, merge=True, force_add=True)
+
+    def _known(self) -> list[str]:
+        """The keys the config has, and those that it would have if it had been saved today."""
+        plain = _raw(self._config)
+        declared = [
+            f"{path}.{knob.name}" if path else knob.name
+            for path, schema, _ in nodes(plain, TrainConfig, TARGETS)
+            for knob in fields(schema)
+        ]
+        return list(dict.fromkeys([*leaf_keys(plain), *declared]))
 
     def _is_group(self, key: str) -> bool:
         return any((folder / key).is_dir() for folder in self._folders())

@@ -60,7 +60,10 @@ class DemonstrationsConfig:
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
     on_change: str = knob(
-        choices=ON_CHANGE, default="error", help="where a resume finds other data than before"
+        choices=ON_CHANGE,
+        default="error",
+        bookkeeping=True,
+        help="where a resume finds other data than before",
     )
 
 
@@ -72,7 +75,10 @@ class MinariConfig:
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
     on_change: str = knob(
-        choices=ON_CHANGE, default="error", help="where a resume finds other data than before"
+        choices=ON_CHANGE,
+        default="error",
+        bookkeeping=True,
+        help="where a resume finds other data than before",
     )
 
 
@@ -137,7 +143,17 @@ class EpisodeEvaluatorConfig:
 
     episodes: int = knob(at_least=1)
     seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
-    video: bool = knob(help="film an episode for the sinks that can show it")
+    video: bool = knob(bookkeeping=True, help="film an episode for the sinks that can show it")
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """`trainer.early_stopping`."""
+
+    patience: int = knob(
+        at_least=0, default=0, help="evaluations without a better checkpoint.monitor; 0: never"
+    )
+    min_delta: float = knob(at_least=0, default=0.0, help="by how much one must be better to count")
 
 
 @dataclass
@@ -147,23 +163,31 @@ class TrainerConfig:
     max_steps: int = knob(at_least=0, help="updates offline, transitions online")
     eval_every: int = knob(at_least=0, help="steps; 0: only at the end")
     max_seconds: float = knob(
-        at_least=0, default=0, help="a process saves and ends after so long; 0: no limit"
+        at_least=0,
+        default=0,
+        bookkeeping=True,
+        help="a process saves and ends after so long; 0: no limit",
     )
+    early_stopping: EarlyStoppingConfig = knob(default=None)
 
 
 @dataclass
 class CheckpointConfig:
     """`checkpoint`: when the trainer saves, and how CheckpointManager keeps."""
 
-    save_every: int = knob(at_least=0, help="steps; 0: only at the beginning and end")
-    save_every_seconds: float = knob(at_least=0, help="besides save_every; 0: never by the clock")
-    max_to_keep: int = knob(at_least=1, help="newest; the best is kept besides")
-    keep_best: bool = knob()
-    keep_every: int | None = knob(at_least=1, help="steps; never pruned")
+    save_every: int = knob(
+        bookkeeping=True, at_least=0, help="steps; 0: only at the beginning and end"
+    )
+    save_every_seconds: float = knob(
+        bookkeeping=True, at_least=0, help="besides save_every; 0: never by the clock"
+    )
+    max_to_keep: int = knob(bookkeeping=True, at_least=1, help="newest; the best is kept besides")
+    keep_best: bool = knob(bookkeeping=True)
+    keep_every: int | None = knob(bookkeeping=True, at_least=1, help="steps; never pruned")
     monitor: str = knob(help="the metric that decides which is best")
     mode: str = knob(choices=("min", "max"))
-    async_save: bool = knob(help="write in the background")
-    contents: str = knob(choices=("full", "weights"))
+    async_save: bool = knob(bookkeeping=True, help="write in the background")
+    contents: str = knob(bookkeeping=True, choices=("full", "weights"))
 
 
 @dataclass
@@ -217,6 +241,15 @@ class TrackioConfig:
 
 
 @dataclass
+class AlertConfig:
+    """`logger.alert`."""
+
+    command: str | None = knob(
+        default=None, help="for the shell, run when a run ends, fails or meets a NaN"
+    )
+
+
+@dataclass
 class LoggerConfig:
     """`logger`; a node with a `_target_` is a sink."""
 
@@ -237,6 +270,7 @@ class LoggerConfig:
     close_seconds: float = knob(
         default=30, at_least=0, help="that the end waits for sinks in the background, all together"
     )
+    alert: AlertConfig = knob(default=None)
 
 
 @dataclass
@@ -265,7 +299,7 @@ class TrainConfig:
     # Groups that others borrow values from come first, so that a mistake is named where it was made.
     trainer: TrainerConfig = knob()
     checkpoint: CheckpointConfig = knob()
-    logger: LoggerConfig = knob()
+    logger: LoggerConfig = knob(bookkeeping=True)
     algo: Any = knob()
     network: Any = knob()
     data: Any = knob()
@@ -273,13 +307,16 @@ class TrainConfig:
     device: str = knob(help="auto, cpu, cuda or cuda:N")
     torch_threads: int = knob(at_least=1, help="threads a torch operator may use")
     resume: str | None = knob(
-        help="a run directory or checkpoint file to go on from, in place; auto: hydra.run.dir, if a run is there"
+        bookkeeping=True,
+        help="a run directory or checkpoint file to go on from, in place; auto: hydra.run.dir, if a run is there",
     )
     init_from: InitFromConfig = knob()
-    sweep: SweepConfig = knob()
+    sweep: SweepConfig = knob(bookkeeping=True)
     # What came later has a default, so that groups and primary configs of a user's own go on working.
     fork: str | None = knob(
-        default=None, help="a run or checkpoint whose whole state a new run starts from"
+        default=None,
+        bookkeeping=True,
+        help="a run or checkpoint whose whole state a new run starts from",
     )
     env: Any = knob(default=None)
     eval: Any = knob(default=None)

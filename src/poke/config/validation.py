@@ -25,6 +25,7 @@ def validate(config: Mapping[str, Any]) -> None:
     name = config["sweep"]["name"]
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
+    _check_early_stopping(config)
     _check_playing(config)
 
 
@@ -67,6 +68,17 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         )
     if not config["opponents"]:
         raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+
+
+def _check_early_stopping(config: Mapping[str, Any]) -> None:
+    trainer = config["trainer"]
+    if not trainer.get("early_stopping", {}).get("patience"):
+        return
+    if not config.get("eval") or not trainer["eval_every"]:
+        lacking = "eval" if not config.get("eval") else "trainer.eval_every"
+        raise ConfigError(
+            f"trainer.early_stopping.patience counts evaluations, but {lacking} is off"
+        )
 
 
 def _check_playing(config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ a little space is held in reserve while a process works on the run.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Account:
 
         Args:
             session: of this process.
-            fields: seed, device, parent, overrides.
+            fields: seed, device, parent, overrides, and of the config the keys that are bookkeeping and the defaults.
 
         Raises:
             OSError: the file system refused.
@@ -85,8 +86,13 @@ class Account:
         self._reserve()
         self._enter("created")
 
-    def go_on(self, session: Mapping[str, Any], step: int) -> None:
+    def go_on(self, session: Mapping[str, Any], step: int, **fields: Any) -> None:
         """Note that another process goes on with the run, from a step on.
+
+        Args:
+            session: of this process.
+            step: where it starts.
+            fields: bookkeeping and defaults.
 
         Raises:
             OSError: the file system refused.
@@ -105,12 +111,17 @@ class Account:
             session["packages"] = None
         self.sessions.append(session)
         self._reserve()
-        self._enter("running")
+        self._enter("running", **fields)
 
     def run(self, session: Mapping[str, Any], **fields: Any) -> None:
         """Note that training begins, and what is known of session and run by now."""
         self.sessions[-1].update(session)
         self._enter("running", **fields)
+
+    def beat(self) -> None:
+        """Touch the file: a sign of life for whoever cannot ask the run's lock."""
+        with contextlib.suppress(OSError):
+            os.utime(self._run_dir / FILE_NAME)
 
     def update(self, **fields: Any) -> None:
         """Change fields, on disk before the return.
@@ -185,6 +196,8 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "parent": None,
         "overrides": [],
         "data": None,
+        "bookkeeping": None,
+        "defaults": None,
         "sessions": [],
         "exact_resume": True,
         "step": 0,

@@ -26,6 +26,7 @@ from poke.training.checkpointing import (
 from poke.training.logging import MetricsLogger
 from poke.training.logging.timing import StepTimer
 from poke.training.rng import seed_everything
+from poke.training.stopping import EarlyStopping
 from poke.training.trainer import Trainer
 from poke.training.writers import ConsoleWriter
 
@@ -138,6 +139,9 @@ class Experiment(Agent):
             eval_every=config["trainer"]["eval_every"],
             save_every=config["checkpoint"]["save_every"],
             save_every_seconds=config["checkpoint"]["save_every_seconds"],
+            early_stopping=EarlyStopping(
+                *self.monitor, **config["trainer"].get("early_stopping", {"patience": 0})
+            ),
             deadline=deadline,
             config=config,
             data=self.data,
@@ -292,7 +296,7 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
 
 def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
-    options = dict(config["logger"])
+    options = {key: value for key, value in config["logger"].items() if key != "alert"}
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []
     for name, sink in sinks.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 
+from poke.config.identity import bookkeeping, defaults
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig, from_folders
 from poke.run.account import Account
@@ -93,6 +94,7 @@ class Beginning:
             device=self.config["device"],
             overrides=list(self._task.overrides),
             parent=self._parent(),
+            **_identity(self.config),
         )
 
     def _parent(self) -> dict[str, Any] | None:
@@ -213,7 +215,8 @@ class Resumption:
         session["accepted_data"] = self._accepted
         if self._checkpoint is not None:
             session["checkpoint"] = f"checkpoints/{self._checkpoint.path.name}"
-        self.account.go_on(session, experiment.trainer.step)
+        about = _identity(self._saved.plain)
+        self.account.go_on(session, experiment.trainer.step, **about)
 
     def commit(self, experiment: Experiment) -> None:
         if self._checkpoint is None:
@@ -255,6 +258,11 @@ def _session(task: Task, **fields: Any) -> dict[str, Any]:
         "poke": poke_itself(),
         "code": None,
     }
+
+
+def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What one must know to tell whether another run's config means the same."""
+    return {"bookkeeping": bookkeeping(config), "defaults": defaults(config)}
 
 
 def _write_config(run_dir: Path, config: Mapping[str, Any], unresolved: DictConfig | None) -> None:

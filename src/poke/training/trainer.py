@@ -13,6 +13,7 @@ from poke.training.checkpointing.manager import CheckpointManager, CheckpointMet
 from poke.training.logging.logger import MetricsLogger
 from poke.training.logging.timing import StepTimer
 from poke.training.logging.values import read_numbers
+from poke.training.stopping import EarlyStopping
 
 # Told of an evaluation's metrics and its step; answers with a reason to end the run early, or None.
 Report = Callable[[Mapping[str, float], int], str | None]
@@ -39,6 +40,7 @@ class Trainer:
         eval_every: steps between evaluations; 0: only at the end.
         save_every: steps between checkpoints; 0: only at the beginning, at the end and after evaluations.
         save_every_seconds: seconds between checkpoints, besides; 0: never by the clock.
+        early_stopping: is told of every evaluation, and may end the run; None for no such thing.
         deadline: when to stop, in seconds of `time.monotonic`.
         config: the resolved config, put into every checkpoint.
         data: fingerprint of what is trained on, put into every checkpoint.
@@ -57,6 +59,7 @@ class Trainer:
         eval_every: int,
         save_every: int,
         save_every_seconds: float = 0,
+        early_stopping: EarlyStopping | None = None,
         deadline: float = math.inf,
         config: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
@@ -71,6 +74,7 @@ class Trainer:
         self.eval_every = eval_every
         self.save_every = save_every
         self.save_every_seconds = save_every_seconds or math.inf
+        self.early_stopping = early_stopping
         self.deadline = deadline
         self.config = config
         self.data = data
@@ -176,18 +180,24 @@ class Trainer:
         self._saved_at = -1
 
     def get_state(self) -> dict[str, Any]:
-        """Return the clock."""
+        """Return the clock, and what early stopping goes by."""
+        early = self.early_stopping
         return {
             "step": self.step,
             "evaluated_at": self._evaluated_at,
             "owes_evaluation": self._owes_evaluation,
+            "early_stopping": None if early is None else early.get_state(),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Set the clock."""
+        """Set the clock. A run that was finished early is so again, unless more patience was given since."""
         self.step = self._saved_at = state["step"]
         self._evaluated_at = state["evaluated_at"]
         self._owes_evaluation = state.get("owes_evaluation", False)
+        early = state.get("early_stopping")
+        if early is not None and self.early_stopping is not None:
+            self.early_stopping.set_state(early)
+            self.end_reason = self.early_stopping.reason
 
     def _train_step(self) -> None:
         self.timer.switch("data")
@@ -228,8 +238,11 @@ class Trainer:
             self.logger.log_video("episode", film, self.step, category, frames_per_second=25)
         self._evaluated_at = self.step
         self.checkpoints.check_monitor(self.metrics())
+        if self.early_stopping is not None:
+            self.early_stopping.take(self.metrics())
+            self.end_reason = self.early_stopping.reason
         if self.report is not None:
-            self.end_reason = self.report(self.last_evaluation, self.step)
+            self.end_reason = self.report(self.last_evaluation, self.step) or self.end_reason
         return True
 
     def _save_is_due(self, before: int) -> bool:

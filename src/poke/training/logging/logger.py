@@ -90,6 +90,7 @@ class MetricsLogger:
         self._strict = strict
         self._close_seconds = close_seconds
         self.num_conflicts = 0  # times one (category, name, step) was given two values
+        self.nonfinite: list[str] = []  # full names of metrics that were NaN or infinite
         self._streams: dict[str, Stream] = {}
         self._events: dict[str, Stream] = {}
         self._probes: list[Probe] = []
@@ -365,7 +366,8 @@ class MetricsLogger:
             if name.endswith(NONFINITE):
                 metric = f"{category}/{name.removesuffix(NONFINITE)}"
                 message = f"{metric} was NaN or infinite at or before step {step}"
-                self._notices.tell(f"nonfinite {metric}", message)
+                if self._notices.tell(f"nonfinite {metric}", message):
+                    self.nonfinite.append(metric)
         self._sinks[window].write(row, step, category)
 
     def _ask_probes(self, step: int) -> None:

@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Where nobody reads any more, as after `| head -1`, that is no failure.
     with suppress(BrokenPipeError):
         status = composing.answer(lambda: _main([_in_full(a) for a in given]))
+    life.leave_with(status)
     try:
         sys.stdout.flush()
     except OSError:

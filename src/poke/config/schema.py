@@ -225,8 +225,8 @@ class MlflowConfig:
 
     enabled: bool = knob()
     location: str = knob()
-    tracking_uri: str | None = knob(help="a server or store; null: a SQLite file in location")
-    experiment: str = knob()
+    tracking_uri: str | None = knob(help="null: MLFLOW_TRACKING_URI, or a SQLite file in location")
+    experiment: str | None = knob(help="null: MLFLOW_EXPERIMENT_NAME, or poke")
     name: str | None = knob(default=None)
 
 
@@ -267,6 +267,9 @@ class LoggerConfig:
     wandb: Any = knob()
     mlflow: Any = knob()
     trackio: Any = knob()
+    close_seconds: float = knob(
+        default=30, at_least=0, help="that the end waits for sinks in the background, all together"
+    )
     alert: AlertConfig = knob(default=None)
 
 

@@ -215,18 +215,26 @@ class Experiment(Agent):
         self.logger.set_state({**self._logger_state.state, "sinks": {}})
         self.trainer.begin_here()
 
-    def close(self) -> None:
+    def close(self, status: str = "finished") -> None:
         """Write what is pending: last windows of the logger, the last checkpoint; everything is closed in any case.
+
+        Args:
+            status: how the run ended, for the sinks: finished, failed or interrupted.
 
         Raises:
             Exception: the first that closing one of them raised.
         """
         first: Exception | None = None
-        for close in (self.logger.close, self.checkpoints.close, self.close_parts):
+        # Checkpoints first: sinks may be waited for, and are told how the run ended, which a lost checkpoint decides.
+        for close in (self.checkpoints.close, self.close_parts):
             try:
                 close()
             except Exception as error:
                 first = first or error
+        try:
+            self.logger.close("failed" if first and status == "finished" else status)
+        except Exception as error:
+            first = first or error
         if first is not None:
             raise first
 
@@ -296,6 +304,8 @@ def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
         enabled = sink.pop("enabled", True) and sink.get("mode") != "disabled"
         location = path / sink.pop("location", name)
         if enabled:
+            if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
+                sink["run_dir"] = str(path.absolute())
             backends.append(instantiate(sink, location, _convert_="all"))
     console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
     return MetricsLogger(console=console, backends=backends, **options)

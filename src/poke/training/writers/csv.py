@@ -198,8 +198,8 @@ class CsvWriter:
 
 def _header(columns: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerow(columns)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\r\n").writerow(columns)  # which has it quote both characters
+    return (text.getvalue().removesuffix("\r\n") + "\n").encode()
 
 
 def _read(path: Path) -> tuple[list[str], list[bytes]]:

@@ -241,6 +241,16 @@ class TrackioConfig:
 
 
 @dataclass
+class ConsoleConfig:
+    """`logger.console`: the terminal's table."""
+
+    metrics: list[str] | None = knob(
+        default=None,
+        help="patterns of category/name, shown beside the monitor, loss and return; []: what fits",
+    )
+
+
+@dataclass
 class LoggerConfig:
     """`logger`; a node with a `_target_` is a sink."""
 
@@ -258,6 +268,7 @@ class LoggerConfig:
     wandb: Any = knob()
     mlflow: Any = knob()
     trackio: Any = knob()
+    console: ConsoleConfig = knob(default=None)
 
 
 @dataclass

@@ -125,7 +125,7 @@ class Experiment(Agent):
         self.evaluator = self._build("eval") if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        self.logger = _logger(config, path)
+        self.logger = _logger(config, path, has_epochs=self.data is not None)
         self.timer = StepTimer()
         self.logger.add_probe(self.timer)
         self.trainer = Trainer(
@@ -286,9 +286,10 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
     return CheckpointManager(path, open_now=False, **options)
 
 
-def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
+def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
     options = dict(config["logger"])
+    shown = options.pop("console", {})
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []
     for name, sink in sinks.items():
@@ -297,5 +298,12 @@ def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
         location = path / sink.pop("location", name)
         if enabled:
             backends.append(instantiate(sink, location, _convert_="all"))
-    console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
+    console = ConsoleWriter(
+        path / "train.log",
+        total_steps=config["trainer"]["max_steps"],
+        monitor=config["checkpoint"]["monitor"],
+        mode=config["checkpoint"]["mode"],
+        metrics=shown.get("metrics") or (),
+        has_epochs=has_epochs,
+    )
     return MetricsLogger(console=console, backends=backends, **options)

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from poke.training.writers.logfile import log_file
 from poke.training.writers.progress import ProgressBar
-from poke.training.writers.table import PACE_WIDTH, Table, duration, number, visible
+from poke.training.writers.table import Table, visible
 from poke.training.writers.terminal import Terminal
 
 
@@ -73,8 +73,8 @@ class ConsoleWriter:
             step,
             category,
             epoch=self._epoch,
-            pace=self._pace.rate,
-            eta=self._pace.eta,
+            rate=self._pace.rate,
+            seconds_left=self._pace.seconds_left,
             width=self._terminal.width if bar is None else bar.width,
             is_unicode=self._terminal.is_unicode if bar is None else bar.is_unicode,
         )
@@ -129,7 +129,9 @@ class ConsoleWriter:
 
     def _refresh(self, bar: ProgressBar) -> None:
         pace = self._pace
-        bar.refresh(pace.step, pace.total_steps, "  ".join(filter(None, (self._where(), pace.text))))
+        bar.refresh(
+            pace.step, pace.total_steps, "  ".join(filter(None, (self._where(), pace.text)))
+        )
 
     def _started_bar(self) -> ProgressBar | None:
         """The bar, begun at the first need; None where nobody would see it."""
@@ -154,8 +156,8 @@ class Pace:
     def __init__(self, total_steps: int | None, clock: Callable[[], float]) -> None:
         self.total_steps = total_steps
         self.step = 0
-        self.rate = ""  # steps per second
-        self.eta = ""
+        self.rate: float | None = None  # recent, steps per second
+        self.seconds_left: float | None = None
         self._clock = clock
         self._start: tuple[float, int] | None = None
         self._mark: tuple[float, int] = (0.0, 0)
@@ -163,8 +165,10 @@ class Pace:
     @property
     def text(self) -> str:
         """Both, with what they are; nothing where neither is known."""
-        eta = f"  ETA {self.eta}" if self.eta else ""
-        return f"{self.rate} steps/s{eta}" if self.rate else ""
+        if self.rate is None:
+            return ""
+        eta = "" if self.seconds_left is None else f"  ETA {_duration(self.seconds_left)}"
+        return f"{self.rate:.4g} steps/s{eta}"
 
     def reach(self, step: int) -> None:
         """Note that a step is done."""
@@ -174,8 +178,15 @@ class Pace:
         self.step = max(step, self.step)
         (began, first), (then, before) = self._start, self._mark
         if self.step > before and now > then:
-            self.rate = number((self.step - before) / (now - then), PACE_WIDTH)
+            self.rate = (self.step - before) / (now - then)
             if self.total_steps is not None:
                 remaining = max(0, self.total_steps - self.step)
-                self.eta = duration(remaining * (now - began) / (self.step - first))
+                self.seconds_left = remaining * (now - began) / (self.step - first)
             self._mark = (now, self.step)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as H:MM:SS."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

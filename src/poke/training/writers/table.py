@@ -84,8 +84,8 @@ class Table:
         width: int,
         is_unicode: bool = True,
         epoch: int | None = None,
-        pace: str = "",
-        eta: str = "",
+        rate: float | None = None,
+        seconds_left: float | None = None,
     ) -> list[Line]:
         """Return the lines of a further row: itself, and the header above it where one is due.
 
@@ -96,14 +96,19 @@ class Table:
             width: of the terminal.
             is_unicode: whether the terminal shows more than ASCII.
             epoch: where there are epochs.
-            pace: steps per second.
-            eta: time that is left.
+            rate: steps per second, where known.
+            seconds_left: until the end, where known.
         """
         values = {f"{category}/{name}": value for name, value in metrics.items()}
         self._is_unicode = is_unicode
         self._fit(values, step, epoch, width)
-        texts = {"step": str(step), "steps/s": pace, "ETA": eta}
-        texts["epoch"] = "" if epoch is None else str(epoch)
+        texts = {"step": str(step)}
+        if epoch is not None:
+            texts["epoch"] = str(epoch)
+        if rate is not None:
+            texts["steps/s"] = number(rate, PACE_WIDTH)
+        if seconds_left is not None:
+            texts["ETA"] = duration(seconds_left)
         texts |= {name: number(value, NUMBER_WIDTH) for name, value in values.items()}
         improved = self._monitor in values and self._improves(values[self._monitor])
         row: Line = []
@@ -130,9 +135,7 @@ class Table:
         self.best = value
         return True
 
-    def _fit(
-        self, values: Mapping[str, float], step: int, epoch: int | None, width: int
-    ) -> None:
+    def _fit(self, values: Mapping[str, float], step: int, epoch: int | None, width: int) -> None:
         """Choose the columns anew where a name, a longer step, an epoch or a width is new."""
         known = len(self._names)
         self._names.update(dict.fromkeys(values))
@@ -146,7 +149,7 @@ class Table:
         columns: list[Column] = []
         room = width + GAP
         for column in self._wanted():
-            if column.width + GAP <= room:
+            if column.width + GAP <= room or not columns:
                 columns.append(column)
                 room -= column.width + GAP
         if columns != self._columns:

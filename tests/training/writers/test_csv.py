@@ -16,6 +16,7 @@ import pytest
 from poke.training.logging import MetricsLogger
 from poke.training.writers import CsvWriter
 from poke.training.writers import csv as csv_module
+from poke.training.writers import csvfile as file_module
 
 
 @pytest.fixture
@@ -196,8 +197,8 @@ class Disk:
     def __init__(self, monkeypatch, room=0):
         self.room = room
         self._pwrite, self._fsync = os.pwrite, os.fsync
-        monkeypatch.setattr(csv_module.os, "pwrite", self.pwrite)
-        monkeypatch.setattr(csv_module.os, "fsync", self.fsync)
+        monkeypatch.setattr(file_module.os, "pwrite", self.pwrite)
+        monkeypatch.setattr(file_module.os, "fsync", self.fsync)
 
     def pwrite(self, file, data, at):
         taken = data[: self.room]

@@ -49,10 +49,10 @@ class CsvFile:
         self.path = path
         self.fixed = list(fixed)
         self.is_known = False  # what stands in the file
+        self._is_doubtful = False  # whether that is still so
         self.columns: list[str] = []
         self.num_rows = 0
         self.num_lost = 0  # rows that were gone when it had to be opened anew
-        self.first_row = self.last_row = ""  # without padding
         self._temporary = path.with_name(f".{path.name}.tmp")
         self._file: int | None = None
         self._is_taken = False  # by another one in this process
@@ -85,19 +85,16 @@ class CsvFile:
         """Append a row, given by a text for every column."""
         self.open()
         assert self._file is not None
-        line = ",".join(fields)
-        content = f"{line}\n".encode()
+        line = (",".join(fields) + "\n").encode()
         try:
-            _write(self._file, content, self._size_bytes)
+            _write(self._file, line, self._size_bytes)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._file, self._size_bytes)
             self.close()
             raise
-        self._size_bytes += len(content)
+        self._size_bytes += len(line)
         self.num_rows += 1
-        self.last_row = line.rstrip(",")
-        self.first_row = self.first_row or self.last_row
 
     def widen(self, new: Sequence[str]) -> None:
         """Add columns."""
@@ -105,15 +102,6 @@ class CsvFile:
         self._num_widened += 1
         if not self._grow_in_place(new):
             self._rewrite([*(self.columns or self.fixed), *new])
-
-    def row(self, number: int) -> str:
-        """Return a row, counted from 0, without padding."""
-        for chunk in self._chunks():
-            rows = chunk.split(b"\n")[:-1]
-            if number < len(rows):
-                return rows[number].rstrip(b",").decode()
-            number -= len(rows)
-        raise IndexError(number)
 
     def cut(self, columns: Sequence[str], num_rows: int) -> None:
         """Keep the first columns and rows, and pad every row; without columns there is no file."""
@@ -127,7 +115,7 @@ class CsvFile:
 
     def tidy(self) -> None:
         """Pad every row, and take the spare columns away."""
-        if self._is_ragged or self._num_spare:
+        if (self._is_ragged or self._num_spare) and not self._is_taken:
             self.open()
             self._rewrite(self.columns, is_final=True)
 
@@ -188,7 +176,7 @@ class CsvFile:
     def _recognise(self) -> None:
         """Learn what a file that was just opened holds, or see that it is what it was, and cut off what is torn."""
         size = -1 if self._file is None else os.fstat(self._file).st_size
-        if not self.is_known or size < self._size_bytes:
+        if not self.is_known or self._is_doubtful or size < self._size_bytes:
             known = self.num_rows
             self._learn()
             self.num_lost += max(0, known - self.num_rows)
@@ -214,9 +202,7 @@ class CsvFile:
         del lines[num_rows:]
         self._is_ragged = any(count < commas for count in counts[:num_rows])
         self._size_bytes = self._header_bytes + sum(len(line) + 1 for line in lines)
-        ends = (lines[0], lines[-1]) if lines else (b"", b"")
-        self.first_row, self.last_row = (line.rstrip(b",").decode() for line in ends)
-        self.num_rows, self.is_known = num_rows, True
+        self.num_rows, self.is_known, self._is_doubtful = num_rows, True, False
 
     def _grow_in_place(self, new: Sequence[str]) -> bool:
         """Write names over spare commas; False where they are too few."""
@@ -254,18 +240,15 @@ class CsvFile:
                 raise TakenError(f"{self.path} was begun by another run")
             os.ftruncate(target, 0)
             size = _write(target, header, 0)
-            count, last = self.num_rows, self.last_row
+            num_rows = self.num_rows if num_rows is None else num_rows
             if is_padded:
-                count = 0
                 for chunk in self._chunks(num_rows):
-                    count += chunk.count(b"\n")
-                    last = chunk[chunk.rfind(b"\n", 0, -1) + 1 : -1].rstrip(b",").decode()
                     size += _write(target, _padded(chunk, len(columns) - 1), size)
             elif self._file is not None:
                 start, end = self._header_bytes, self._size_bytes
                 size += _copy(self._file, start, end - start, target, size)
             os.fsync(target)
-            self.is_known = False  # a server may do what it says it did not
+            self._is_doubtful = True  # a server may do what it says it did not
             os.replace(self._temporary, self.path)
         except BaseException:
             if target is not None:
@@ -277,16 +260,14 @@ class CsvFile:
         self.close()
         self._file = target
         self._is_ragged = not is_padded and (self._is_ragged or len(columns) > len(self.columns))
-        self.columns, self.num_rows = list(columns), count
+        self.columns, self.num_rows = list(columns), num_rows
         self._header_bytes, self._num_spare, self._size_bytes = len(header), spare, size
-        self.first_row, self.last_row = (self.first_row, last) if count else ("", "")
-        self.is_known = True
+        self.is_known, self._is_doubtful = True, False
 
-    def _chunks(self, num_rows: int | None = None) -> Iterator[bytes]:
-        """Yield the first rows, many at a time."""
+    def _chunks(self, left: int) -> Iterator[bytes]:
+        """Yield the first so many rows, many at a time."""
         at, size = self._header_bytes, CHUNK_BYTES
-        left = self.num_rows if num_rows is None else num_rows
-        while self._file is not None and at < self._size_bytes and left > 0:
+        while self._file is not None and left > 0:
             chunk = _read(self._file, at, min(size, self._size_bytes - at))
             chunk = chunk[: chunk.rfind(b"\n") + 1]
             if not chunk:

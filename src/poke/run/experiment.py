@@ -202,6 +202,11 @@ class Experiment(Agent):
                 "the checkpoint does not say what data it was trained on: it cannot be compared"
             )
 
+    def begin_again(self) -> None:
+        """Begin where an attempt was stopped before it had a checkpoint; its rows would stand there twice."""
+        self.checkpoints.open()
+        self.logger.begin_again()
+
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """After `restore`, take the directory back to that checkpoint too: newer ones move aside, sinks are cut."""
         self.checkpoints.open()
@@ -297,6 +302,8 @@ def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> Metri
         enabled = sink.pop("enabled", True) and sink.get("mode") != "disabled"
         location = path / sink.pop("location", name)
         if enabled:
+            if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
+                sink["run_dir"] = str(path.absolute())
             backends.append(instantiate(sink, location, _convert_="all"))
     console = ConsoleWriter(
         path / "train.log",

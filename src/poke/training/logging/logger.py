@@ -194,6 +194,10 @@ class MetricsLogger:
         """Tell the console which epoch it is."""
         self._sinks["console"].offer("set_epoch", epoch)
 
+    def begin_again(self) -> None:
+        """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
+        self._sinks["backend"].offer("begin_again")
+
     def flush(self) -> None:
         """Write every window as it stands, without waiting for its boundary, and flush every sink."""
         for category, stream in self._streams.items():

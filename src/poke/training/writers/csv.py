@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from poke.training.writers.csvfile import CsvFile
+from poke.training.writers.csvfile import CsvFile, TakenError
 
 MAX_WAITING_ROWS = 10_000
 _FIXED = ("step", "time")
@@ -29,13 +29,17 @@ class CsvWriter:
 
     Args:
         path: the file; created with the first row, continued where it exists.
+        run_dir: the directory of the run that writes it. A file elsewhere that holds rows already is
+            another run's, unless a state that is set says otherwise.
 
     Raises:
         ValueError: by everything but the constructor: the file is another's, and is left alone.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, run_dir: str | Path | None = None) -> None:
         self.path = Path(path)
+        self._is_shared = run_dir is not None and not _lies_in(self.path, Path(run_dir))
+        self._must_be_empty = self._is_shared
         self._file = CsvFile(self.path, _FIXED)
         self._columns: list[str] = []  # those that the places are of
         self._places: dict[str, dict[str, int]] = {}  # category -> name -> column
@@ -79,6 +83,7 @@ class CsvWriter:
             return {**self._state, "waiting": waiting}
         file = self._file
         with suppress(OSError):  # then it is as it was when it was last seen
+            self._bring_back()
             file.open()
         return {
             "columns": list(file.columns),
@@ -88,6 +93,7 @@ class CsvWriter:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Cut off the rows and columns that were added after the state."""
+        self._must_be_empty = False
         self._state = dict(state)
         self._waiting = deque((*row,) for row in state.get("waiting", []))
         try:
@@ -95,13 +101,23 @@ class CsvWriter:
         except OSError as error:
             self._say_waiting(error)
 
+    def begin_again(self) -> None:
+        """Drop the rows of an attempt that was stopped before there was a state of it."""
+        if not self._is_shared:
+            self.set_state({"columns": [], "num_rows": 0})
+
     def _bring_back(self) -> None:
         """Bring the file back to the state that was set.
 
         Raises:
-            ValueError: its columns are not those of the state.
+            ValueError: its columns are not those of the state, or there is none and another run's rows are there.
         """
         state, file = self._state, self._file
+        if self._must_be_empty:
+            file.open()
+            if file.num_rows:
+                raise TakenError(f"{self.path} holds the rows of another run")
+            self._must_be_empty = False
         if state is None:
             return
         file.open()
@@ -168,3 +184,7 @@ class CsvWriter:
     def _say_lost(self, number: int) -> None:
         message = "%s lacks %d of this run's rows; it goes on without them"
         _log.warning(message, self.path, number)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

@@ -102,3 +102,18 @@ def test_a_knob_that_came_later_has_its_default_in_what_was_stored_before(usual)
     assert changes(patient, before) == ["trainer.early_stopping.patience: 3 -> 0"]
     assert defaults(usual)["trainer.early_stopping.patience"] == 0
     assert "trainer.max_seconds" not in defaults(usual)
+
+
+@pytest.mark.parametrize(
+    ("before", "used", "now", "found"),
+    [
+        ("auto", "cpu", "auto", []),
+        ("auto", "cpu", "cpu", []),
+        ("cuda:1", "cuda:1", "auto", []),
+        ("auto", "cpu", "cuda", ["device: cpu -> cuda"]),
+        ("cpu", "cpu", "cuda", ["device: cpu -> cuda"]),
+    ],
+)
+def test_a_device_chosen_automatically_is_the_one_that_was_used(usual, before, used, now, found):
+    before, now = (with_value(usual, "device", device) for device in (before, now))
+    assert changes(before, now, device=used) == found

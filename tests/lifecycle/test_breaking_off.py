@@ -207,3 +207,26 @@ def test_the_last_evaluation_is_in_the_last_checkpoint_and_counts_for_the_best(p
     assert newest["metadata"]["metrics"]["val/loss"] == about["final"]["val/loss"]
     found = [float(row["val/loss"]) for row in rows(poke.cwd / "run") if "val/loss" in row]
     assert about["best"]["value"] == min(found)
+
+
+ALERT = "logger.alert.command='echo $POKE_STATUS,$POKE_STEP,$POKE_REASON,$POKE_ERROR >> $POKE_RUN_DIR/told'"
+
+
+def told(poke, run="run"):
+    return (poke.cwd / run / "told").read_text().splitlines()
+
+
+def test_an_alert_is_given_when_a_run_ends_and_when_it_meets_a_nan(mine):
+    mine(*SMALL, "algo._target_=mine.Unsure", "hydra.run.dir=run", ALERT)
+    assert sorted(told(mine)) == [
+        "finished,120,reached trainer.max_steps,",
+        "running,11,,train/margin is NaN or infinite",
+    ]
+
+
+def test_an_alert_is_given_when_a_run_fails_and_when_it_is_interrupted(mine):
+    mine(*SMALL, "algo._target_=mine.Faulty", "hydra.run.dir=run", ALERT, expect=1)
+    assert told(mine) == ["failed,50,OSError,OSError: [Errno 5] the cause"]
+    process = mine.start(*SMALL, "eval._target_=mine.Signalling", "hydra.run.dir=again", ALERT)
+    assert process.wait()[0] == 128 + signal.SIGTERM
+    assert told(mine, "again") == ["interrupted,80,received SIGTERM,"]

@@ -55,7 +55,9 @@ def is_among(key: str, keys: Collection[str]) -> bool:
     return any(".".join(parts[:length]) in keys for length in range(1, len(parts) + 1))
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changes(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, device: str | None = None
+) -> list[str]:
     """Return the keys of the identity in which two configs differ, as ``key: before -> now``.
 
     A knob that came after one of them was stored has its default there.
@@ -63,8 +65,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     Args:
         before: a config as stored, plain.
         now: another, plain; tuples and keys that are numbers compare as they would be stored.
+        device: what ``device=auto`` of the first came to, if known. An auto of the second leaves the choice open.
     """
     left_out = {*bookkeeping(before), *bookkeeping(now)}
+    if before.get("device") == "auto" and device is not None:
+        before = {**before, "device": device}
+    if now.get("device") == "auto":
+        now = {**now, "device": before.get("device")}
     old, new = _leaves(before, left_out), _leaves(json.loads(json.dumps(now)), left_out)
     implied = {**defaults(before), **defaults(now)}
     old, new = ({**implied, **leaves} for leaves in (old, new))

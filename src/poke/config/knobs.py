@@ -91,7 +91,7 @@ def nodes(
     """
     yield path, schema, config
     hints = _hints(schema)
-    later = {
+    later: dict[str, Any] = {
         f.name: {} for f in fields(schema) if f.default is None and is_dataclass(hints[f.name])
     }
     for key, value in {**later, **config}.items():

@@ -251,6 +251,15 @@ class ConsoleConfig:
 
 
 @dataclass
+class AlertConfig:
+    """`logger.alert`."""
+
+    command: str | None = knob(
+        default=None, help="for the shell, run when a run ends, fails or meets a NaN"
+    )
+
+
+@dataclass
 class LoggerConfig:
     """`logger`; a node with a `_target_` is a sink."""
 
@@ -269,6 +278,7 @@ class LoggerConfig:
     mlflow: Any = knob()
     trackio: Any = knob()
     console: ConsoleConfig = knob(default=None)
+    alert: AlertConfig = knob(default=None)
 
 
 @dataclass

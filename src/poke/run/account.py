@@ -118,11 +118,10 @@ class Account:
         self.sessions[-1].update(session)
         self._enter("running", **fields)
 
-    def beat(self) -> dict[str, Any]:
-        """Touch the file, a sign of life for whoever cannot ask the run's lock; as a probe of the logger."""
+    def beat(self) -> None:
+        """Touch the file: a sign of life for whoever cannot ask the run's lock."""
         with contextlib.suppress(OSError):
             os.utime(self._run_dir / FILE_NAME)
-        return {}
 
     def update(self, **fields: Any) -> None:
         """Change fields, on disk before the return.

@@ -293,7 +293,7 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
 
 def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
-    options = dict(config["logger"])
+    options = {key: value for key, value in config["logger"].items() if key != "alert"}
     shown = options.pop("console", {})
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []

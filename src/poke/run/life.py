@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig
 from poke.config.validation import run_out_schedule
+from poke.run.alert import Alert
 from poke.run.directory import RunDirectory, RunDirectoryError
 from poke.run.messages import log, messages, one_line, shown
 from poke.run.provenance import packages, user_code
@@ -146,6 +147,8 @@ class _Life:
                 reason = error.strerror or error
                 raise RunDirectoryError(f"{self._path} cannot be written: {reason}") from error
             self._is_ours = self._start.touches_first
+            options = self._start.config["logger"].get("alert") or {}
+            self._alert = Alert(options.get("command"), self._path)
             try:
                 return self._train(signals, file)
             except SystemExit as error:
@@ -174,17 +177,27 @@ class _Life:
         session = {"packages": account.sessions[-1]["packages"] and packages()}
         session["code"] = user_code(self._path, len(account.sessions))
         exact = bool(getattr(experiment.source, "exact_resume", True))
-        account.run(session, data=experiment.data, exact_resume=exact)
+        used = {"device": str(experiment.device), "data": experiment.data}
+        account.run(session, exact_resume=exact, **used)
         log.info("run directory %s", shown(self._path))
         if line := run_out_schedule(config):
             log.warning("%s", line)
-        experiment.logger.add_probe(account.beat)
+        experiment.logger.add_probe(self._look_around)
         experiment.logger.log_config(config)
         trainer.report = self._task.report
         signals.deliver_to(trainer.stop, trainer.save_soon)
         finished = trainer.fit()
         experiment.close()
         return self._complete(signals, finished)
+
+    def _look_around(self) -> dict[str, Any]:
+        """A probe, asked whenever a row of metrics is written: show that the run lives, and tell of a NaN."""
+        experiment = self._experiment
+        assert experiment is not None
+        self._start.account.beat()
+        if names := experiment.logger.nonfinite:
+            self._alert.nonfinite(names[0], experiment.trainer.step)
+        return {}
 
     def _complete(self, signals: Signals, finished: bool) -> Outcome:
         """The loop ended by itself, by a signal or by the clock, and all is on disk."""
@@ -208,6 +221,7 @@ class _Life:
         else:
             how = f"python -m poke.train resume={shown(self._path)}"
             log.info("interrupted at step %d, %s; go on with: %s", trainer.step, reason, how)
+        self._alert.ended(self._start.account.values)
         exit_status = 128 + signals.received if not finished and signals.received else 0
         return Outcome(status, exit_status, best["value"] if best else None, None)
 
@@ -235,6 +249,9 @@ class _Life:
             )
         except Exception as second:
             log.error("run.json could not be written: %s", one_line(second))
+        known = self._start.account.values
+        how = {"status": outcome.status, "exit_reason": reason, "error": outcome.error}
+        self._alert.ended({**known, **how})
         return outcome
 
     def _explain(self, signals: Signals, error: BaseException) -> tuple[Outcome, str]:

@@ -84,6 +84,7 @@ class MetricsLogger:
         self._event_categories = frozenset(event_categories)
         self._strict = strict
         self.num_conflicts = 0  # times one (category, name, step) was given two values
+        self.nonfinite: list[str] = []  # full names of metrics that were NaN or infinite
         self._streams: dict[str, Stream] = {}
         self._events: dict[str, Stream] = {}
         self._probes: list[Probe] = []
@@ -357,7 +358,8 @@ class MetricsLogger:
             if name.endswith(NONFINITE):
                 metric = f"{category}/{name.removesuffix(NONFINITE)}"
                 message = f"{metric} was NaN or infinite at or before step {step}"
-                self._notices.tell(f"nonfinite {metric}", message)
+                if self._notices.tell(f"nonfinite {metric}", message):
+                    self.nonfinite.append(metric)
         self._sinks[window].write(row, step, category)
 
     def _ask_probes(self, step: int) -> None:

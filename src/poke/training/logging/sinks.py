@@ -19,11 +19,13 @@ class Notices:
     def __init__(self) -> None:
         self._told: set[str] = set()
 
-    def tell(self, key: str, message: str, level: int = logging.WARNING) -> None:
-        """Log a message unless one with this key has been."""
-        if key not in self._told:
+    def tell(self, key: str, message: str, level: int = logging.WARNING) -> bool:
+        """Log a message unless one with this key has been, and return whether this is the first."""
+        is_first = key not in self._told
+        if is_first:
             self._told.add(key)
             _log.log(level, "%s", message)
+        return is_first
 
 
 class Sink:

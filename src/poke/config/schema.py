@@ -241,6 +241,16 @@ class TrackioConfig:
 
 
 @dataclass
+class ConsoleConfig:
+    """`logger.console`: the terminal's table."""
+
+    metrics: list[str] | None = knob(
+        default=None,
+        help="patterns of category/name, shown beside the monitor, loss and return; []: what fits",
+    )
+
+
+@dataclass
 class AlertConfig:
     """`logger.alert`."""
 
@@ -270,6 +280,7 @@ class LoggerConfig:
     close_seconds: float = knob(
         default=30, at_least=0, help="that the end waits for sinks in the background, all together"
     )
+    console: ConsoleConfig = knob(default=None)
     alert: AlertConfig = knob(default=None)
 
 

@@ -125,7 +125,7 @@ class Experiment(Agent):
         self.evaluator = self._build("eval") if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        self.logger = _logger(config, path)
+        self.logger = _logger(config, path, has_epochs=self.data is not None)
         self.timer = StepTimer()
         self.logger.add_probe(self.timer)
         self.trainer = Trainer(
@@ -202,6 +202,11 @@ class Experiment(Agent):
                 "the checkpoint does not say what data it was trained on: it cannot be compared"
             )
 
+    def begin_again(self) -> None:
+        """Begin where an attempt was stopped before it had a checkpoint; its rows would stand there twice."""
+        self.checkpoints.open()
+        self.logger.begin_again()
+
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """After `restore`, take the directory back to that checkpoint too: newer ones move aside, sinks are cut."""
         self.checkpoints.open()
@@ -215,18 +220,26 @@ class Experiment(Agent):
         self.logger.set_state({**self._logger_state.state, "sinks": {}})
         self.trainer.begin_here()
 
-    def close(self) -> None:
+    def close(self, status: str = "finished") -> None:
         """Write what is pending: last windows of the logger, the last checkpoint; everything is closed in any case.
+
+        Args:
+            status: how the run ended, for the sinks: finished, failed or interrupted.
 
         Raises:
             Exception: the first that closing one of them raised.
         """
         first: Exception | None = None
-        for close in (self.logger.close, self.checkpoints.close, self.close_parts):
+        # Checkpoints first: sinks may be waited for, and are told how the run ended, which a lost checkpoint decides.
+        for close in (self.checkpoints.close, self.close_parts):
             try:
                 close()
             except Exception as error:
                 first = first or error
+        try:
+            self.logger.close("failed" if first and status == "finished" else status)
+        except Exception as error:
+            first = first or error
         if first is not None:
             raise first
 
@@ -286,9 +299,10 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
     return CheckpointManager(path, open_now=False, **options)
 
 
-def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
+def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
     options = {key: value for key, value in config["logger"].items() if key != "alert"}
+    shown = options.pop("console", {})
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []
     for name, sink in sinks.items():
@@ -296,6 +310,15 @@ def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
         enabled = sink.pop("enabled", True) and sink.get("mode") != "disabled"
         location = path / sink.pop("location", name)
         if enabled:
+            if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
+                sink["run_dir"] = str(path.absolute())
             backends.append(instantiate(sink, location, _convert_="all"))
-    console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
+    console = ConsoleWriter(
+        path / "train.log",
+        total_steps=config["trainer"]["max_steps"],
+        monitor=config["checkpoint"]["monitor"],
+        mode=config["checkpoint"]["mode"],
+        metrics=shown.get("metrics") or (),
+        has_epochs=has_epochs,
+    )
     return MetricsLogger(console=console, backends=backends, **options)

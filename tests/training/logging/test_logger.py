@@ -504,7 +504,7 @@ def test_point_10_a_call_that_fails_once_is_retried(caplog):
     assert not caplog.records
 
 
-def test_point_10_a_sink_that_keeps_raising_is_off_and_the_others_go_on(memory, caplog):
+def test_point_10_a_sink_that_keeps_raising_waits_and_the_others_go_on(memory, caplog):
     broken = Broken()
     logger = MetricsLogger(console=broken, backends=[broken, memory], backend_frequency=10)
     for step in range(1, 41):
@@ -514,8 +514,16 @@ def test_point_10_a_sink_that_keeps_raising_is_off_and_the_others_go_on(memory, 
     logger.close()
     assert steps(memory) == [1, 10, 20, 30, 40]
     assert len(steps(memory, "val")) == 40
-    assert caplog.text.count("Broken is switched off, training goes on: OSError: the disk") == 2
-    assert set(state["sinks"]["backend"]) == {"MemoryWriter"}
+    told = "Broken does not work, training goes on and its rows wait in memory: OSError: the disk"
+    assert caplog.text.count(told) == 2  # as console and as backend
+    assert "Broken lacks 45 rows" in caplog.text
+    kept = state["sinks"]["backend"]["Broken"]
+    assert kept["writer"] == {"rows": []}
+    assert [(step, category) for step, category, *_ in kept["waiting"][:3]] == [
+        (1, "val"),
+        (1, "train"),
+        (2, "val"),
+    ]
 
 
 def test_point_10_a_probe_that_raises_is_left_out(memory, caplog):
@@ -531,10 +539,10 @@ def test_point_10_a_probe_that_raises_is_left_out(memory, caplog):
     assert caplog.text.count("no such sensor") == 1
 
 
-# 11. The console: see test_writers_console.py.
+# 11. The console: see tests/training/writers/test_console.py.
 
 
-def test_point_11_a_row_of_the_console_is_a_line_with_step_category_rate_and_eta(capsys):
+def test_point_11_a_row_of_the_console_has_step_epoch_rate_and_eta(capsys):
     clock = iter(range(100)).__next__
     console = ConsoleWriter(total_steps=40, clock=clock)
     with MetricsLogger(console=console, cli_frequency=10) as logger:
@@ -542,9 +550,10 @@ def test_point_11_a_row_of_the_console_is_a_line_with_step_category_rate_and_eta
         for step in range(1, 21):
             logger.log({"loss": 0.5}, step)
     assert capsys.readouterr().out.splitlines() == [
-        "step 1/40  epoch 2  train  loss 0.5",
-        "step 10/40  epoch 2  train  loss 0.5  9 steps/s  ETA 0:00:03",
-        "step 20/40  epoch 2  train  loss 0.5  10 steps/s  ETA 0:00:02",
+        "step  epoch       loss  steps/s      ETA",
+        "   1      2     0.5000",
+        "  10      2     0.5000    9.000  0:00:03",
+        "  20      2     0.5000    10.00  0:00:02",
     ]
 
 

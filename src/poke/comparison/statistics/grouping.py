@@ -71,9 +71,11 @@ def identities(runs: Sequence[Run]) -> dict[str, dict[str, Value]]:
     """
     bookkeeping = {name for run in runs for name in run.record.get("bookkeeping") or BOOKKEEPING}
     defaults: dict[tuple[str, Value], Value] = {}
+    present = {key for run in runs for key in run.config}
     for run in runs:
         for key, value in flatten(run.record.get("defaults") or {}).items():
-            defaults.setdefault((key, _kind(run, key)), value)
+            if key in present:
+                defaults.setdefault((key, _kind(run, key)), value)
     left_out: dict[str, bool] = {}
     found = {}
     for run in runs:

@@ -89,6 +89,11 @@ with tempfile.TemporaryDirectory() as folder:
     assert len(frame) == num_runs
     print(sorted(times[1:])[1] / num_runs)
 """
+PEAK = """
+import resource, sys, poke.compare
+poke.compare.main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
 
 
 def main() -> None:
@@ -109,6 +114,7 @@ def main() -> None:
         generate(folder / "runs", options.runs, options.rows)
         measure(folder / "runs", options)
         report_size(folder / "curves")
+        long_files(folder / "long")
         follow(folder / "runs")
         if options.growth:
             growth(folder / "many", folder / "runs", options)
@@ -196,6 +202,20 @@ def report_size(root: Path) -> None:
     )
 
 
+def long_files(root: Path) -> None:
+    """Measure the memory that a table at a step needs of two files of 22 MB."""
+    generate(root, 2, 95_000)
+    answer = subprocess.run(
+        [sys.executable, "-c", PEAK, str(root), "--at", "50000", "--by", "run"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    size = sum(path.stat().st_size for path in root.rglob("metrics.csv")) / 2e6
+    peak = float(answer.stdout.splitlines()[-1])
+    print(f"{f'--at of two files of {size:.0f} MB':36s} {peak:8.0f} MB    target <= 200 MB")
+
+
 def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
     """Compare a second look at ten times the runs with one at the runs."""
     generate(many, 10 * options.runs, options.rows)
@@ -208,14 +228,10 @@ def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
         lambda: wall([sys.executable, "-m", "poke.compare", str(many)]),
     )
     show("second look, 10 x the runs / the runs", ten, one, "<= 10")
-    code = (
-        "import resource, sys, poke.compare; poke.compare.main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
-    )
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(many)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK, str(many)], capture_output=True, text=True, check=True
     )
-    memory = float(answer.stdout.splitlines()[-1])
+    memory = float(answer.stdout.splitlines()[-1]) / 1e3
     print(f"{'memory at 10 x the runs':36s} {memory:8.2f} GB    target <= 1 GB")
 
 

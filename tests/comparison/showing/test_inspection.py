@@ -84,6 +84,7 @@ def test_show_tells_what_where_from_how_and_how_to_repeat_it(checkpointed, tmp_p
         "reached trainer.max_steps, from checkpoints/c500.pt, changed algo.gamma 0.99 -> 0.9, "
         "changed data.path null -> x, accepted data file, 12,000 rows, content fedcba9876",
     ]
+    assert "! algo.gamma changed: 0.99 -> 0.9 at step 500" in lines
     assert [line.split() for line in lines if "c1000.pt" in line] == [
         ["checkpoints/c1000.pt", "best", "1000", "1", "1"]
     ]

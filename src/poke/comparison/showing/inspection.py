@@ -34,8 +34,10 @@ def show(run: Run) -> str:
     lines = [f"{run.name}: {run.status}{_parenthesis(record.get('exit_reason'))}"]
     if record.get("error"):
         lines.append(f"error: {record['error']}")
-    lines += [_when(run), *origin_lines(whole_record(run.name)), *ancestor_lines(run)]
+    whole = whole_record(run.name)
+    lines += [_when(run), *origin_lines(whole), *ancestor_lines(run)]
     lines += session_lines(run)
+    lines += [f"! {key} changed: {told}" for key, told in changes_on_the_way(whole).items()]
     lines += [f"! {problem}" for problem in run.problems]
     lines += ["", *_metrics(run)]
     lines += ["", *_checkpoints(run)]

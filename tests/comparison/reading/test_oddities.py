@@ -20,7 +20,7 @@ TABLE = "step,time,val/loss,note\n1,2026-03-01T12:00:00Z,2.0,a\n2,2026-03-01T12:
 PLAIN = "step,val/loss\n1,2.0\n2,0.5\n"
 NAMES = (
     "a\nb", "a\rb", "a\r\nb", "a;b;c;d", "a\tb", 'say "a"', '"', "50 %", "%s{}", "größe/µ ±", "x" * 300, "a,b", "'",
-    "=1+1", "\x00", "-", "step2", "\u2028",
+    "=1+1", " pad ", "\x00", "-", "step2", "\u2028",
 )  # fmt: skip
 
 # What is read, though another wrote it: two rows of val/loss that end in 0.5.
@@ -278,7 +278,7 @@ def test_a_header_widened_in_place_is_noticed(tmp_path, wide):
 
     def write(count, rows):
         header = ",".join(["step", "time", *names[:count]])
-        text = header + " " * (room - len(header)) + "\n" + "".join(rows)
+        text = header + "," * (room - len(header)) + "\n" + "".join(rows)
         (run / "metrics.csv").write_text(text)
 
     rows = []

@@ -21,6 +21,7 @@ STEP_NAMES = (
     "iteration",
     "training_iteration",
 )
+OWN = "step,time,"  # how poke's own files begin
 QUOTE = b'"'
 NEWLINE = re.compile(rb"\n")  # searches a view of bytes, too
 
@@ -79,7 +80,8 @@ def split_header(header: bytes) -> tuple[list[str], str]:
     """Return the names of the columns and what separates them.
 
     Of the separators the one counts that makes a column of steps, else the most frequent one. Spaces
-    around a name that is not in quotes belong to it only where two names would be one without.
+    around a name that is not in quotes belong to it only in poke's own files, and where two names
+    would be one without.
     """
     text = header.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").removesuffix("\r")
     splits = {separator: _cells(text, separator) for separator in SEPARATORS}
@@ -91,7 +93,8 @@ def split_header(header: bytes) -> tuple[list[str], str]:
         ),
     )
     whole, bare = zip(*splits[separator], strict=True)
-    return list(bare if len(set(bare)) == len(set(whole)) else whole), separator
+    as_it_stands = text.startswith(OWN) or len(set(bare)) < len(set(whole))
+    return list(whole if as_it_stands else bare), separator
 
 
 def fill_rows(body: bytes, num_columns: int, separator: str) -> bytes:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from poke.comparison import command_line
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_runs
 from poke.comparison.reading.run import Run
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
     from poke.comparison.reading.following import Follower
 
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
-
-EPILOG = """commands:
-  diff RUN RUN      in what two runs differ        show RUN    one run in full
-  report [-o FILE]  the comparison as a web page   watch       a live table of jobs and sweeps
-  report --live     the same as runs write         lineage RUN where it comes from, what came of it
-
-A run is named by its path or by a unique beginning or end of it.
-
-examples:
-  poke-compare                                     every setting, best first
-  poke-compare multirun --metric val/accuracy --by algo.lr --baseline algo.lr=1e-4
-  poke-compare --where 'algo.lr<1e-3' --last 2d --format md > table.md
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS.get(arguments[0]) if arguments else None
-    parser = (command or _table_parser)()
-    options = parser.parse_args(arguments[1:] if command else arguments)
+    parser, answer = command or (command_line.table_parser, _table)
+    options = parser().parse_args(arguments[1:] if command else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a run may say what the output's encoding has no letter for
         sys.stdout.reconfigure(errors="replace")
     try:
-        sys.stdout.write(options.answer(options))
+        sys.stdout.write(answer(options))
         sys.stdout.flush()
     except (ComparisonError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
@@ -64,153 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _table_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare",
-        description="Compare runs: which one, which setting, and is it real?",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_question(parser)
-    parser.add_argument(
-        "--format", default="table", choices=("table", "csv", "md", "latex", "json"), help="(table)"
-    )
-    parser.set_defaults(answer=_table)
-    return parser
-
-
-def _report_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare report",
-        description="Write the comparison as one HTML file with its curves, or show it live.",
-    )
-    _add_question(parser)
-    parser.add_argument(
-        "-o", "--output", default="report.html", metavar="FILE", help="(report.html)"
-    )
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="serve it to this machine's browsers and refresh it as runs write, until Ctrl-C",
-    )
-    parser.add_argument(
-        "--port", type=_port, default=0, help="of --live (0: one that is free, which is printed)"
-    )
-    parser.set_defaults(answer=_report)
-    return parser
-
-
-def _diff_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare diff",
-        description="Tell in what two runs differ: config, metrics, data, code, packages.",
-    )
-    parser.add_argument(
-        "runs", nargs=2, metavar="RUN", help="a path, or a unique beginning or end of one"
-    )
-    _add_search(parser)
-    parser.set_defaults(answer=_diff)
-    return parser
-
-
-def _show_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare show",
-        description="Tell what a run was, where it came from, how it went, and how to repeat it.",
-    )
-    parser.add_argument(
-        "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
-    )
-    _add_search(parser)
-    parser.set_defaults(answer=_show)
-    return parser
-
-
-def _lineage_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare lineage",
-        description="Tell what a run was forked from or took its weights from, and what came of it.",
-    )
-    parser.add_argument(
-        "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
-    )
-    _add_search(parser)
-    parser.set_defaults(answer=_lineage)
-    return parser
-
-
-def _watch_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poke-compare watch",
-        description="Show the running jobs until interrupted; once, where the output is no terminal.",
-    )
-    parser.add_argument(
-        "directories", nargs="*", metavar="DIR", help="folders to search (outputs multirun)"
-    )
-    parser.add_argument(
-        "--metric", help="what to show of each job (default: what the runs monitored)"
-    )
-    parser.add_argument(
-        "--every", type=_seconds, default=2.0, metavar="SECONDS", help="pause between looks (2)"
-    )
-    parser.add_argument(
-        "--no-cache", action="store_true", help="read everything again at each look"
-    )
-    parser.set_defaults(answer=_watch)
-    return parser
-
-
-COMMANDS = {
-    "diff": _diff_parser,
-    "show": _show_parser,
-    "lineage": _lineage_parser,
-    "report": _report_parser,
-    "watch": _watch_parser,
-}
-
-
-def _add_question(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("directories", nargs="*", metavar="DIR", help="folders to search (outputs multirun)")
-    add("--metric", help="what to compare (default: what the runs monitored)")
-    add("--mode", choices=("min", "max"), help="which way is better (default: from the name)")
-    add(
-        "--at",
-        default="last",
-        type=_at,
-        metavar="last|best|STEP",
-        help="which value of a run (last)",
-    )
-    add(
-        "--by",
-        metavar="KEYS",
-        help="settings that tell groups apart, with commas; run: each by itself",
-    )
-    add(
-        "--where",
-        action="append",
-        default=[],
-        metavar="EXPR",
-        help="'KEY=VALUE', or != < <= > >= ~",
-    )
-    add("--last", metavar="AGE", help="only runs started within 90m, 12h, 2d, 1w")
-    add("--top", type=_positive, default=25, metavar="N", help="how many groups to show (25)")
-    add("--include-failed", action="store_true", help="average runs in that did not finish")
-    add("--baseline", metavar="LABEL", help="compare every group with this one, as in algo.lr=1e-4")
-    add("--no-cache", action="store_true", help="read everything again")
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--in",
-        dest="directories",
-        action="append",
-        metavar="DIR",
-        help="where to look (outputs multirun)",
-    )
-    parser.add_argument("--no-cache", action="store_true", help="read everything again")
 
 
 def _read(options: argparse.Namespace) -> list[Run]:
@@ -363,36 +204,13 @@ def _watch(options: argparse.Namespace) -> str:
     return ""
 
 
-def _at(text: str) -> str | int:
-    if text in ("last", "best"):
-        return text
-    try:
-        return int(text.replace("_", ""))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not last, best or a step") from None
-
-
-def _positive(text: str) -> int:
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
-
-
-def _port(text: str) -> int:
-    if text.isdigit() and int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
-
+COMMANDS = {
+    "diff": (command_line.diff_parser, _diff),
+    "show": (command_line.show_parser, _show),
+    "lineage": (command_line.lineage_parser, _lineage),
+    "report": (command_line.report_parser, _report),
+    "watch": (command_line.watch_parser, _watch),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -46,7 +46,12 @@ def fold_rows(rows: Sequence[Mapping[str, Any]], naming: Naming) -> dict[str, To
     for key, column in _columns(rows).items():
         named = naming[key]
         if named is not None:
-            merge(totals, {named[0]: _fold_column(column, REDUCTIONS[named[1]][0])}, naming)
+            name, how = named
+            total = _fold_column(column, REDUCTIONS[how][0])
+            if name in totals:  # two keys of one name, such as 1 and "1"
+                merge(totals, {name: total}, naming)
+            else:
+                totals[name] = total
     return totals
 
 
@@ -97,7 +102,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Column]:
 def _fold_column(column: Column, fold: Callable[[Column], Any]) -> Total:
     total = _finite_sum(column)
     if total is not None:
-        return (total if fold is sum else fold(column)), len(column), 0
+        return total if fold is sum else fold(column), len(column), 0
     finite = [float(value) for value in column if _finite_sum((value,)) is not None]
     return (fold(finite) if finite else 0.0), len(finite), len(column) - len(finite)
 

@@ -108,15 +108,15 @@ class MetricsLogger:
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
-        # A row like the last one, of python numbers alone, at a later step: what nearly every call
-        # is takes none of the turns of `_log_closely`, which does the same for every other.
-        if stream is not None and stream.kind is _NUMBERS and type(step) is int:
+        # A dict with the keys of the last one, of python numbers alone, at a later step: what nearly
+        # every call is takes none of the turns of `_log_closely`, which does the same for every other.
+        if stream is not None and type(metrics) is dict and type(step) is int:
             try:
-                row = {**metrics}
-                kind = type(sum(row.values()))
+                row = stream.pick(metrics)  # type: ignore[misc]  # None is no function
+                kind = type(sum(row))
             except Exception:
                 kind = None
-            if (kind is float or kind is int) and step > stream.step:
+            if (kind is float or kind is int) and len(row) == len(metrics) and step > stream.step:
                 if step >= stream.wake:
                     self._turn(stream, step, category)
                 stream.step = step
@@ -148,7 +148,10 @@ class MetricsLogger:
             stream.current = row
         else:
             self._log_again(row, step, stream, category)
-        stream.rows.append(row)
+        if stream.kind is _NUMBERS and row and type(metrics) is dict:
+            stream.rows.append(stream.follow(row))
+        else:
+            stream.add(row)
         if held:
             stream.held = True
         if len(stream.rows) >= stream.full:
@@ -328,7 +331,7 @@ class MetricsLogger:
         if step < stream.step:
             raise ValueError(f"step {step} of '{category}' lies before its step {stream.step}")
         self._report(stream.conflicts(row), step, category)
-        stream.current = {**stream.current, **row}
+        stream.add_to_current(row)
 
     def _report(self, conflicts: Sequence[Conflict], step: int, category: str) -> None:
         """Count the names that were given two values."""

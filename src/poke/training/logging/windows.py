@@ -218,10 +218,9 @@ class Stream:
         self._fold([w for w in self.windows.values() if length - w.folded >= FOLD_ROWS])
 
     def follow(self, row: dict[str, Any]) -> tuple[Any, ...]:
-        """Take rows of these keys as numbers alone from now on; return the row's."""
+        """Take rows of this one's keys as numbers alone from now on; return this one's."""
         keys = tuple(row)
         if keys != self.keys:
-            self.current = self._named(self.current)
             if self.rows:
                 self.rows[:] = [self._named(each) for each in self.rows]
                 self._is_uniform = False

@@ -213,6 +213,16 @@ class MetricsLogger:
         """Tell the console which epoch it is."""
         self._sinks["console"].offer("set_epoch", epoch)
 
+    def claim(self) -> None:
+        """Have the sinks make sure that their places are free for a new run.
+
+        Raises:
+            ValueError: one is another run's.
+        """
+        for sink in self._sinks["backend"]:
+            if hasattr(sink.writer, "claim"):
+                sink.writer.claim()
+
     def begin_again(self) -> None:
         """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
         self._sinks["backend"].offer("begin_again")

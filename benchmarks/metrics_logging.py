@@ -64,6 +64,27 @@ class Poke:
             log(metrics, step)
 
 
+class Hanging:
+    """A sink behind a network that does not answer: every call takes a minute."""
+
+    in_background = True
+
+    def write(self, metrics, step, category):
+        time.sleep(60)
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        pass
+
+
 class ItemAlone:
     """What reading ten tensors costs by itself."""
 
@@ -233,6 +254,40 @@ def time_tensorboard_flush(folder, rounds):
     return a, b
 
 
+def time_lost_to_a_hanging_sink(folder, rounds, steps=1000):
+    """Return what a sink that hangs adds to logging, as a share of a step of about a millisecond, one a round.
+
+    The step is a product of matrices. Two loggers, one with such a sink, take turns; the first rows, with which the
+    sink's thread starts, are not counted.
+    """
+    weights = torch.randn(384, 384)
+    loggers = {}
+    for name, more in {"without": [], "with": [Hanging()]}.items():
+        backends = [
+            CsvWriter(folder / name / "metrics.csv"),
+            TensorBoardWriter(folder / name),
+            *more,
+        ]
+        loggers[name] = MetricsLogger(backends=backends, backend_frequency=EVERY, close_seconds=0)
+    shares = []
+    for block in range(rounds + 1):
+        spent, working = dict.fromkeys(loggers, 0.0), 0.0
+        order = sorted(loggers, reverse=bool(block % 2))
+        for step in range(block * steps + 1, (block + 1) * steps + 1):
+            for name in order:
+                start = time.perf_counter()
+                weights @ weights
+                middle = time.perf_counter()
+                loggers[name].log(FLOATS, step)
+                working += (middle - start) / len(loggers)
+                spent[name] += time.perf_counter() - middle
+        if block:
+            shares.append((spent["with"] - spent["without"]) / (working + spent["without"]))
+    for logger in loggers.values():
+        logger.close()
+    return shares
+
+
 def logging_share(overrides):
     """Return the share of a behaviour-cloning run spent in logging, by its own metrics.csv."""
     with tempfile.TemporaryDirectory() as folder:
@@ -269,6 +324,7 @@ def main():
         singles = time_single_calls(folder / "singles", FLOATS, 100_000)
         num_rows_bytes = (folder / "singles" / "metrics.csv").stat().st_size
         ours, theirs = time_tensorboard_flush(folder, 500)
+        lost = time_lost_to_a_hanging_sink(folder / "hanging", options.rounds)
         late = []
         for number in range(3):
             (folder / f"late-{number}").mkdir()
@@ -289,6 +345,11 @@ def main():
         f"TensorBoard flush of 10 / SummaryWriter ({theirs * 1e6:.0f} us)",
         f"1/{theirs / ours:.1f}",
         "<= 1/8",
+    )
+    report(
+        "time lost to a sink that hangs, of a step",
+        f"{statistics.median(lost):.2%}",
+        "<= 1 %",
     )
     ratio = statistics.median(times[True][0] / times[False][0] for times in late)
     report(f"csv, 1,000 late names / known ({late[0][False][0]:.2f} s)", f"{ratio:.2f}x", "<= 3x")

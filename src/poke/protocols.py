@@ -100,7 +100,15 @@ class Evaluator(Stateful, Protocol):
 
 
 class Writer(Stateful, Protocol):
-    """A sink of metrics: csv, console, TensorBoard, W&B."""
+    """A sink of metrics: csv, console, TensorBoard, W&B.
+
+    A call that raises is made again later, those after it waiting behind it. One with a true attribute
+    ``in_background`` is called by one thread of its own, which flushes it whenever it has told it all: a row counts as
+    written when that has returned. One with an attribute ``row_time`` is told by it when the row that is written was
+    logged, in seconds since the epoch. It may have ``log_config(config)``, ``log_end(status)`` (how the run ended:
+    finished, failed or interrupted; before ``close``), ``log_histogram``, ``log_image`` and ``log_video``, as
+    `MetricsLogger` has them.
+    """
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Take one row; names are without their category."""

@@ -7,8 +7,11 @@ FOLDER`.
 import csv
 import importlib.util
 import json
+import os
+import signal
 import struct
 import sys
+import time
 from pathlib import Path
 
 from poke.training import writers
@@ -20,7 +23,30 @@ END, SAVED, STOPPED = (
     31,
 )  # a run's last step, that of its state, and where its first part ends
 CONFIG = {"seed": 0, "algo": {"lr": 1e-3, "betas": [0.9, 0.999], "schedule": None}}
-NAMES = ["loss", "nested/accuracy", "naïve", "-rate (max)"]
+NAMES = [
+    "loss",
+    "nested/accuracy",
+    "naïve",
+    "-rate (max)",
+    "-rate _max_",
+    "a\nb",
+    "a\rb",
+    "a\r\nb",
+    "a;b,c\tq",
+    'it\'s "quoted" `twice`',
+    "100%",
+    "%s {} \\ $x #",
+    "/a",
+    "a//b",
+    "./a",
+    "../a",
+    "a/..",
+    "a/",
+    " padded ",
+    "x" * 300,
+    "x" * 299 + "y",
+    "ポケモン ⚡",
+]
 
 
 def make_writer(sink, folder):
@@ -47,8 +73,20 @@ def log_run(logger, first, last):
             logger.log({"loss": 1 / step}, step, category="val")
 
 
+def wait_for_delivery(sink, folder):
+    """Wait until a service has all rows of the first part: 1, 10, 20 and 30 of train, 20 of val."""
+    while sink in ("wandb", "mlflow", "trackio"):
+        lines = [
+            line for path in folder.rglob("logged-*") for line in path.read_text().splitlines()
+        ]
+        if len(lines) == 5:
+            return
+        time.sleep(0.05)
+
+
 def write(sink, folder, part):
     """Log, to one or several sinks, a whole run, or its first part with a state in it, or the rest from that state."""
+    kill = part == "killed"
     backends = [make_writer(name, folder) for name in sink.split(",")]
     with MetricsLogger(backends=backends, backend_frequency=10) as logger:
         if part == "rest":
@@ -56,10 +94,13 @@ def write(sink, folder, part):
         logger.log_config(CONFIG)
         if part == "whole":
             log_run(logger, 1, END)
-        elif part == "first":
+        elif part in ("first", "killed"):
             log_run(logger, 1, SAVED)
             (folder / "state.json").write_text(json.dumps(logger.get_state()))
             log_run(logger, SAVED + 1, STOPPED)
+            if kill:
+                wait_for_delivery(sink, folder)
+                os.kill(os.getpid(), signal.SIGKILL)
         else:
             log_run(logger, SAVED + 1, END)
 
@@ -133,8 +174,6 @@ def read_mlflow(folder):
 
 
 def read_trackio(folder):
-    import os
-
     os.environ["TRACKIO_DIR"] = str(folder / "trackio")
     from trackio.sqlite_storage import SQLiteStorage
 

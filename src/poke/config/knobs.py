@@ -61,7 +61,7 @@ def check(
         is_target = isinstance(value, Mapping) and "_target_" in value
         if not (is_target and getattr(schema, "takes_targets", False)):
             raise ConfigError(unknown_key(f"{path}{key}", [f"{path}{name}" for name in known]))
-        if value["_target_"] in targets:
+        if _target(value, f"{path}{key}") in targets:
             check(value, targets[value["_target_"]], targets, f"{path}{key}.")
     for name, knob_field in known.items():
         if name not in config:
@@ -118,12 +118,19 @@ def _hints(schema: type) -> dict[str, Any]:
     return typing.get_type_hints(schema)
 
 
+def _target(node: Mapping[str, Any], path: str) -> str | None:
+    target = node.get("_target_")
+    if target is None or isinstance(target, str):
+        return target
+    raise ConfigError(f"{path}._target_ must be the name of a class, not {target!r}")
+
+
 def _check_value(
     value: Any, hint: Any, knob_field: Field[Any], targets: Mapping[str, type], path: str
 ) -> None:
     if value == "???":
         raise ConfigError(f"{path} must be given, as in {path}=VALUE")
-    if isinstance(value, Mapping) and value.get("_target_") in targets:
+    if isinstance(value, Mapping) and _target(value, path) in targets:
         check(value, targets[value["_target_"]], targets, f"{path}.")
         return
     if hint is Any:

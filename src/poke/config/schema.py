@@ -225,8 +225,8 @@ class MlflowConfig:
 
     enabled: bool = knob()
     location: str = knob()
-    tracking_uri: str | None = knob(help="a server or store; null: a SQLite file in location")
-    experiment: str = knob()
+    tracking_uri: str | None = knob(help="null: MLFLOW_TRACKING_URI, or a SQLite file in location")
+    experiment: str | None = knob(help="null: MLFLOW_EXPERIMENT_NAME, or poke")
     name: str | None = knob(default=None)
 
 
@@ -277,6 +277,9 @@ class LoggerConfig:
     wandb: Any = knob()
     mlflow: Any = knob()
     trackio: Any = knob()
+    close_seconds: float = knob(
+        default=30, at_least=0, help="that the end waits for sinks in the background, all together"
+    )
     console: ConsoleConfig = knob(default=None)
     alert: AlertConfig = knob(default=None)
 
@@ -298,6 +301,15 @@ class SweepConfig:
     fail_fast: bool = knob(help="stop all jobs when one has failed")
     on_busy: str = knob(choices=("wait", "error"), help="while another process runs this sweep")
     trial: int | None = knob(help="the search's number for the job; set by hydra/sweeper=optuna")
+    # What came later has a default, as below.
+    on_failed: str = knob(
+        choices=("auto", "resume", "rerun"),
+        default="auto",
+        help="a failed job goes on, runs again, or, auto: goes on if something from outside failed it",
+    )
+    max_parallel: int | None = knob(
+        at_least=1, default=None, help="jobs at once, whatever the launcher would run"
+    )
 
 
 @dataclass

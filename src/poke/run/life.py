@@ -23,6 +23,7 @@ from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig
 from poke.config.validation import run_out_schedule
 from poke.run.alert import Alert
+from poke.run.causes import cause_of
 from poke.run.directory import RunDirectory, RunDirectoryError
 from poke.run.messages import log, messages, one_line, shown
 from poke.run.provenance import packages, user_code
@@ -108,6 +109,13 @@ def fork(
     return _Life(Fork(saved, parent, file, task), directory, task).live()
 
 
+def leave_with(exit_status: int) -> None:
+    """Note what the process is about to end with, for when a sink's library will not let it end."""
+    exits = sys.modules.get("poke.training.logging.exits")  # no run was logged without it
+    if exits is not None:
+        exits.leave_with(exit_status)
+
+
 class _Life:
     """Takes a run from its start to one of its ends.
 
@@ -187,7 +195,7 @@ class _Life:
         trainer.report = self._task.report
         signals.deliver_to(trainer.stop, trainer.save_soon)
         finished = trainer.fit()
-        experiment.close()
+        experiment.close("finished" if finished else "interrupted")
         return self._complete(signals, finished)
 
     def _look_around(self) -> dict[str, Any]:
@@ -239,11 +247,13 @@ class _Life:
             log.error("while breaking off: %s", one_line(second))
         try:
             if self._experiment is not None:
-                self._experiment.close()
+                self._experiment.close(outcome.status)
         except Exception as second:
             if str(second) != str(error):
                 log.error("while closing: %s", one_line(second))
         try:
+            if outcome.status == "failed":
+                facts["cause"] = cause_of(error)
             self._start.account.end(
                 outcome.status, exit_reason=reason, error=outcome.error, **facts
             )
@@ -281,6 +291,7 @@ class _Life:
             ConfigError: what was asked for does not fit the run, or what it needs cannot be read.
         """
         if self._experiment is not None:
+            self._experiment.logger.abandon()
             with contextlib.suppress(Exception):
                 self._experiment.close_parts()
         if isinstance(error, Interrupted | SystemExit):

@@ -507,7 +507,7 @@ def test_point_10_a_call_that_fails_once_is_retried(caplog):
     assert not caplog.records
 
 
-def test_point_10_a_sink_that_keeps_raising_is_off_and_the_others_go_on(memory, caplog):
+def test_point_10_a_sink_that_keeps_raising_waits_and_the_others_go_on(memory, caplog):
     broken = Broken()
     logger = MetricsLogger(console=broken, backends=[broken, memory], backend_frequency=10)
     for step in range(1, 41):
@@ -517,8 +517,16 @@ def test_point_10_a_sink_that_keeps_raising_is_off_and_the_others_go_on(memory, 
     logger.close()
     assert steps(memory) == [1, 10, 20, 30, 40]
     assert len(steps(memory, "val")) == 40
-    assert caplog.text.count("Broken is switched off, training goes on: OSError: the disk") == 2
-    assert set(state["sinks"]["backend"]) == {"MemoryWriter"}
+    told = "Broken does not work, training goes on and its rows wait in memory: OSError: the disk"
+    assert caplog.text.count(told) == 2  # as console and as backend
+    assert "Broken lacks 45 rows" in caplog.text
+    kept = state["sinks"]["backend"]["Broken"]
+    assert kept["writer"] == {"rows": []}
+    assert [(step, category) for step, category, *_ in kept["waiting"][:3]] == [
+        (1, "val"),
+        (1, "train"),
+        (2, "val"),
+    ]
 
 
 def test_point_10_a_probe_that_raises_is_left_out(memory, caplog):

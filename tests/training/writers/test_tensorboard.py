@@ -1,10 +1,12 @@
 """TensorBoard event files, read back by TensorBoard's own loader."""
 
+import os
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
-from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams import api_pb2, metadata
 
 from poke.training.logging import MetricsLogger
 from poke.training.writers import TensorBoardWriter
@@ -127,3 +129,79 @@ def test_a_picture_that_is_none_switches_no_curve_off(log_dir, caplog):
     assert scalars(log_dir, "train/loss") == [(1, 1.0)]
     assert scalars(log_dir, "val/loss") == [(2, 2.0)]
     assert "(2, 3, 7)" in caplog.text
+
+
+def write_steps(writer, first, last):
+    for step in range(first, last + 1):
+        writer.write({"loss": float(step)}, step, "train")
+
+
+def steps_of(path):
+    return [event.step for event in LegacyEventFileLoader(str(path)).Load() if event.summary.value]
+
+
+@pytest.mark.parametrize("saved_at", [0, 3])
+def test_two_runs_in_one_directory_touch_their_own_files_only(log_dir, tmp_path, saved_at):
+    """One is killed and resumed, also from a state made before its first file, while the other one goes on."""
+    ours, theirs = (TensorBoardWriter(log_dir, run_dir=tmp_path / name) for name in "ab")
+    write_steps(theirs, 1, 5)
+    write_steps(ours, 1, saved_at)
+    state = ours.get_state()
+    write_steps(ours, saved_at + 1, 7)
+    write_steps(theirs, 6, 9)
+
+    resumed = TensorBoardWriter(log_dir, run_dir=tmp_path / "a")
+    resumed.set_state(state)
+    write_steps(resumed, saved_at + 1, 8)
+    found = {writer._token: [] for writer in (resumed, theirs)}
+    for path in sorted(log_dir.iterdir()):
+        found[path.name.split(".")[-2]] += steps_of(path)
+    assert found == {resumed._token: [*range(1, 9)], theirs._token: [*range(1, 10)]}
+
+
+def test_in_a_shared_directory_a_resume_hides_nothing_of_others(log_dir, tmp_path):
+    ours, theirs = (TensorBoardWriter(log_dir, run_dir=tmp_path / name) for name in "ab")
+    write_steps(theirs, 1, 9)
+    resumed = TensorBoardWriter(log_dir, run_dir=tmp_path / "a")
+    resumed.set_state(ours.get_state())
+    write_steps(resumed, 1, 2)
+    assert {event.step for event in load(log_dir).Scalars("train/loss")} == set(range(1, 10))
+
+
+def test_a_moved_run_knows_its_files(log_dir, tmp_path):
+    first = TensorBoardWriter(log_dir, run_dir=tmp_path / "a")
+    write_steps(first, 1, 3)
+    state = first.get_state()
+    write_steps(first, 4, 6)
+    moved = TensorBoardWriter(log_dir, run_dir=tmp_path / "moved" / "a")
+    moved.set_state(state)
+    write_steps(moved, 4, 7)
+    assert [step for path in sorted(log_dir.iterdir()) for step in steps_of(path)] == [*range(1, 8)]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o007, 0o077])
+def test_event_files_heed_the_umask(log_dir, umask):
+    before = os.umask(umask)
+    try:
+        write_steps(TensorBoardWriter(log_dir), 1, 1)
+    finally:
+        os.umask(before)
+    (path,) = log_dir.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("finished", api_pb2.STATUS_SUCCESS),
+        ("failed", api_pb2.STATUS_FAILURE),
+        ("interrupted", api_pb2.STATUS_FAILURE),
+    ],
+)
+def test_hparams_shows_how_the_run_ended(log_dir, status, shown):
+    logger = MetricsLogger(backends=[TensorBoardWriter(log_dir)])
+    logger.log_config({"seed": 1})
+    logger.close(status)
+    loaded = load(log_dir)
+    plugin = loaded.summary_metadata[metadata.SESSION_END_INFO_TAG].plugin_data
+    assert metadata.parse_session_end_info_plugin_data(plugin.content).status == shown

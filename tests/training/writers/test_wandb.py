@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import logging
+import random
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_a_library_that_raises_stops_nothing(tmp_path, monkeypatch, caplog):
         for step in range(1, 4):
             logger.log({"loss": 1.0}, step)
     assert len(memory.rows) == 3
-    assert caplog.text.count("WandbWriter is switched off, training goes on") == 1
+    assert caplog.text.count("WandbWriter does not work, training goes on") == 1
 
 
 def test_histograms_pictures_and_films_are_kept(tmp_path):
@@ -140,3 +141,49 @@ def test_histograms_pictures_and_films_are_kept(tmp_path):
         "train/board": "image-file",
         "train/battle": "video-file",
     }
+
+
+@pytest.mark.parametrize(("status", "code"), [("finished", 0), ("failed", 1), ("interrupted", 255)])
+def test_the_exit_code_says_how_the_run_ended(tmp_path, status, code):
+    logger = MetricsLogger(backends=[WandbWriter(tmp_path, mode="offline")])
+    logger.log_config({"seed": 1})
+    logger.log({"loss": 1.0}, 1)
+    logger.close(status)
+    assert [record.exit_code for record in records(tmp_path, "exit")] == [code]
+
+
+def test_no_row_number_is_used_twice_over_kills_and_resumes(tmp_path):
+    """W&B drops a row whose number is not above the last one's when the pieces of a run are uploaded in turn."""
+    for first in (1, 4, 7):
+        writer = WandbWriter(tmp_path, mode="offline")
+        for step in range(first, first + 3):
+            writer.write({"loss": 1.0}, step, "train")
+        writer._run.finish()  # and nothing of what closing does
+    WandbWriter(tmp_path, mode="offline").write({"loss": 1.0}, 10, "train")
+    numbers = [history.step.num for history in records(tmp_path, "history")]
+    assert len(numbers) == 10
+    assert len(set(numbers)) == 10
+
+
+def test_a_run_is_named_after_its_directory_and_keeps_its_id_there(tmp_path):
+    before = random.getstate()
+    shared = tmp_path / "shared"
+    for name in ("a", "b", "a"):
+        run_dir = tmp_path / "2026-01-31" / name
+        with MetricsLogger(
+            backends=[WandbWriter(shared, mode="offline", run_dir=run_dir)]
+        ) as logger:
+            logger.log({"loss": 1.0}, 1)
+    assert random.getstate() == before
+    names = {run.run_id: run.display_name for run in records(shared, "run")}
+    assert sorted(names.values()) == ["2026-01-31/a", "2026-01-31/b"]
+
+
+def test_a_row_has_the_time_at_which_it_was_logged(tmp_path):
+    writer = WandbWriter(tmp_path, mode="offline")
+    writer.row_time = 1e9
+    writer.write({"loss": 1.0}, 1, "train")
+    writer.close()
+    (history,) = records(tmp_path, "history")
+    times = [float(i.value_json) for i in history.item if "_timestamp" in (i.key, *i.nested_key)]
+    assert times == [1e9]

@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import threading
+import time
+from contextlib import suppress
 from typing import Any, Protocol
 
 
 class Closable(Protocol):
     """What must not be left open."""
 
-    def close(self) -> None:
-        """Write what is pending; may be called twice."""
+    def close(self, status: str = "finished") -> None:
+        """Write what is pending, and how the run ended; may be called twice."""
         ...
 
     def abandon(self) -> None:
@@ -22,7 +24,11 @@ class Closable(Protocol):
         ...
 
 
+GRACE_SECONDS = 5.0
 _open: dict[int, Closable] = {}
+_status: int | None = None
+_watcher: threading.Thread | None = None
+_ending = threading.Event()
 
 
 def keep(closable: Closable) -> None:
@@ -39,6 +45,36 @@ def run_first() -> None:
     """Close before whatever else is to run at exit so far, such as what a sink's library does."""
     atexit.unregister(_close_all)
     atexit.register(_close_all)
+
+
+def close_before_threads_are_joined() -> None:
+    """Close at exit before the interpreter waits for threads, of which a library that hangs may have some."""
+    with suppress(RuntimeError):  # that moment is past
+        threading._register_atexit(_close_all)  # type: ignore[attr-defined]
+
+
+def leave_with(status: int) -> None:
+    """Note the exit status that the process is about to end with."""
+    global _status
+    _status = status
+
+
+def end_in_bounded_time() -> None:
+    """Have the process end some seconds after its main thread, whatever a library still waits for then.
+
+    A library whose service hangs may wait for it in threads that are joined at exit, or in functions that it has
+    registered there; this one's calls are given up already.
+    """
+    global _watcher
+    if _watcher is not None:
+        return
+    _watcher = threading.Thread(target=_end, name="exit", daemon=True)
+    try:
+        # Called when the main thread is done, before any other of these, such as the one that joins pools' threads.
+        threading._register_atexit(_ending.set)  # type: ignore[attr-defined]
+    except RuntimeError:  # that moment is past
+        _ending.set()
+    _watcher.start()
 
 
 class TerminationGuard:
@@ -61,12 +97,25 @@ class TerminationGuard:
 
 
 def _exit(number: int, _frame: Any) -> None:
+    leave_with(128 + number)
     sys.exit(128 + number)
+
+
+def _end() -> None:
+    _ending.wait()
+    time.sleep(GRACE_SECONDS)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    status = _status
+    if status is None:  # nobody said: an error that nobody caught, or none
+        status = int(getattr(sys, "last_value", None) is not None)
+    os._exit(status)
 
 
 def _close_all() -> None:
     for closable in list(_open.values()):
-        closable.close()
+        closable.close("interrupted")
 
 
 def _abandon_all() -> None:

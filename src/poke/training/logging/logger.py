@@ -6,6 +6,7 @@ Not thread-safe: one thread logs. Imports no torch and no sink's library.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
@@ -14,7 +15,8 @@ from poke.protocols import Writer
 from poke.training.logging import exits
 from poke.training.logging.arrays import read_pixels, read_samples
 from poke.training.logging.naming import Naming, printable
-from poke.training.logging.sinks import Notices, Sinks, describe
+from poke.training.logging.outbox import describe
+from poke.training.logging.sinks import Notices, Sinks
 from poke.training.logging.values import Kind, fetch, read_row, read_tensors, whole_step
 from poke.training.logging.windows import (
     NONFINITE,
@@ -26,7 +28,8 @@ from poke.training.logging.windows import (
     fold_rows,
 )
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+STATUSES = ("finished", "failed", "interrupted")
 _NUMBERS, _TENSORS, _ = Kind  # a global is found faster than an attribute
 
 Probe = Callable[[], Mapping[str, Mapping[str, float]]]
@@ -45,6 +48,7 @@ class MetricsLogger:
             that fits decides, and the mean where none does.
         strict: two values for one (category, name, step) raise, instead of being warned of and
             counted in `num_conflicts`.
+        close_seconds: how long `close` waits for the backends that write in the background, all together.
         rank: this process's rank, by default the environment's RANK; ranks other than 0 take
             everything and write nothing.
 
@@ -62,6 +66,7 @@ class MetricsLogger:
         event_categories: Sequence[str] = ("val", "eval"),
         reduce: Mapping[str, str] | None = None,
         strict: bool = False,
+        close_seconds: float = 30,
         rank: int | None = None,
     ) -> None:
         self._reduce = dict(reduce or {})
@@ -83,6 +88,7 @@ class MetricsLogger:
         self._frequencies = {window: every[window] for window in every if self._sinks[window]}
         self._event_categories = frozenset(event_categories)
         self._strict = strict
+        self._close_seconds = close_seconds
         self.num_conflicts = 0  # times one (category, name, step) was given two values
         self.nonfinite: list[str] = []  # full names of metrics that were NaN or infinite
         self._streams: dict[str, Stream] = {}
@@ -210,6 +216,16 @@ class MetricsLogger:
         """Tell the console which epoch it is."""
         self._sinks["console"].offer("set_epoch", epoch)
 
+    def claim(self) -> None:
+        """Have the sinks make sure that their places are free for a new run.
+
+        Raises:
+            ValueError: one is another run's.
+        """
+        for sink in self._sinks["backend"]:
+            if hasattr(sink.writer, "claim"):
+                sink.writer.claim()
+
     def begin_again(self) -> None:
         """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
         self._sinks["backend"].offer("begin_again")
@@ -221,17 +237,26 @@ class MetricsLogger:
         for sinks in self._sinks.values():
             sinks.flush()
 
-    def close(self) -> None:
-        """Write every partial window and close every sink; may be called twice."""
+    def close(self, status: str = "finished") -> None:
+        """Write every partial window and close every sink; may be called twice.
+
+        Args:
+            status: how the run ended, for sinks that can show it: finished, failed or interrupted.
+        """
         if self._closed:
             return
+        if status not in STATUSES:
+            raise ValueError(f"a run ends {', '.join(STATUSES)}, not {status!r}")
         try:
             self.flush()
         finally:
             self._closed = True
             self._streams.clear()
             for sinks in self._sinks.values():
-                sinks.close()
+                sinks.begin_closing(status)
+            deadline = time.monotonic() + self._close_seconds
+            for sinks in self._sinks.values():
+                sinks.finish_closing(deadline)
             self._sigterm.lift()
             exits.release(self)
 
@@ -268,6 +293,12 @@ class MetricsLogger:
         self._check_open()
         if state["version"] > STATE_VERSION:
             raise ValueError(f"logger state of version {state['version']} is newer than this poke")
+        states = state["sinks"]
+        if state["version"] == 1:  # of the writers alone
+            states = {
+                window: {name: {"writer": of_it, "waiting": []} for name, of_it in sinks.items()}
+                for window, sinks in states.items()
+            }
         self._streams = {name: self._new_stream(name) for name in state["streams"]}
         for name, stream in self._streams.items():
             stream.set_state(state["streams"][name])
@@ -276,14 +307,17 @@ class MetricsLogger:
             self._events[name].step = step
         self.num_conflicts = state["num_conflicts"]
         for name, sinks in self._sinks.items():
-            sinks.set_state(state["sinks"].get(name, {}))
+            sinks.set_state(states.get(name, {}))
 
     def __enter__(self) -> Self:
         self._sigterm.set()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.close("failed" if issubclass(kind, Exception) else "interrupted")
 
     def _open_stream(self, category: str) -> Stream | None:
         """Return a new stream for a category without one, None for an event category."""

@@ -1,16 +1,20 @@
-"""Sinks: writers whose failures cost one line; and notices, which are given once."""
+"""Sinks: writers whose failures are their own; and notices, which are given once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from poke.protocols import Writer
+from poke.training.logging.background import BackgroundSink
+from poke.training.logging.outbox import Call, Outbox
 
-ATTEMPTS = 3
 _MEDIA = {"log_histogram": "histograms", "log_image": "images", "log_video": "videos"}
 _log = logging.getLogger("poke")
+
+Clock = Callable[[], float]
 
 
 class Notices:
@@ -28,42 +32,82 @@ class Notices:
         return is_first
 
 
-class Sink:
-    """A writer whose failures are its own: a call that keeps raising switches it off.
+class Sink(Protocol):
+    """A writer, whatever it does: none of these raises, and none waits for a network."""
+
+    writer: Writer
+    name: str
+
+    def call(self, method: str, *arguments: Any, **options: Any) -> None:
+        """Have a method of the writer called, after all calls before it."""
+
+    def flush(self) -> None:
+        """Hand everything taken so far to the operating system, where the writer works."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the writer's last good state, None before there is one, and the rows that still wait."""
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore a state, and have the rows that waited then written."""
+
+    def begin_closing(self, status: str) -> None:
+        """End and close the writer once all calls are made."""
+
+    def finish_closing(self, deadline: float) -> None:
+        """Wait for that, until a time of the clock; say what is lost."""
+
+
+class DirectSink:
+    """A writer that is called at once, in the thread that logs.
 
     Args:
         writer: what is called.
         name: its name, in messages and states.
+        clock: returns seconds; never goes back.
     """
 
-    def __init__(self, writer: Writer, name: str) -> None:
+    def __init__(self, writer: Writer, name: str, clock: Clock = time.monotonic) -> None:
         self.writer = writer
         self.name = name
-        self.on = True
+        self._outbox = Outbox(writer, name, clock=clock)
+        self._is_restored = True
 
-    def call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Call a method of the writer and return its result; None once it is switched off."""
-        if not self.on:
-            return None
-        for attempt in range(ATTEMPTS):
-            try:
-                return getattr(self.writer, method)(*arguments, **options)
-            except Exception as error:
-                if attempt == ATTEMPTS - 1:
-                    self.on = False
-                    _log.warning(
-                        "%s is switched off, training goes on: %s", self.name, describe(error)
-                    )
-        return None
+    def call(self, method: str, *arguments: Any, **options: Any) -> None:
+        """Call a method of the writer, unless it is paused: then once it works again."""
+        self._outbox.put(Call(method, arguments, options))
+        self._deliver()
 
-    def close(self) -> None:
-        """Close the writer, whether or not it is switched off."""
-        try:
-            self.writer.close()
-        except Exception as error:
-            if self.on:
-                _log.warning("%s could not be closed: %s", self.name, describe(error))
-        self.on = False
+    def flush(self) -> None:
+        """Flush the writer, after what waits."""
+        if not len(self._outbox):
+            self._outbox.put(Call("flush"))
+        self._deliver()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the writer's state, its last good one where it has none now, and the rows that wait."""
+        if self._is_restored:
+            self._outbox.remember()
+        return self._outbox.saved()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore a state; while the writer does not take it, nothing is written."""
+        self._is_restored = False
+        self._outbox.restore(state)
+        self._deliver()
+
+    def begin_closing(self, status: str) -> None:
+        """Write what waits, if that works now, and close the writer."""
+        if not self._outbox.deliver():
+            self._outbox.deliver()  # the second time, a call that is itself at fault is found
+        self._outbox.close_writer(status)
+
+    def finish_closing(self, deadline: float) -> None:
+        """Say what is lost."""
+        self._outbox.give_up()
+
+    def _deliver(self) -> None:
+        if not self._outbox.delay_seconds and self._outbox.deliver():
+            self._is_restored = True
 
 
 class Sinks:
@@ -77,10 +121,13 @@ class Sinks:
     def __init__(self, writers: Sequence[Writer], notices: Notices) -> None:
         self._notices = notices
         self._sinks: list[Sink] = []
+        self._of_others: dict[str, Any] = {}  # states of sinks that are not there this time
         for writer in writers:
             kind = type(writer).__name__
             taken = sum(type(sink.writer).__name__ == kind for sink in self._sinks)
-            self._sinks.append(Sink(writer, f"{kind}-{taken + 1}" if taken else kind))
+            name = f"{kind}-{taken + 1}" if taken else kind
+            behind = getattr(writer, "in_background", False)
+            self._sinks.append(BackgroundSink(writer, name) if behind else DirectSink(writer, name))
 
     def __iter__(self) -> Iterator[Sink]:
         return iter(self._sinks)
@@ -96,12 +143,17 @@ class Sinks:
     def flush(self) -> None:
         """Flush every sink."""
         for sink in self._sinks:
-            sink.call("flush")
+            sink.flush()
 
-    def close(self) -> None:
-        """Close every sink."""
+    def begin_closing(self, status: str) -> None:
+        """Close every sink, and tell those that can show it how the run ended."""
         for sink in self._sinks:
-            sink.close()
+            sink.begin_closing(status)
+
+    def finish_closing(self, deadline: float) -> None:
+        """Wait until every sink is closed, or until a time of `time.monotonic`."""
+        for sink in self._sinks:
+            sink.finish_closing(deadline)
 
     def abandon(self) -> None:
         """Forget the sinks without touching what they hold."""
@@ -117,18 +169,13 @@ class Sinks:
                 self._notices.tell(f"{sink.name} {method}", message, logging.INFO)
 
     def get_state(self) -> dict[str, Any]:
-        """Return the sinks' states by name; one that is switched off has none."""
-        states = {sink.name: sink.call("get_state") for sink in self._sinks}
-        return {name: state for name, state in states.items() if state is not None}
+        """Return the sinks' states by name, those that only an earlier process had included."""
+        return {**self._of_others, **{sink.name: sink.get_state() for sink in self._sinks}}
 
     def set_state(self, states: Mapping[str, Any]) -> None:
         """Restore the states of the sinks that have one."""
+        names = {sink.name for sink in self._sinks}
+        self._of_others = {name: state for name, state in states.items() if name not in names}
         for sink in self._sinks:
             if sink.name in states:
-                sink.call("set_state", states[sink.name])
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+                sink.set_state(states[sink.name])

@@ -16,19 +16,31 @@ from typing import Any
 
 import google_crc32c
 
+from poke.training.writers.identity import run_token
+
 _SUFFIX = "poke"  # tells our event files from those of others in the same place
 
 
 class TensorBoardWriter:
     """Writes metrics as TensorBoard scalars named `category/name`.
 
+    The names of a run's event files hold a token of its own, so that runs may share a directory.
+
     Args:
         log_dir: directory of the event files; created with the first of them.
+        run_dir: the run's directory, from which the token is made; a random one if None. It is kept in the state.
     """
 
-    def __init__(self, log_dir: str | Path) -> None:
+    def __init__(self, log_dir: str | Path, *, run_dir: str | Path | None = None) -> None:
         self.log_dir = Path(log_dir)
+        self.row_time: float | None = None  # when the row that is written was logged
+        self._token = run_token(run_dir)
+        self._earlier: set[str] = (
+            set()
+        )  # files in the state: an older poke named them without a token
+        self._succeeded = True
         self._file: int | None = None
+        self._file_name = ""
         self._size_bytes = 0
         self._last_step = -1
         self._purge_step: int | None = None
@@ -99,6 +111,10 @@ class TensorBoardWriter:
         gif = encode_gif(frames, frames_per_second)
         self._write_picture(gif, frames.shape[1:], name, step, category)
 
+    def log_end(self, status: str) -> None:
+        """Have the HParams session end as the run did."""
+        self._succeeded = status == "finished"
+
     def flush(self) -> None:
         """Every event is with the operating system already."""
 
@@ -112,12 +128,14 @@ class TensorBoardWriter:
         self._file = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return the sizes of the event files and the last step."""
+        """Return the run's token, the sizes of its event files and the last step."""
         sizes = {path.name: path.stat().st_size for path in self._event_files()}
-        return {"file_sizes_bytes": sizes, "last_step": self._last_step}
+        if self._file is not None:
+            sizes[self._file_name] = self._size_bytes  # without what a failed write left behind it
+        return {"token": self._token, "file_sizes_bytes": sizes, "last_step": self._last_step}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Cut off the events written after the state.
+        """Cut off the events that this run wrote after the state; files of others are left alone.
 
         What follows goes into a file of its own that opens with a purge step, so that a TensorBoard
         that has read the events before they were cut drops them too.
@@ -125,8 +143,11 @@ class TensorBoardWriter:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        sizes = state["file_sizes_bytes"]
+        self._token = state.get("token", self._token)
+        self._earlier = set(sizes)
         for path in self._event_files():
-            size = state["file_sizes_bytes"].get(path.name, 0)
+            size = sizes.get(path.name, 0)
             if size:
                 os.truncate(path, min(size, path.stat().st_size))
             else:
@@ -135,7 +156,14 @@ class TensorBoardWriter:
         self._purge_step = self._last_step + 1
 
     def _event_files(self) -> list[Path]:
-        return sorted(self.log_dir.glob(f"events.out.tfevents.*.{_SUFFIX}"))
+        """This run's."""
+        found = self.log_dir.glob(f"events.out.tfevents.*.{_SUFFIX}")
+        own = f".{self._token}.{_SUFFIX}"
+        return sorted(p for p in found if p.name.endswith(own) or p.name in self._earlier)
+
+    def _is_shared(self) -> bool:
+        """Whether the directory holds other runs' events, which a purge step would hide."""
+        return len(list(self.log_dir.glob("*tfevents*"))) > len(self._event_files())
 
     def _write_picture(
         self, encoded: bytes, shape: tuple[int, ...], name: str, step: int, category: str
@@ -151,9 +179,8 @@ class TensorBoardWriter:
     def _end_session(self) -> None:
         from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-        end = plugin_data_pb2.SessionEndInfo(
-            status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time()
-        )
+        status = api_pb2.STATUS_SUCCESS if self._succeeded else api_pb2.STATUS_FAILURE
+        end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
         content = metadata.create_summary_metadata(
             plugin_data_pb2.HParamsPluginData(session_end_info=end)
         )
@@ -172,7 +199,7 @@ class TensorBoardWriter:
     def _new_event(self, step: int) -> Any:
         if self._file is None:
             self._open()
-        return self._event_type(wall_time=time.time(), step=step)
+        return self._event_type(wall_time=self.row_time or time.time(), step=step)
 
     def _write(self, event: Any) -> None:
         self._append(event)
@@ -182,17 +209,20 @@ class TensorBoardWriter:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
         self.log_dir.mkdir(parents=True, exist_ok=True)
+        shared = self._is_shared()
         number = len(self._event_files())  # of two files of one second, the later sorts later
-        parts = (f"{time.time():.0f}", f"{number:03}", socket.gethostname(), os.getpid(), _SUFFIX)
-        path = self.log_dir / ".".join(("events.out.tfevents", *map(str, parts)))
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        of_whom = (socket.gethostname(), os.getpid(), self._token, _SUFFIX)
+        parts = ("events.out.tfevents", f"{time.time():.0f}", f"{number:03}", *of_whom)
+        path = self.log_dir / ".".join(map(str, parts))
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
+        self._file_name = path.name
         self._size_bytes = 0
         self._event_type = Event
         self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
-        if self._purge_step is not None:
+        if self._purge_step is not None and not shared:
             start = SessionLog(status=SessionLog.START)
             self._append(Event(wall_time=time.time(), step=self._purge_step, session_log=start))
-            self._purge_step = None
+        self._purge_step = None
 
     def _append(self, event: Any) -> None:
         """Write a record where the last one ended, so that a retry overwrites a failure's half."""

@@ -9,7 +9,6 @@ temporary folder. Peers and ours take turns, and the median of the turns counts.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -18,15 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
+from live_report import follow
+from run_directories import NUM_COLUMNS, generate
 
-NUM_COLUMNS = 12
-NUM_VARIANTS = 20
 SETTLE_SECONDS = 2.2
-START = datetime(2026, 3, 1, tzinfo=UTC)
 
 NAIVE_TABLE = """
 import glob, sys, pandas as pd
@@ -93,6 +89,11 @@ with tempfile.TemporaryDirectory() as folder:
     assert len(frame) == num_runs
     print(sorted(times[1:])[1] / num_runs)
 """
+PEAK = """
+import resource, sys, poke.compare
+poke.compare.main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+"""
 
 
 def main() -> None:
@@ -113,75 +114,12 @@ def main() -> None:
         generate(folder / "runs", options.runs, options.rows)
         measure(folder / "runs", options)
         report_size(folder / "curves")
+        long_files(folder / "long")
+        follow(folder / "runs")
         if options.growth:
             growth(folder / "many", folder / "runs", options)
     finally:
         shutil.rmtree(folder)
-
-
-def generate(root: Path, num_runs: int, num_rows: int) -> None:
-    """Write run directories; seeds vary fastest, then the learning rate."""
-    generator = np.random.default_rng(0)
-    names = [
-        "step",
-        "time",
-        *(f"train/m{column}" for column in range(NUM_COLUMNS - 4)),
-        "val/loss",
-        "val/accuracy",
-    ]
-    texts = []
-    for _ in range(min(NUM_VARIANTS, num_runs)):
-        lines = [",".join(names)]
-        for row, values in enumerate(generator.random((num_rows, NUM_COLUMNS - 2)).tolist()):
-            stamp = (START + timedelta(seconds=1.3 * row, microseconds=row)).isoformat()
-            lines.append(f"{100 * row},{stamp},{','.join(map(repr, values))}")
-        texts.append("\n".join(lines) + "\n")
-    for number in range(num_runs):
-        seed, setting = number % 5, number // 5
-        directory = root / "2026-03-01" / f"{number:06d}"
-        directory.mkdir(parents=True)
-        config = {
-            "seed": seed,
-            "algo": {"lr": 1e-5 * (setting + 1), **{f"option_{i}": i / 7 for i in range(15)}},
-            "network": {"hidden": [256, 256], **{f"size_{i}": i for i in range(10)}},
-            "trainer": {"max_steps": 100 * num_rows, **{f"every_{i}": 100 * i for i in range(10)}},
-            "checkpoint": {"dir": f"{directory}/checkpoints", "monitor": "val/loss", "mode": "min"},
-        }
-        text = json.dumps(config)
-        (directory / "config.json").write_text(text)
-        (directory / "config.yaml").write_text(
-            json.dumps(config, indent=2)
-        )  # JSON is YAML, indented like a block
-        (directory / "run.json").write_text(json.dumps(record(directory.name, seed)))
-        (directory / "metrics.csv").write_text(texts[number % len(texts)])
-
-
-def record(name: str, seed: int) -> dict:
-    """Return what run.json holds for a finished run."""
-    return {
-        "schema_version": 1,
-        "name": f"2026-03-01/{name}",
-        "status": "finished",
-        "started": START.isoformat(),
-        "ended": (START + timedelta(minutes=22)).isoformat(),
-        "command": ["python", "-m", "poke.train", "algo=bc", f"seed={seed}"],
-        "overrides": ["algo=bc", f"seed={seed}"],
-        "cwd": "/home/someone/poke",
-        "host": "elsewhere",
-        "pid": 4711,
-        "python": "3.11.7",
-        "packages": dict.fromkeys(
-            ["torch", "numpy", "pandas", "hydra-core", "omegaconf", "wandb"], "1.2.3"
-        ),
-        "git": {"commit": "a" * 40, "branch": "main", "dirty": False},
-        "seed": seed,
-        "device": "cpu",
-        "resumes": [],
-        "final": {"val/loss": 0.5},
-        "best": {"metric": "val/loss", "mode": "min", "value": 0.1, "step": 100},
-        "error": None,
-        "exit_reason": "reached max_steps",
-    }
 
 
 def measure(root: Path, options: argparse.Namespace) -> None:
@@ -264,6 +202,20 @@ def report_size(root: Path) -> None:
     )
 
 
+def long_files(root: Path) -> None:
+    """Measure the memory that a table at a step needs of two files of 22 MB."""
+    generate(root, 2, 95_000)
+    answer = subprocess.run(
+        [sys.executable, "-c", PEAK, str(root), "--at", "50000", "--by", "run"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    size = sum(path.stat().st_size for path in root.rglob("metrics.csv")) / 2e6
+    peak = float(answer.stdout.splitlines()[-1])
+    print(f"{f'--at of two files of {size:.0f} MB':36s} {peak:8.0f} MB    target <= 200 MB")
+
+
 def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
     """Compare a second look at ten times the runs with one at the runs."""
     generate(many, 10 * options.runs, options.rows)
@@ -276,14 +228,10 @@ def growth(many: Path, few: Path, options: argparse.Namespace) -> None:
         lambda: wall([sys.executable, "-m", "poke.compare", str(many)]),
     )
     show("second look, 10 x the runs / the runs", ten, one, "<= 10")
-    code = (
-        "import resource, sys, poke.compare; poke.compare.main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
-    )
     answer = subprocess.run(
-        [sys.executable, "-c", code, str(many)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK, str(many)], capture_output=True, text=True, check=True
     )
-    memory = float(answer.stdout.splitlines()[-1])
+    memory = float(answer.stdout.splitlines()[-1]) / 1e3
     print(f"{'memory at 10 x the runs':36s} {memory:8.2f} GB    target <= 1 GB")
 
 

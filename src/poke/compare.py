@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_runs
@@ -15,11 +17,15 @@ from poke.comparison.showing.rendering import Style, render
 from poke.comparison.statistics.selection import filter_runs, find_run, younger_than
 from poke.comparison.statistics.table import Comparison, Question, compare
 
+if TYPE_CHECKING:
+    from poke.comparison.reading.following import Follower
+
 DEFAULT_DIRECTORIES = ("outputs", "multirun")
 
 EPILOG = """commands:
   diff RUN RUN      in what two runs differ        show RUN    one run in full
-  report [-o FILE]  the comparison as a web page   watch       a live table of running jobs
+  report [-o FILE]  the comparison as a web page   watch       a live table of jobs and sweeps
+  report --live     the same as runs write         lineage RUN where it comes from, what came of it
 
 A run is named by its path or by a unique beginning or end of it.
 
@@ -43,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = COMMANDS.get(arguments[0]) if arguments else None
     parser = (command or _table_parser)()
     options = parser.parse_args(arguments[1:] if command else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a run may say what the output's encoding has no letter for
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.stdout.write(options.answer(options))
         sys.stdout.flush()
@@ -75,11 +84,19 @@ def _table_parser() -> argparse.ArgumentParser:
 def _report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare report",
-        description="Write the comparison as one HTML file with its curves.",
+        description="Write the comparison as one HTML file with its curves, or show it live.",
     )
     _add_question(parser)
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE", help="(report.html)"
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="serve it to this machine's browsers and refresh it as runs write, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=0, help="of --live (0: one that is free, which is printed)"
     )
     parser.set_defaults(answer=_report)
     return parser
@@ -111,6 +128,19 @@ def _show_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _lineage_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="poke-compare lineage",
+        description="Tell what a run was forked from or took its weights from, and what came of it.",
+    )
+    parser.add_argument(
+        "runs", nargs=1, metavar="RUN", help="a path, or a unique beginning or end of one"
+    )
+    _add_search(parser)
+    parser.set_defaults(answer=_lineage)
+    return parser
+
+
 def _watch_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="poke-compare watch",
@@ -135,6 +165,7 @@ def _watch_parser() -> argparse.ArgumentParser:
 COMMANDS = {
     "diff": _diff_parser,
     "show": _show_parser,
+    "lineage": _lineage_parser,
     "report": _report_parser,
     "watch": _watch_parser,
 }
@@ -194,6 +225,10 @@ def _selected(options: argparse.Namespace) -> list[Run]:
         raise ComparisonError(
             f"no runs under {' or '.join(options.directories or DEFAULT_DIRECTORIES)}"
         )
+    return _chosen(runs, options)
+
+
+def _chosen(runs: list[Run], options: argparse.Namespace) -> list[Run]:
     for expression in options.where:
         runs = filter_runs(runs, expression)
     if options.last:
@@ -201,6 +236,20 @@ def _selected(options: argparse.Namespace) -> list[Run]:
     if not runs:
         raise ComparisonError("no run is left after --where and --last")
     return runs
+
+
+def _followed(options: argparse.Namespace) -> Follower:
+    """Return what follows the runs of the folders that were asked for.
+
+    Raises:
+        FileNotFoundError: one that was named is not there; the default ones may come later.
+    """
+    from poke.comparison.reading.following import Follower
+
+    for directory in options.directories:
+        if not os.path.isdir(directory):
+            raise FileNotFoundError(f"no such directory: {directory}")
+    return Follower(options.directories or DEFAULT_DIRECTORIES, cache=not options.no_cache)
 
 
 def _named(options: argparse.Namespace) -> list[Run]:
@@ -215,7 +264,7 @@ def _named(options: argparse.Namespace) -> list[Run]:
     ]
 
 
-def _comparison(options: argparse.Namespace) -> Comparison:
+def _comparison(runs: list[Run], options: argparse.Namespace) -> Comparison:
     question = Question(
         metric=options.metric,
         mode=options.mode,
@@ -224,16 +273,18 @@ def _comparison(options: argparse.Namespace) -> Comparison:
         include_failed=options.include_failed,
         baseline=options.baseline,
     )
-    return compare(_selected(options), question, top=options.top, cache=not options.no_cache)
+    return compare(runs, question, top=options.top, cache=not options.no_cache)
 
 
 def _table(options: argparse.Namespace) -> str:
-    terminal = sys.stdout.isatty()
-    style = Style(
-        width=shutil.get_terminal_size().columns if terminal or "COLUMNS" in os.environ else None,
-        dim=terminal and "NO_COLOR" not in os.environ,
-    )
-    return render(_comparison(options), options.format, style)
+    style = Style(width=_width(), dim=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    return render(_comparison(_selected(options), options), options.format, style)
+
+
+def _width() -> int | None:
+    """Return how many characters a line may have, None where nobody says."""
+    asked = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if asked else None
 
 
 # What one of these needs, the table is not kept waiting for.
@@ -251,20 +302,60 @@ def _show(options: argparse.Namespace) -> str:
     return show(*_named(options))
 
 
+def _lineage(options: argparse.Namespace) -> str:
+    from poke.comparison.showing.family import family_tree
+
+    (run,) = _named(options)
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return family_tree(run, _read(options), ascii_only=not unicode)
+
+
 def _report(options: argparse.Namespace) -> str:
+    if options.live:
+        return _serve(options)
     from poke.comparison.showing.report import render_report
 
-    page = render_report(_comparison(options), options.output, cache=not options.no_cache)
+    comparison = _comparison(_selected(options), options)
+    page = render_report(comparison, options.output, cache=not options.no_cache)
     with open(options.output, "w", encoding="utf-8") as file:
         file.write(page)
     return f"wrote {options.output} ({len(page.encode()) / 1000:.0f} kB)\n"
 
 
+def _serve(options: argparse.Namespace) -> str:
+    from poke.comparison.showing.live import LiveReport
+    from poke.comparison.showing.serving import ReportServer
+
+    _selected(options)  # what cannot be asked is said before anything is served
+    report = LiveReport(
+        _followed(options),
+        lambda runs: _chosen(runs, options),
+        lambda runs: _comparison(runs, options),
+    )
+    try:
+        server = ReportServer(report, options.port)
+    except OSError as error:
+        raise ComparisonError(f"--port {options.port}: {error.strerror or error}") from None
+    with server:  # closed, and the port free again, however this ends
+        print(f"{server.url} shows the report as runs write; Ctrl-C stops it", flush=True)
+        server.serve_forever()
+    return ""
+
+
 def _watch(options: argparse.Namespace) -> str:
+    from poke.comparison.reading.sweeps import read_sweeps
     from poke.comparison.showing.watching import running_table, watch
 
+    follower = _followed(options)
+    directories = options.directories or DEFAULT_DIRECTORIES
+
     def look() -> str:
-        return running_table(_read(options), options.metric)
+        runs = follower.look()
+        sweeps = read_sweeps(directories, runs)
+        height = shutil.get_terminal_size().lines if sys.stdout.isatty() else None
+        return running_table(
+            runs, sweeps, options.metric, follower.rows, width=_width(), height=height
+        )
 
     if not sys.stdout.isatty():
         return look()
@@ -285,6 +376,12 @@ def _positive(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+
+
+def _port(text: str) -> int:
+    if text.isdigit() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
 
 
 def _seconds(text: str) -> float:

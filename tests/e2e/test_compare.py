@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -43,15 +46,17 @@ def test_without_arguments_it_compares_outputs_and_multirun(folder):
 
     text = compare(folder)
 
-    assert text.startswith("val/loss: less is better (min, from its name); 7 runs in 2 groups\n")
-    assert "! seed 0 stands 2 times in algo.lr=0.001: outputs/0.001-0, multirun/sweep/0" in text
+    assert text.startswith("val/loss: less is better (min, from its name); 6 runs in 2 groups\n")
+    twins = "outputs/0.001-0, multirun/sweep/0"
+    assert f"! bit-identical but for the time, counted once: {twins}\n" in text
 
 
 def test_it_imports_nothing_heavy(folder):
     code = (
         "import sys, poke.compare\n"
         "for arguments in ([], ['--baseline', 'lr=1e-3'], ['--at', '1'], ['show', '0.001-0'],\n"
-        "                  ['diff', '0.001-0', '0.001-1'], ['report'], ['watch']):\n"
+        "                  ['diff', '0.001-0', '0.001-1'], ['report'], ['watch'],\n"
+        "                  ['lineage', '0.001-0']):\n"
         "    assert poke.compare.main(arguments) == 0, arguments\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
@@ -85,6 +90,9 @@ def test_with_and_without_the_cache_the_output_is_equal_byte_for_byte(folder):
         (["show", "xyz"], "poke: no run is named xyz\n"),
         (["show", "0.001"], "poke: 0.001 names 3 runs: "),
         (["report", "-o", "no/such/folder/r.html"], "poke: [Errno 2]"),
+        (["report", "--live", "--metric", "x"], "poke: no run has a metric x"),
+        (["lineage", "xyz"], "poke: no run is named xyz\n"),
+        (["watch", "nowhere"], "poke: no such directory: nowhere\n"),
     ],
 )
 def test_what_cannot_be_answered_costs_one_line_and_status_two(folder, arguments, message):
@@ -109,6 +117,14 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder):
     done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True)
 
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_an_output_without_the_letters_is_no_error(folder):
+    text = compare(folder, PYTHONIOENCODING="ascii")
+    tree = compare(folder, "lineage", "0.001-0", PYTHONIOENCODING="ascii")
+
+    assert "mean ? standard deviation" in text
+    assert tree.isascii()
 
 
 def test_a_narrow_terminal_is_respected(folder):
@@ -164,4 +180,31 @@ def test_runs_of_this_project(poke):
     assert "best.pt" not in shown
     assert "val/loss" in shown
     assert "seed" in poke("poke.compare", "diff", str(first), str(second))
-    assert "0 running, 0 stale, 2 ended" in poke("poke.compare", "watch")
+    watched = poke("poke.compare", "watch")
+    assert watched.startswith(f"sweep {sweep.relative_to(poke.cwd)}: 2 finished\n")
+    assert "0 running, 0 stale, 2 ended" in watched
+    assert "finished, step 4, job of sweep" in poke("poke.compare", "lineage", str(first))
+
+
+def test_a_live_report_is_served_until_it_is_interrupted(folder):
+    command = [sys.executable, "-m", "poke.compare", "report", "--live"]
+    with subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            url = process.stdout.readline().split()[0]
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                assert "val/loss" in answer.read().decode()
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, rest, errors) == (130, "", "")
+    port = url.rstrip("/").rpartition(":")[2]
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", int(port)))
+        again.listen()
+        taken = compare(folder, "report", "--live", "--port", port, expect=2)
+    assert taken == f"poke: --port {port}: Address already in use\n"
+    assert not (folder / "report.html").exists()

@@ -24,7 +24,7 @@ BATTLES = Path(__file__).with_name("battles.parquet")
 NOT_RUN = {
     r"pip install": "installs from a package index",
     r"^make ": "runs these tests, or installs",
-    r"^tensorboard ": "serves until it is stopped",
+    r"^tensorboard |report --live": "serves until it is stopped",
     r"^python benchmarks/": "takes minutes to hours, alone on its machine",
 }
 

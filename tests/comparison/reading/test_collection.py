@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -284,6 +285,33 @@ def test_a_kept_history_is_not_used_once_the_run_went_on(sweep):
     assert lengths[grown] == 4
 
 
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("refused_by", ["poke", "SQLite"])
+def test_rows_that_are_too_many_to_keep_cost_the_index_nothing_else(
+    sweep, write_run, reads, monkeypatch, refused_by
+):
+    write_run(sweep, "long", rows=[{"step": step, "val/loss": step / 7} for step in range(20_000)])
+    connect = sqlite3.connect
+
+    def connect_with_a_limit(*arguments, **options):
+        database = connect(*arguments, **options)
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 300_000)
+        return database
+
+    if refused_by == "poke":
+        monkeypatch.setattr(index, "MOST_KEPT_BYTES", 300_000)
+    else:
+        monkeypatch.setattr(index.sqlite3, "connect", connect_with_a_limit)
+    first = read_histories(read_runs([sweep]))
+    reads.clear()
+
+    again = read_histories(read_runs([sweep]))
+
+    assert reads == []
+    assert [one.matrix.tobytes() for one in again] == [one.matrix.tobytes() for one in first]
+    assert max(history.matrix.shape[1] for history in again) == 20_000
+
+
 def test_broken_files_cost_a_line_each_and_not_the_table(sweep):
     (sweep / "lr0.001/seed0/run.json").write_text("{")
     (sweep / "lr0.001/seed1/config.json").write_text("")
@@ -312,14 +340,15 @@ def test_a_missing_directory_is_an_error(tmp_path):
 
 @pytest.mark.usefixtures("later")
 @pytest.mark.parametrize("status", ["created", "running"])
-def test_whether_a_run_is_worked_on_is_asked_of_its_lock(tmp_path, write_run, hold, status):
+def test_whether_a_run_is_worked_on_is_asked_of_its_lock(
+    tmp_path, write_run, session, hold, status
+):
+    here = [session(host=socket.gethostname())]
     for name in ("held", "left", "without"):
-        directory = write_run(
-            tmp_path, name, status=status, host=socket.gethostname(), pid=os.getpid()
-        )
+        directory = write_run(tmp_path, name, status=status, sessions=here)
         if name != "without":
             (directory / ".lock").touch()
-    write_run(tmp_path, "over", status="interrupted")
+    write_run(tmp_path, "over", status="interrupted", sessions=here)
     hold(tmp_path / "over")
     hold(tmp_path / "held")
     wanted = {"held": status, "left": "stale", "without": "stale", "over": "interrupted"}
@@ -330,8 +359,9 @@ def test_whether_a_run_is_worked_on_is_asked_of_its_lock(tmp_path, write_run, ho
     assert not (tmp_path / "without/.lock").exists()
 
 
-def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, write_run):
-    directory = write_run(tmp_path, "run", status="running")
+def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, write_run, session):
+    here = [session(host=socket.gethostname())]
+    directory = write_run(tmp_path, "run", status="running", sessions=here)
     with FileLock(directory / ".lock"):
         assert [run.status for run in read_runs([tmp_path])] == ["running"]
     assert [run.status for run in read_runs([tmp_path])] == ["stale"]
@@ -339,9 +369,36 @@ def test_a_lock_that_is_let_go_of_is_noticed_though_no_file_changed(tmp_path, wr
         assert [run.status for run in read_runs([tmp_path])] == ["running"]
 
 
-def test_a_lock_that_cannot_be_asked_leaves_what_the_run_says(tmp_path, write_run, monkeypatch):
-    write_run(tmp_path, "run", status="running")
-    monkeypatch.setattr(record, "fcntl", None)
+@pytest.mark.parametrize(
+    ("quiet_seconds", "hours_of_a_row", "status"),
+    [(60, 0, "running"), (900, 0, "stale"), (900, 1, "running"), (90_000, 9, "stale")],
+)
+@pytest.mark.parametrize("why", ["another host", "no locks here"])
+def test_a_run_whose_lock_says_nothing_goes_by_its_heartbeat(
+    tmp_path, write_run, session, monkeypatch, why, quiet_seconds, hours_of_a_row, status
+):
+    """A touch of run.json is a sign of life, and a run that is slow anyway has longer."""
+    if why == "no locks here":
+        monkeypatch.setattr(record, "fcntl", None)
+    begun = datetime.fromtimestamp(time.time() - quiet_seconds - 3 * 3600 * hours_of_a_row, UTC)
+    directory = write_run(
+        tmp_path,
+        "run",
+        status="running",
+        age_seconds=100_000,
+        started=begun.isoformat(),
+        sessions=[session(host="elsewhere")],
+    )
+    beat = time.time() - quiet_seconds
+    os.utime(directory / "run.json", (beat, beat))
+
+    assert [run.status for run in read_runs([tmp_path])] == [status]
+
+
+def test_a_lock_that_is_held_here_is_believed_whatever_the_host_is_called(
+    tmp_path, write_run, hold
+):
+    hold(write_run(tmp_path, "run", status="running", age_seconds=100_000))  # in a container, say
     assert [run.status for run in read_runs([tmp_path])] == ["running"]
 
 

@@ -64,3 +64,38 @@ def test_json_and_yaml_of_one_config_are_read_alike(tmp_path):
     )
 
     assert read_config(str(tmp_path / "config.json")) == read_config(str(tmp_path / "config.yaml"))
+
+
+TAGGED = [
+    "!!python/name:torch.nn.ReLU",
+    "!!python/name:torch.nn.Tanh ''",
+    "!!python/module:os",
+    "!!python/object/apply:os.system ['touch executed']",
+    "!!python/object/apply:torch.device [cuda]",
+    "!!python/object/apply:torch.dtype [cuda]",
+    "!!python/object/new:torch.Size [[1, 2]]",
+    "!!python/object:my.Net {width: 1}",
+    "!!python/object:my.Other {width: 1}",
+    "!Net {width: 1}",
+    "!Net 1",
+    "!Other 1",
+    "!!python/tuple [1, 2]",
+    "!!python/int 3",
+    "!!python/none ''",
+    "!!python/bool true",
+]
+
+
+def test_objects_of_other_programs_are_told_apart_and_never_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = []
+    for text in TAGGED:
+        (tmp_path / "config.yaml").write_text(f"x: {text}\n")
+        config = read_config(str(tmp_path / "config.yaml"))
+        values.append(tuple(sorted(config.items())))
+
+    assert len(set(values)) == len(TAGGED)
+    assert values[0] == (("x", "torch.nn.ReLU"),)
+    assert values[7] == (("x._target_", "my.Net"), ("x.width", 1))
+    assert values[-4:] == [(("x", "[1, 2]"),), (("x", 3),), (("x", None),), (("x", True),)]
+    assert not (tmp_path / "executed").exists()

@@ -84,6 +84,7 @@ def test_show_tells_what_where_from_how_and_how_to_repeat_it(checkpointed, tmp_p
         "reached trainer.max_steps, from checkpoints/c500.pt, changed algo.gamma 0.99 -> 0.9, "
         "changed data.path null -> x, accepted data file, 12,000 rows, content fedcba9876",
     ]
+    assert "! algo.gamma changed: 0.99 -> 0.9 at step 500" in lines
     assert [line.split() for line in lines if "c1000.pt" in line] == [
         ["checkpoints/c1000.pt", "best", "1000", "1", "1"]
     ]
@@ -115,7 +116,9 @@ def test_show_says_what_is_broken(checkpointed):
 
 def test_show_of_a_run_at_work_says_so(tmp_path, write_run, session, hold):
     at_work = [session(ended=None, to_step=None, exit_reason=None)]
-    directory = write_run(tmp_path, "run", status="running", ended=None, sessions=at_work)
+    directory = write_run(
+        tmp_path, "run", status="running", age_seconds=90_000, ended=None, sessions=at_work
+    )
     killed = "session 1: 2026-03-01 12:00:00 UTC, step 0 -> ?, host elsewhere, killed"
 
     assert killed in show(run(directory)).splitlines()

@@ -8,12 +8,6 @@ from poke.comparison.reading.collection import read_histories, read_runs
 from poke.comparison.showing.report import MAX_POINTS, group_curve, render_report
 from poke.comparison.statistics.table import Question, compare
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-
 
 def comparison(root, **question):
     return compare(read_runs([root], cache=False), Question(**question))
@@ -25,16 +19,17 @@ def write_report(root, **question):
     return path
 
 
+def report_url(root, **question):
+    return write_report(root, **question).as_uri()
+
+
 def data(page):
     return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(), re.DOTALL)[1])
 
 
 def curve(root, place=0):
     row = comparison(root).rows[place]
-    histories = dict(
-        zip((run.name for run in row.group.runs), read_histories(row.group.runs), strict=True)
-    )
-    return group_curve(row, histories, "val/loss")
+    return group_curve(read_histories(row.group.runs), "val/loss")
 
 
 def test_a_page_holds_the_table_and_links_and_asks_for_no_network(sweep):
@@ -125,51 +120,13 @@ def test_twenty_curves_of_two_hundred_points_stay_small(tmp_path, write_run):
     assert write_report(tmp_path).stat().st_size <= 200_000
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the browser tests need playwright"
-    )
-    with playwright.sync_playwright() as driver:
-        try:
-            opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        except playwright.Error:
-            pytest.skip(f"the browser tests need {CHROMIUM}")
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    contexts = []
-    complaints = []
-
-    def open_it(path, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: request.url.startswith("file:") or complaints.append(request.url),
-        )
-        page.goto(path.as_uri())
-        return page
-
-    yield open_it
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
 def first_column(page):
     rows = page.locator("#table tbody tr:not(.runs):visible td:first-child")
     return [text.removeprefix("▸").strip() for text in rows.all_inner_texts()]
 
 
 def test_the_page_renders(open_page, sweep):
-    page = open_page(write_report(sweep, baseline="lr=1e-4"))
+    page = open_page(report_url(sweep, baseline="lr=1e-4"))
 
     assert page.title() == "val/loss: comparison"
     assert first_column(page) == ["0.001", "0.0001"]
@@ -182,7 +139,7 @@ def test_the_page_renders(open_page, sweep):
 
 
 def test_a_click_on_the_legend_hides_a_curve_and_another_shows_it(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
     button = page.locator("#legend button").first
 
     button.click()
@@ -196,7 +153,7 @@ def test_a_click_on_the_legend_hides_a_curve_and_another_shows_it(open_page, swe
 def test_a_click_on_a_heading_sorts_by_number_and_back(open_page, tmp_path, write_run):
     for place, lr in enumerate([3, 20, 100]):
         write_run(tmp_path, f"{lr}", {"lr": lr}, [{"step": 1, "val/loss": float(place)}])
-    page = open_page(write_report(tmp_path))
+    page = open_page(report_url(tmp_path))
     heading = page.get_by_role("button", name="lr", exact=True)
 
     heading.click()
@@ -207,7 +164,7 @@ def test_a_click_on_a_heading_sorts_by_number_and_back(open_page, tmp_path, writ
 
 
 def test_the_filter_keeps_rows_with_every_word(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
 
     page.locator("#filter").fill("lr=0.0001 seed3")
 
@@ -216,7 +173,7 @@ def test_the_filter_keeps_rows_with_every_word(open_page, sweep):
 
 
 def test_a_row_opens_to_links_to_its_runs(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
 
     page.locator(".open").first.click()
 
@@ -226,7 +183,7 @@ def test_a_row_opens_to_links_to_its_runs(open_page, sweep):
 
 
 def test_the_pointer_and_the_arrow_keys_read_values(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
     box = page.locator("#chart").bounding_box()
 
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
@@ -242,7 +199,7 @@ def test_the_pointer_and_the_arrow_keys_read_values(open_page, sweep):
 
 
 def test_switches_redraw_the_curves(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
     drawn = page.locator("#chart .curve").first
     seen = [drawn.get_attribute("d")]
 
@@ -259,7 +216,7 @@ def test_switches_redraw_the_curves(open_page, sweep):
 
 
 def test_the_keyboard_alone_reaches_every_control(open_page, sweep):
-    page = open_page(write_report(sweep))
+    page = open_page(report_url(sweep))
     reached = set()
 
     for _ in range(40):
@@ -273,7 +230,7 @@ def test_the_keyboard_alone_reaches_every_control(open_page, sweep):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground_in_light_and_dark(open_page, sweep, scheme):
-    page = open_page(write_report(sweep), color_scheme=scheme)
+    page = open_page(report_url(sweep), color_scheme=scheme)
 
     ground, ink = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
@@ -285,9 +242,7 @@ def test_text_stands_out_from_its_ground_in_light_and_dark(open_page, sweep, sch
 
 
 def test_a_phone_scrolls_tables_and_not_the_page(open_page, sweep):
-    page = open_page(
-        write_report(sweep, baseline="lr=1e-4"), viewport={"width": 360, "height": 740}
-    )
+    page = open_page(report_url(sweep, baseline="lr=1e-4"), viewport={"width": 360, "height": 740})
 
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     assert page.locator("#chart .curve").count() == 2
@@ -297,7 +252,7 @@ def test_hostile_runs_show_as_text(open_page, tmp_path, write_run):
     write_run(tmp_path, "a", {"x": "<img src=x onerror=alert(1)>"})
     write_run(tmp_path, "b", {"x": "</script><b>"})
 
-    page = open_page(write_report(tmp_path))
+    page = open_page(report_url(tmp_path))
 
     assert sorted(first_column(page)) == ["</script><b>", "<img src=x onerror=alert(1)>"]
     assert page.locator("#table img, #table b").count() == 0
@@ -306,7 +261,7 @@ def test_hostile_runs_show_as_text(open_page, tmp_path, write_run):
 def test_runs_without_a_curve_or_a_setting_still_make_a_page(open_page, tmp_path, write_run):
     write_run(tmp_path, "a", {}, [{"step": 1, "val/loss": float("nan")}])
 
-    page = open_page(write_report(tmp_path))
+    page = open_page(report_url(tmp_path))
 
     assert "no curve to show" in page.locator("#chart").evaluate("chart => chart.textContent")
     assert page.locator("#parallel").is_hidden()
@@ -315,6 +270,6 @@ def test_runs_without_a_curve_or_a_setting_still_make_a_page(open_page, tmp_path
 def test_a_page_without_a_finished_run_lists_the_others(open_page, tmp_path, write_run):
     write_run(tmp_path, "a", status="failed", error="it broke")
 
-    page = open_page(write_report(tmp_path))
+    page = open_page(report_url(tmp_path))
 
     assert "it broke" in page.locator("#others").inner_text()

@@ -5,6 +5,7 @@ import pytest
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.collection import read_runs
 from poke.comparison.showing.rendering import Style, render
+from poke.comparison.statistics.selection import filter_runs
 from poke.comparison.statistics.table import Question, compare
 
 
@@ -33,13 +34,93 @@ def test_a_missing_setting_counts_as_different(tmp_path, write_run):
     assert sorted(labels(ask(tmp_path))) == ["algo.tau=null", "all runs"]
 
 
-def test_how_a_run_was_started_and_stopped_tells_no_groups_apart(tmp_path, write_run):
-    for i, limit in enumerate((0, 60, 3600)):
-        config = {"x": 1, "trainer": {"max_seconds": limit}, "data": {"on_change": f"{i}"}}
-        write_run(tmp_path, f"run{i}", {**config, "resume": i, "fork": i, "sweep": {"name": i}})
+@pytest.mark.parametrize("says", ["itself", "nothing"])
+def test_how_a_run_was_started_watched_and_kept_tells_no_groups_apart(tmp_path, write_run, says):
+    told = {"bookkeeping": ["logger", "resume", "fork", "sweep", "trainer.max_seconds", "eval.video",
+                            "data.on_change", "checkpoint.save_every"]}  # fmt: skip
+    for i in range(3):
+        kept = {
+            "logger": {"cli": {"on": i}},
+            "checkpoint": {"save_every": i, "monitor": "val/loss"},
+        }
+        config = {"x": 1, "trainer": {"max_seconds": i}, "data": {"on_change": f"{i}"}, **kept}
+        config |= {"eval": {"video": i}} if says == "itself" else {}
+        config |= {"resume": i, "fork": i, "sweep": {"name": i}}
+        write_run(tmp_path, f"run{i}", config, seed=i, **(told if says == "itself" else {}))
     comparison = ask(tmp_path)
     assert comparison.keys == []
-    assert comparison.equal == {"x": 1}
+    assert comparison.equal == {"x": 1, "checkpoint.monitor": "val/loss"}
+    assert len(ask(tmp_path, by=["checkpoint.save_every"]).rows) == 3
+    assert labels(ask(tmp_path, by=["trainer.max_seconds"]))[0] == "trainer.max_seconds=0"
+
+
+def test_a_device_that_was_chosen_automatically_is_the_one_that_was_used(tmp_path, write_run):
+    for seed, (asked, used) in enumerate((("auto", "cpu"), ("cpu", "cpu"), ("auto", "cuda"))):
+        write_run(tmp_path, f"{asked}-{used}", {"device": asked}, seed=seed, device=used)
+
+    comparison = ask(tmp_path)
+
+    assert {row.group.label: row.chosen.n for row in comparison.rows} == {
+        "device=cpu": 2,
+        "device=cuda": 1,
+    }
+    assert len(filter_runs(read_runs([tmp_path], cache=False), "device=cuda")) == 1
+
+
+def test_a_setting_that_came_later_has_its_default_in_runs_from_before(tmp_path, write_run):
+    """A run says which defaults its poke has; one of another kind may lack the setting for other reasons."""
+    mine = {"algo": {"_target_": "poke.PPO", "lr": 1}}
+    says = {"defaults": {"algo.patience": 0, "env": None}}
+    write_run(tmp_path, "before", mine, seed=0)
+    write_run(tmp_path, "after", {"algo": {**mine["algo"], "patience": 0}}, seed=1, **says)
+    write_run(tmp_path, "patient", {"algo": {**mine["algo"], "patience": 5}}, seed=2, **says)
+    assert {row.group.label: row.chosen.n for row in ask(tmp_path).rows} == {
+        "algo.patience=0": 2,
+        "algo.patience=5": 1,
+    }
+
+    write_run(tmp_path, "other", {"algo": {"_target_": "poke.BC", "lr": 1}}, seed=3)
+    assert any("patience" not in label for label in labels(ask(tmp_path)))
+
+
+def test_twins_count_once_and_are_named_in_one_line(tmp_path, write_run):
+    def rows(seed, clock):
+        return [
+            {"step": step, "train/loss": 1 / (step + seed + 3), "time/steps_per_second": clock,
+             "system/memory": clock, "val/loss": seed + 1 / (step + 3)}
+            for step in (0, 50, 100)
+        ]  # fmt: skip
+
+    for lr in (1, 2):
+        for seed in range(3):
+            write_run(tmp_path, f"{lr}-{seed}", {"lr": lr}, rows(seed + lr / 7, seed), seed=seed)
+    without = ask(tmp_path, baseline="lr=2")
+    for name, seed, clock in (("again", 1, 9.5), ("copy", 1, 7.5), ("ignored", 7, 1)):
+        write_run(tmp_path, name, {"lr": 1}, rows(1 + 1 / 7, clock), seed=seed)
+
+    comparison = ask(tmp_path, baseline="lr=2")
+
+    assert [row.chosen for row in comparison.rows] == [row.chosen for row in without.rows]
+    assert comparison.rows[0].contrast == without.rows[0].contrast
+    assert comparison.num_runs == 6
+    assert comparison.notes == [
+        f"bit-identical but for the time, counted once: {tmp_path}/1-1, {tmp_path}/again, "
+        f"{tmp_path}/copy, ..."
+    ]
+
+
+def test_runs_that_agree_by_chance_or_in_their_ends_only_are_no_twins(tmp_path, write_run):
+    for seed in range(3):  # a solved game
+        write_run(tmp_path, f"{seed}", {"x": 1}, [{"step": 9, "val/loss": 500.0}], seed=seed)
+    for name, middle in (("one", 0.5), ("two", 0.6)):
+        values = enumerate((0.1, middle, 0.9, 0.7))
+        rows = [{"step": step, "val/loss": value} for step, value in values]
+        write_run(tmp_path, name, {"x": 2}, rows)
+
+    comparison = ask(tmp_path)
+
+    assert sorted(row.chosen.n for row in comparison.rows) == [2, 3]
+    assert not any("identical" in note for note in comparison.notes)
 
 
 def test_numbers_are_equal_by_value_and_true_is_not_one(tmp_path, write_run):
@@ -100,15 +181,20 @@ def test_no_unfinished_run_counts(tmp_path, write_run, hold, status):
 
 def test_what_was_changed_while_runs_ran_is_said(tmp_path, write_run, session):
     changed = [session(), session(from_step=500, changed={"algo.gamma": [0.99, 0.9]})]
-    also = [*changed, session(from_step=600, changed={"algo.gamma": [0.9, 0.8], "algo.lr": [1, 2]})]
+    also = [
+        *changed,
+        session(
+            from_step=600, changed={"algo.gamma": [0.9, 0.8], "algo.lr": [1, 2], "logger.x": [1, 2]}
+        ),
+    ]
     write_run(tmp_path, "a", seed=0, sessions=also)
     write_run(tmp_path, "b", seed=1, sessions=changed)
     write_run(tmp_path, "c", seed=2)
     write_run(tmp_path, "d", seed=3, sessions=also, status="failed")
 
     assert ask(tmp_path).notes == [
-        "2 runs changed algo.gamma while they ran",
-        "1 run changed algo.lr while it ran",
+        f"algo.gamma changed while they ran: {tmp_path}/a, {tmp_path}/b",
+        f"algo.lr changed while it ran: {tmp_path}/a",
     ]
 
 
@@ -242,7 +328,7 @@ def test_without_a_finished_run_there_is_an_empty_table_and_what_there_is_is_lis
     tmp_path, write_run
 ):
     write_run(tmp_path, "a", status="failed")
-    write_run(tmp_path, "b", status="running")
+    write_run(tmp_path, "b", status="running", age_seconds=90_000)
 
     comparison = ask(tmp_path)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from poke.comparison.errors import ComparisonError
 from poke.comparison.reading.discovery import find_runs
+from poke.comparison.reading.files import read_text
 from poke.comparison.reading.metrics import infer_mode
 
 INDEX_FILE = os.path.join("checkpoints", "checkpoints.json")
@@ -41,8 +42,7 @@ def read_checkpoints(directory: str) -> list[Checkpoint]:
         ComparisonError: the index is damaged.
     """
     try:
-        with open(os.path.join(directory, INDEX_FILE), encoding="utf-8") as file:
-            index = json.load(file)
+        index = json.loads(read_text(os.path.join(directory, INDEX_FILE)))
         return sorted(
             (
                 Checkpoint(

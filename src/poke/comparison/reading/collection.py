@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from poke.comparison.reading.directories import read, read_rows
 from poke.comparison.reading.discovery import RunFiles, find_runs
-from poke.comparison.reading.history import History
 from poke.comparison.reading.index import Index
+from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import Run
 
 
@@ -46,23 +46,34 @@ def read_histories(runs: Sequence[Run], *, cache: bool = True) -> list[History]:
         cache: use and keep rows in the index of the folder that each run was found in.
     """
     members: dict[str, list[Run]] = {}
-    for run in runs if cache else ():
-        if run.name != run.files.root:  # an index never lies in a run directory
-            members.setdefault(run.files.root, []).append(run)
+    for run in runs:
+        # an index never lies in a run directory
+        kept = cache and run.name != run.files.root
+        members.setdefault(run.files.root if kept else "", []).append(run)
     histories: dict[str, History] = {}
     for root, found in members.items():
-        index = Index(root)
-        histories |= {run.name: history for run, history in index.histories(found)}
-        index.close()
-    missing = [run for run in runs if run.name not in histories]
-    fresh = dict(zip((run.name for run in missing), read_rows(missing), strict=True))
-    for root, found in members.items():
-        if any(run.name in fresh for run in found):
-            index = Index(root)
-            index.store_histories((run, fresh[run.name]) for run in found if run.name in fresh)
+        index = Index(root) if root else None
+        if index:
+            histories |= {run.name: history for run, history in index.histories(found)}
+        fresh = _read_fresh([run for run in found if run.name not in histories], histories)
+        if index:
+            index.store_histories(fresh)  # one is stored while the next is parsed
             index.close()
-    histories |= fresh
+        for _ in fresh:  # all that no index took
+            pass
     return [histories[run.name] for run in runs]
+
+
+def _read_fresh(
+    runs: Sequence[Run], histories: dict[str, History]
+) -> Iterator[tuple[Run, History]]:
+    """Yield the rows of runs as they are read, and put them to the others."""
+    waiting = iter(runs)
+    for batch in read_rows(runs):
+        for history in batch:
+            run = next(waiting)
+            histories[run.name] = history
+            yield run, history
 
 
 def _read_found(found: Sequence[RunFiles], index: Index | None) -> list[Run]:

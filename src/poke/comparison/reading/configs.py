@@ -7,7 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from poke.comparison.reading.files import read_text
+
 Value = str | int | float | bool | None
+# Of YAML's tags for Python those of values; the others are of objects.
+PLAIN_TAGS = frozenset(
+    (
+        *("none", "bool", "str", "unicode", "bytes", "int", "long", "float", "complex"),
+        *("list", "tuple", "dict"),
+    )
+)
+MAX_VALUES = 100_000  # of a config in YAML, aliases unfolded
 SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
@@ -22,8 +32,7 @@ def read_config(path: str, own_names: Sequence[str] = ()) -> dict[str, Value]:
         OSError: the file cannot be read.
         ValueError: it is not a mapping in its format.
     """
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    text = read_text(path)
     config = json.loads(text) if path.endswith(".json") else _load_yaml(text)
     if not isinstance(config, dict):
         raise ValueError("is not a mapping")
@@ -64,16 +73,48 @@ def _load_yaml(text: str) -> Any:
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", _plain_value)
     Loader.add_multi_constructor("!", _plain_value)
     try:
-        return yaml.load(text, Loader)  # a subclass of SafeLoader: it constructs plain values only
+        config = yaml.load(text, Loader)  # a subclass of SafeLoader: plain values only
     except yaml.YAMLError as error:
         raise ValueError(f"is not YAML ({str(error).splitlines()[0]})") from None
+    _refuse_too_many(config)
+    return config
+
+
+def _refuse_too_many(config: Any) -> None:
+    """Refuse aliases that unfold to more values than memory holds, or without an end."""
+    waiting, met = [config], 0
+    while waiting:
+        value = waiting.pop()
+        met += 1
+        if met > MAX_VALUES:
+            raise ValueError(f"has more than {MAX_VALUES:,} values")
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _plain_value(loader: Any, suffix: str, node: Any) -> Any:
+    """Return an object of another program as plain values that tell it from others; nothing is imported or called.
+
+    Args:
+        loader: the YAML loader.
+        suffix: the tag without its beginning: ``name:torch.nn.ReLU``, ``object/apply:numpy.dtype``,
+            ``tuple``, or a name of the program's own.
+        node: what was tagged.
+    """
     import yaml
 
+    kind, colon, name = suffix.partition(":")
+    name = name if colon else "" if kind in PLAIN_TAGS else suffix
     if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
+        fields = loader.construct_mapping(node, deep=True)
+        return {"_target_": name, **fields} if name else fields
     if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
+        parts = loader.construct_sequence(node, deep=True)
+        return {"_target_": name, "_args_": parts} if name else parts
+    if not name:  # an int, a bool or a None, as it would be without its tag
+        tag = loader.resolve(yaml.ScalarNode, node.value, (True, False))
+        text = kind in ("str", "unicode", "bytes")
+        return node.value if text else loader.construct_object(yaml.ScalarNode(tag, node.value))
+    return f"{name} {node.value}".rstrip()

@@ -9,14 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+import numpy as np
+
 from poke.comparison.reading.configs import Value, read_config
 from poke.comparison.reading.discovery import RunFiles
-from poke.comparison.reading.history import History
-from poke.comparison.reading.incremental import Position, Text, read_text
-from poke.comparison.reading.parsing import parse
 from poke.comparison.reading.record import read_record, without_packages
+from poke.comparison.reading.rows.history import History
+from poke.comparison.reading.rows.incremental import Position, Text, read_lines
+from poke.comparison.reading.rows.parsing import parse
+from poke.comparison.reading.rows.summary import summarize_history
 from poke.comparison.reading.run import Run
-from poke.comparison.reading.summary import summarize_history
 
 SHORT_NAME = 8  # a run's name up to this length may stand in a setting by chance
 BATCH_BYTES = 16 << 20  # of text parsed together
@@ -47,13 +49,13 @@ def read(found: Sequence[RunFiles], known: Mapping[str, Run]) -> list[Run]:
     return runs
 
 
-def read_rows(runs: Sequence[Run]) -> list[History]:
-    """Read every row of runs' metrics; a run whose metrics cannot be read has no rows."""
-    return [
-        reading.history
-        for readings in _parsed(_Rows(run.files) for run in runs)
-        for reading in readings
-    ]
+def read_rows(runs: Sequence[Run]) -> Iterator[list[History]]:
+    """Read every row of runs' metrics, some runs at a time; a run whose metrics cannot be read has no rows."""
+    for readings in _parsed(_Rows(run.files) for run in runs):
+        # what was parsed together lies side by side: taken apart, it is stacked and stored much faster
+        for reading in readings:
+            reading.history.matrix = np.ascontiguousarray(reading.history.matrix)
+        yield [reading.history for reading in readings]
 
 
 class _Reading:
@@ -65,7 +67,7 @@ class _Reading:
     """
 
     def __init__(self, files: RunFiles, known: Run | None) -> None:
-        self._files = files
+        self.files = files
         self._fingerprint = files.fingerprint()
         self._problems: list[str] = []
         self._record: dict[str, Any] = {}
@@ -75,18 +77,21 @@ class _Reading:
         self.text: Text | None = None
         self.history = History()
         if files.record:
-            with self._noting(files.record):
+            with self.noting(files.record):
+                record, odd = read_record(files.path(files.record))
                 # only `show` and `diff` look at the packages
-                self._record = without_packages(read_record(files.path(files.record)))
+                self._record = without_packages(record)
+                if odd:
+                    self._problems.append(f"{files.record} has no usable {', '.join(odd)}")
         if files.config:
-            with self._noting(files.config):
+            with self.noting(files.config):
                 own = _own_names(files, self._record)
                 self._config = read_config(files.path(files.config), own)
         self.read_metrics(known)
 
     def read_metrics(self, known: Run | None) -> None:
         """Read the metrics' text, from where ``known`` ended if the file is the same one grown."""
-        name = self._files.metrics
+        name = self.files.metrics
         self._before, self.text, self.history = None, None, History()
         if not name:
             return
@@ -96,9 +101,9 @@ class _Reading:
             and known.fingerprint.inode(name) == self._fingerprint.inode(name)
             and not any(problem.startswith(f"{name} ") for problem in known.problems)
         )
-        with self._noting(name):
-            self.text, self._position, continues = read_text(
-                self._files.path(name), known.position if known and same else None
+        with self.noting(name):
+            self.text, self._position, continues = read_lines(
+                self.files.path(name), known.position if known and same else None
             )
             self._before = known if continues else None
 
@@ -108,13 +113,16 @@ class _Reading:
 
     def finish(self) -> Run:
         """Return the run."""
-        summary = summarize_history(self.history)
-        self._position.rows += self.history.matrix.shape[1]
-        if self._before:
-            summary = self._before.summary.extend(summary)
-        problems = [f"{self._files.metrics} {problem}" for problem in self.history.problems]
+        metrics = self.files.metrics or ""
+        summary = summarize_history(History())
+        with self.noting(metrics):
+            summary = summarize_history(self.history)
+            self._position.rows += self.history.matrix.shape[1]
+            if self._before:
+                summary = self._before.summary.extend(summary)
+        problems = [f"{metrics} {problem}" for problem in self.history.problems]
         return Run(
-            self._files,
+            self.files,
             self._record,
             self._config,
             summary,
@@ -124,11 +132,11 @@ class _Reading:
         )
 
     @contextmanager
-    def _noting(self, name: str) -> Iterator[None]:
-        """Note what goes wrong with one of the files."""
+    def noting(self, name: str | None) -> Iterator[None]:
+        """Note what goes wrong with one of the files: no run, however odd, keeps others from being read."""
         try:
             yield
-        except (OSError, ValueError, RecursionError) as error:
+        except Exception as error:
             self._problems.append(f"{name} {_reason(error)}")
 
 
@@ -136,11 +144,15 @@ class _Rows:
     """The rows of one run, read up to their text."""
 
     def __init__(self, files: RunFiles) -> None:
+        self.files = files
         self.text: Text | None = None
         self.history = History()
-        # what cannot be read is named in the run's problems, or gone since
-        with suppress(OSError, ValueError):
-            self.text = read_text(files.path(files.metrics))[0] if files.metrics else None
+        with self.noting(files.metrics):
+            self.text = read_lines(files.path(files.metrics))[0] if files.metrics else None
+
+    def noting(self, name: str | None) -> suppress:
+        """Leave out what cannot be read: it is named in the run's problems, or gone since."""
+        return suppress(Exception)
 
 
 T = TypeVar("T", _Reading, _Rows)
@@ -155,6 +167,9 @@ def _parsed(readings: Iterable[T]) -> Iterator[Sequence[T]]:
             if under_way:
                 yield under_way.result()
             under_way = following
+            if len(batch) == 1:  # a large file: one at a time is in memory
+                yield under_way.result()
+                under_way = None
         if under_way:
             yield under_way.result()
 
@@ -175,24 +190,39 @@ def _batches(readings: Iterable[T]) -> Iterator[list[T]]:
 
 def _parse_all(readings: Sequence[T]) -> Sequence[T]:
     """Give each reading the rows of its text."""
-    histories = iter(parse([reading.text for reading in readings if reading.text]))
+    with_text = [(reading, reading.text) for reading in readings if reading.text]
+    try:
+        for (reading, _), history in zip(
+            with_text, parse([text for _, text in with_text]), strict=True
+        ):
+            reading.history = history
+    except Exception:  # which of them it was is known when each is parsed by itself
+        for reading, text in with_text:
+            with reading.noting(reading.files.metrics):
+                reading.history = parse([text])[0]
     for reading in readings:
-        if reading.text:
-            reading.history = next(histories)
+        reading.text = None  # a few of them may be most of the memory
     return readings
 
 
 def _reason(error: Exception) -> str:
+    """Return in one line why a file cannot be read, as the end of a sentence that begins with its name."""
     if isinstance(error, json.JSONDecodeError):
         return f"is not JSON (line {error.lineno}: {error.msg})"
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8 text"
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror or error})"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    said = " ".join(str(error).split())[:200]
+    if type(error) is ValueError and said:
+        return said
+    return f"cannot be read ({': '.join(part for part in (type(error).__name__, said) if part)})"
 
 
 def _own_names(files: RunFiles, record: Mapping[str, Any]) -> list[str]:
     """Return what may name a run's directory in its settings."""
     name = str(record.get("name") or "")
-    return [os.path.abspath(files.directory), *([name] if len(name) > SHORT_NAME else [])]
+    absolute = (
+        files.directory if os.path.isabs(files.directory) else os.path.abspath(files.directory)
+    )
+    return [absolute, *([name] if len(name) > SHORT_NAME else [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
@@ -11,6 +11,9 @@ from typing import NamedTuple
 RECORD_FILE = "run.json"
 METRIC_FILES = ("metrics.csv", "progress.csv")
 CONFIG_FILES = ("config.json", "config.yaml", "hparams.yaml")
+SETTLED_NANOSECONDS = (
+    2_000_000_000  # a file may change twice within a tick of its file system's clock
+)
 HYDRA_CONFIG = os.path.join(".hydra", "config.yaml")
 
 
@@ -26,6 +29,10 @@ class Fingerprint(NamedTuple):
     identity: str
     modified: int
     newest: int
+
+    def is_settled(self, now: int) -> bool:
+        """Tell whether the files were so old at a time, in nanoseconds since 1970, that a later change shows."""
+        return self.newest + SETTLED_NANOSECONDS < now
 
     def inode(self, name: str) -> str | None:
         """Return the inode of one of the files, None where it was not there."""
@@ -76,7 +83,9 @@ class RunFiles:
         return Fingerprint("|".join(parts), newest, max(newest, *changed))
 
 
-def find_runs(root: str, seen: set[str] | None = None) -> Iterator[RunFiles]:
+def find_runs(
+    root: str, seen: set[str] | None = None, known: Mapping[str, RunFiles] | None = None
+) -> Iterator[RunFiles]:
     """Yield every run directory at or below ``root``, in the order of their paths.
 
     A directory is a run when it holds ``run.json`` or a metrics file; nothing below it is searched. Links to
@@ -86,20 +95,29 @@ def find_runs(root: str, seen: set[str] | None = None) -> Iterator[RunFiles]:
     Args:
         root: the folder to search.
         seen: real paths of directories met so far; share it between roots that may overlap.
+        known: runs by directory that need not be looked at again.
     """
     seen = set() if seen is None else seen
     links: list[str] = [root]
     while links:
         link = links.pop(0)
-        yield from _walk(root, link, os.path.realpath(link), seen, links)
+        yield from _walk(root, link, os.path.realpath(link), seen, links, known or {})
 
 
 def _walk(
-    root: str, directory: str, real: str, seen: set[str], links: list[str]
+    root: str,
+    directory: str,
+    real: str,
+    seen: set[str],
+    links: list[str],
+    known: Mapping[str, RunFiles],
 ) -> Iterator[RunFiles]:
     if real in seen:
         return
     seen.add(real)
+    if directory in known:
+        yield known[directory]
+        return
     try:
         with os.scandir(directory) as scan:
             listed = list(scan)
@@ -120,10 +138,10 @@ def _walk(
         if entry.name.startswith("."):
             continue
         if entry.is_symlink():
-            if entry.is_dir():
+            if os.path.isdir(entry.path):  # a link to itself is none; entry.is_dir() would raise
                 links.append(entry.path)
         elif entry.is_dir():
-            yield from _walk(root, entry.path, f"{real}/{entry.name}", seen, links)
+            yield from _walk(root, entry.path, f"{real}/{entry.name}", seen, links, known)
 
 
 def _first(wanted: tuple[str, ...], names: set[str]) -> str | None:

@@ -19,15 +19,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from poke.comparison.reading.discovery import Fingerprint, RunFiles
-from poke.comparison.reading.history import History
-from poke.comparison.reading.incremental import Position
+from poke.comparison.reading.rows.history import History
+from poke.comparison.reading.rows.incremental import Position
+from poke.comparison.reading.rows.summary import Summary
 from poke.comparison.reading.run import Run
-from poke.comparison.reading.summary import Summary
 
 FILE_NAME = ".poke-index.sqlite"
 APPLICATION_ID = 0x706F6B65
-VERSION = 2
-SETTLED_NANOSECONDS = 2_000_000_000
+VERSION = 3
+MOST_KEPT_BYTES = 1 << 28  # of one run's rows; SQLite takes a little less than 1 GB in one piece
 
 SCHEMA = """
 create table runs (
@@ -111,9 +111,9 @@ class Index:
                     yield run, History(json.loads(names), rows, json.loads(problems))
 
     def store_histories(self, histories: Iterable[tuple[Run, History]]) -> None:
-        """Keep the rows of runs that have long settled."""
+        """Keep the rows of runs that have long settled, unless they are too many."""
         now = time.time_ns()
-        rows = [
+        rows = (
             (
                 self._key(run.files),
                 run.fingerprint.identity,
@@ -123,17 +123,19 @@ class Index:
                 history.matrix.tobytes(),
             )
             for run, history in histories
-            if _is_settled(run, now) and history.matrix.shape[1]
-        ]
+            if run.fingerprint.is_settled(now) and 0 < history.matrix.nbytes <= MOST_KEPT_BYTES
+        )
         with self._guard():
-            if self._database and rows:
+            if self._database:
                 with self._database as transaction:
                     transaction.executemany(
                         "insert or replace into histories values (?, ?, ?, ?, ?, ?)", rows
                     )
 
     def _key(self, files: RunFiles) -> str:
-        return files.directory[len(self.root) :].lstrip(os.sep)
+        """Return where a run lies below the root; a name that is no text with its bytes written out."""
+        below = files.directory[len(self.root) :].lstrip(os.sep)
+        return below if below.isascii() else os.fsencode(below).decode("utf-8", "backslashreplace")
 
     def _open(self) -> sqlite3.Connection | None:
         for _ in range(2):
@@ -179,16 +181,12 @@ class Index:
         """Give the index up at the first sign of damage; what it would have told is read from the runs."""
         try:
             yield
-        except sqlite3.OperationalError:  # locked by a slow neighbour, or a full disk
-            self.close()
+        except (sqlite3.OperationalError, sqlite3.DataError):
+            self.close()  # locked by a slow neighbour, a full disk, or too large an entry: no damage
         except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, IndexError):
             self.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
-
-
-def _is_settled(run: Run, now: int) -> bool:
-    return run.fingerprint.newest + SETTLED_NANOSECONDS < now
 
 
 def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
@@ -201,14 +199,19 @@ def _encode(run: Run, now: int) -> tuple[str, int, str, bytes]:
             run.problems,
             summary.names,
             summary.step,
-            [position.end, position.rows, position.edges],
+            [position.end, position.rows, position.header, position.edges],
         ]
     )
-    return run.fingerprint.identity, int(_is_settled(run, now)), text, summary.numbers.tobytes()
+    return (
+        run.fingerprint.identity,
+        int(run.fingerprint.is_settled(now)),
+        text,
+        summary.numbers.tobytes(),
+    )
 
 
 def _decode(files: RunFiles, fingerprint: Fingerprint, text: list, numbers: bytes) -> Run:
-    record, config, problems, names, step, (end, rows, edges) = text
+    record, config, problems, names, step, (end, rows, header, edges) = text
     summary = Summary(names, np.frombuffer(numbers).reshape(6, len(names)), step)
-    position = Position(end, rows, edges)
+    position = Position(end, rows, header, edges)
     return Run(files, record, config, summary, position, problems, fingerprint)

@@ -12,6 +12,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from poke.comparison.reading.files import read_text
+
 try:
     import fcntl
 except ImportError:  # a system without flock
@@ -20,31 +22,59 @@ except ImportError:  # a system without flock
 LOCK_FILE = ".lock"
 WHEREABOUTS = ("host", "pid", "cwd", "python", "platform", "executable", "packages")
 
+Shape = tuple[type, ...]
+NOTHING = type(None)
+TEXT, MAPPING, LIST = (str, NOTHING), (dict, NOTHING), (list, NOTHING)
+SCALAR = (str, int, float, NOTHING)
+# What readers of an account rely on; everything else in it is shown as it is.
+SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(("status", "name", "started", "ended", "error", "exit_reason", "device"), TEXT),
+    **dict.fromkeys(("best", "final", "parent", "data", "defaults"), MAPPING),
+    **dict.fromkeys(("sessions", "overrides", "bookkeeping"), LIST),
+    "seed": SCALAR,
+}
+SESSION_SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(("started", "ended", "host", "cwd", "exit_reason", "checkpoint"), TEXT),
+    **dict.fromkeys(("changed", "packages", "code", "poke"), MAPPING),
+    **dict.fromkeys(("command", "overrides"), LIST),
+    **dict.fromkeys(("from_step", "to_step"), SCALAR),
+}
+LISTS_OF_TEXT = ("overrides", "command", "bookkeeping")
+
 Record = dict[str, Any]
 Session = Mapping[str, Any]
 
 
-def read_record(path: str) -> Record:
+def read_record(path: str) -> tuple[Record, list[str]]:
     """Read a run's account.
+
+    Returns:
+        The account, in which what has another shape than it should have is None, and the names of
+        what has.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is not a mapping in JSON.
     """
-    with open(path, encoding="utf-8") as file:
-        record = json.load(file)
+    try:
+        record = json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
     if not isinstance(record, dict):
         raise ValueError("is not a mapping")
     if "sessions" not in record:
         record = _from_version_1(record)
-    sessions = record["sessions"] if isinstance(record["sessions"], list) else []
+    odd = _drop_misshapen(record, SHAPES)
+    sessions = record["sessions"] or []
     record["sessions"] = [session for session in sessions if isinstance(session, dict)]
-    for part in ("parent", "data"):
-        record[part] = record[part] if isinstance(record.get(part), dict) else None
+    if len(record["sessions"]) < len(sessions):
+        odd.append("sessions")
     packages: Any = None
-    for session in record["sessions"]:  # null where they are the same as in the session before
+    for session in record["sessions"]:
+        odd += [f"sessions.{name}" for name in _drop_misshapen(session, SESSION_SHAPES)]
+        # null where they are the same as in the session before
         packages = session["packages"] = session.get("packages") or packages
-    return record
+    return record, list(dict.fromkeys(odd))
 
 
 def without_packages(record: Record) -> Record:
@@ -95,6 +125,16 @@ def is_held(directory: str) -> bool | None:
         return None
     finally:
         os.close(lock)  # and with it what it held
+
+
+def _drop_misshapen(part: Record, shapes: Mapping[str, Shape]) -> list[str]:
+    """Put None in the place of values that are not of their shape, and return their names."""
+    odd = [name for name, shape in shapes.items() if not isinstance(part.get(name), shape)]
+    part.update(dict.fromkeys(odd))
+    for name in LISTS_OF_TEXT:
+        if part.get(name):
+            part[name] = list(map(str, part[name]))
+    return odd
 
 
 def _from_version_1(old: Record) -> Record:

@@ -10,8 +10,8 @@ import numpy as np
 
 from poke.comparison.reading.checkpoints import best_checkpoints
 from poke.comparison.reading.collection import read_histories, read_runs
-from poke.comparison.reading.history import EMPTY, History, is_empty
 from poke.comparison.reading.metrics import infer_mode
+from poke.comparison.reading.rows.history import EMPTY, History, is_empty
 from poke.comparison.reading.run import COMPLETE, Run
 from poke.comparison.statistics.estimates import Estimate, estimate
 

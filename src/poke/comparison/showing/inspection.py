@@ -13,7 +13,7 @@ from poke.comparison.reading.checkpoints import read_checkpoints
 from poke.comparison.reading.metrics import infer_mode
 from poke.comparison.reading.record import Record, last_session
 from poke.comparison.reading.run import Run
-from poke.comparison.showing.layout import align, format_number, format_seconds
+from poke.comparison.showing.layout import align, format_number, format_seconds, printable
 from poke.comparison.showing.lineage import (
     ancestor_lines,
     changes_on_the_way,
@@ -34,14 +34,16 @@ def show(run: Run) -> str:
     lines = [f"{run.name}: {run.status}{_parenthesis(record.get('exit_reason'))}"]
     if record.get("error"):
         lines.append(f"error: {record['error']}")
-    lines += [_when(run), *origin_lines(whole_record(run.name)), *ancestor_lines(run)]
+    whole = whole_record(run.name)
+    lines += [_when(run), *origin_lines(whole), *ancestor_lines(run)]
     lines += session_lines(run)
+    lines += [f"! {key} changed: {told}" for key, told in changes_on_the_way(whole).items()]
     lines += [f"! {problem}" for problem in run.problems]
     lines += ["", *_metrics(run)]
     lines += ["", *_checkpoints(run)]
     config = [[key, format_value(value)] for key, value in run.config.items()]
     lines += ["", *(align(["setting", "value"], config, 2) if config else ["no config"])]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def diff(first: Run, second: Run) -> str:
@@ -74,7 +76,7 @@ def _when(run: Run) -> str:
     started, ended = run.instant("started"), run.instant("ended")
     parts = []
     if started:
-        parts.append(f"started {started.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
+        parts.append(f"started {started:%Y-%m-%d %H:%M:%S} UTC")
         until = ended or datetime.fromtimestamp(run.modified_seconds, UTC)
         parts.append(f"took {format_seconds((until - started).total_seconds())}")
     if not math.isnan(run.summary.step):

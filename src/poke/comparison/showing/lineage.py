@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
 
@@ -18,7 +17,7 @@ from poke.comparison.reading.record import (
     read_record,
     sessions_of,
 )
-from poke.comparison.reading.run import Run
+from poke.comparison.reading.run import Run, instant_of
 from poke.comparison.showing.layout import format_seconds
 from poke.comparison.statistics.grouping import format_value
 
@@ -29,7 +28,7 @@ MAIN_PACKAGES = ("poke", "torch", "numpy", "hydra-core", "gymnasium", "poke_env"
 def whole_record(directory: str) -> Record:
     """Return a run's account with its packages, an empty one where it cannot be read."""
     try:
-        return read_record(os.path.join(directory, RECORD_FILE))
+        return read_record(os.path.join(directory, RECORD_FILE))[0]
     except (OSError, ValueError):
         return {}
 
@@ -62,11 +61,9 @@ def session_lines(run: Run) -> list[str]:
     sessions = sessions_of(run.record)
     lines: list[str] = []
     for number, (session, later) in enumerate(zip_longest(sessions, sessions[1:]), 1):
-        begun, ended = _instant(session.get("started")), _instant(session.get("ended"))
+        begun, ended = instant_of(session.get("started")), instant_of(session.get("ended"))
         at_work = later is None and run.status in ("created", "running")
-        parts = [
-            f"{begun.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if begun else "begun at a time unknown"
-        ]
+        parts = [f"{begun:%Y-%m-%d %H:%M:%S} UTC" if begun else "begun at a time unknown"]
         if begun and ended:
             parts.append(format_seconds((ended - begun).total_seconds()))
         parts.append(f"step {_step(session, 'from_step')} -> {_step(session, 'to_step')}")
@@ -83,19 +80,27 @@ def session_lines(run: Run) -> list[str]:
     return lines
 
 
+def parent_path(record: Record) -> str | None:
+    """Return the path of what a run was forked from or took its weights from, None where it began by itself."""
+    parent = record.get("parent")
+    if not parent or not parent.get("run"):
+        return None
+    cwd = next(iter(sessions_of(record)), {}).get("cwd") or last_session(record).get("cwd")
+    return os.path.abspath(os.path.join(str(cwd or ""), str(parent["run"])))
+
+
 def ancestor_lines(run: Run) -> list[str]:
     """Return what the run was forked from or took its weights from, and so on to the first."""
     lines: list[str] = []
     record, met = run.record, {os.path.abspath(run.name)}
-    while parent := record.get("parent"):
+    while path := parent_path(record):
+        parent = record["parent"]
         what = "weights from" if parent.get("how") == "init_from" else "forked from"
         step = "" if parent.get("step") is None else f" at step {parent['step']}"
-        line = f"{what} {parent.get('run')}{step}"
-        cwd = next(iter(sessions_of(record)), {}).get("cwd") or last_session(record).get("cwd")
-        path = os.path.join(str(cwd or ""), str(parent.get("run")))
-        if os.path.abspath(path) in met:
+        line = f"{what} {parent['run']}{step}"
+        if path in met:
             return [*lines, f"{line}, which descends from itself"]
-        met.add(os.path.abspath(path))
+        met.add(path)
         record = whole_record(path)
         lines.append(f"{line} ({record.get('status') or 'no run there now'})")
     return lines
@@ -159,11 +164,3 @@ def _kept(code: Mapping[str, Any]) -> str:
         return ""
     files = "1 untracked file" if len(untracked) == 1 else f"{len(untracked)} untracked files"
     return f" and {files}" + (f" (kept in {code['kept_in']})" if code.get("kept_in") else "")
-
-
-def _instant(text: Any) -> datetime | None:
-    try:
-        stamp = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)

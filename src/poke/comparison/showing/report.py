@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,12 +13,12 @@ from urllib.parse import quote
 import numpy as np
 
 from poke.comparison.reading.collection import read_histories
-from poke.comparison.reading.history import History
+from poke.comparison.reading.rows.history import History
 from poke.comparison.reading.run import Run
 from poke.comparison.showing.export import to_json
 from poke.comparison.showing.layout import footnotes, headline
 from poke.comparison.statistics.grouping import format_value
-from poke.comparison.statistics.table import Comparison, Row
+from poke.comparison.statistics.table import Comparison
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("elements.js", "table.js", "curves.js", "parallel.js", "page.js")
@@ -37,35 +37,79 @@ def render_report(
         cache: see ``read_histories``.
     """
     folder = os.path.dirname(os.path.abspath(output))
-    runs = [run for row in comparison.rows for run in row.group.runs]
+    curves = read_curves(
+        [row.group.runs for row in comparison.rows], comparison.metric, cache=cache
+    )
+    return assemble(report_data(comparison, curves, lambda run: _link(run, folder)))
+
+
+def read_curves(
+    groups: Sequence[Sequence[Run]], metric: str, *, cache: bool = True
+) -> list[dict[str, Any]]:
+    """Return the learning curve of each group of runs, see ``group_curve``."""
+    runs = [run for group in groups for run in group]
     histories = dict(
         zip((run.name for run in runs), read_histories(runs, cache=cache), strict=True)
     )
+    return [group_curve([histories[run.name] for run in group], metric) for group in groups]
+
+
+def report_data(
+    comparison: Comparison, curves: Sequence[dict[str, Any]], link: Callable[[Run], str]
+) -> dict[str, Any]:
+    """Return what the page shows, in JSON's terms.
+
+    Args:
+        comparison: the table.
+        curves: of each of its rows.
+        link: returns where a run is found.
+    """
     data = to_json(comparison) | {
         "headline": headline(comparison),
         "footnotes": footnotes(comparison),
         "equal": [[key, format_value(value)] for key, value in comparison.equal.items()],
-        "not_averaged": [
-            _aside(run, why, comparison.metric, folder) for run, why in comparison.aside
-        ],
+        "not_averaged": asides(comparison, link),
+        "running": [],
     }
-    for group, row in zip(data["groups"], comparison.rows, strict=True):
+    for group, row, curve in zip(data["groups"], comparison.rows, curves, strict=True):
         group["runs"] = [
-            {"name": run.name, "href": _link(run, folder), "seed": run.seed, "value": value}
+            {"name": run.name, "href": link(run), "seed": run.seed, "value": value}
             for run, value in zip(row.group.runs, group["values"], strict=True)
         ]
         group["settings"] = {key: format_value(value) for key, value in row.group.settings.items()}
-        group["curve"] = _without_repetition(group_curve(row, histories, comparison.metric))
+        group["curve"] = _without_repetition(curve)
         del group["values"], group["seeds"]
-    return _assemble(_rounded(data))
+    return rounded(data)
 
 
-def group_curve(row: Row, histories: dict[str, History], metric: str) -> dict[str, list[float]]:
+def asides(comparison: Comparison, link: Callable[[Run], str]) -> list[dict[str, Any]]:
+    """Return the runs that are not averaged, as the page shows them."""
+    return rounded(
+        [
+            {
+                "name": run.name,
+                "href": link(run),
+                "why": why,
+                "step": run.summary.step,
+                "value": run.summary.last(comparison.metric)[0],
+                "error": run.record.get("error"),
+            }
+            for run, why in comparison.aside
+        ]
+    )
+
+
+def running_curve(run: Run, history: History, metric: str) -> dict[str, Any]:
+    """Return a run that is not averaged yet as the page draws it among the groups."""
+    curve = _without_repetition(group_curve([history], metric))
+    return rounded({"label": run.name, "n": 1, "curve": curve})
+
+
+def group_curve(histories: Sequence[History], metric: str) -> dict[str, list[float]]:
     """Return a group's learning curve: its mean, and the lowest and highest run around it.
 
     Args:
-        row: the group.
-        histories: rows of its runs, by run name.
+        histories: rows of its runs.
         metric: what the curve shows.
 
     Returns:
@@ -73,7 +117,7 @@ def group_curve(row: Row, histories: dict[str, History], metric: str) -> dict[st
         files tell no time), ``mean``, ``low``, ``high`` and ``n``, the number of runs that reached that step. A run
         counts from its first to its last finite value and is interpolated between them.
     """
-    curves = [_curve(histories[run.name], metric) for run in row.group.runs]
+    curves = [_curve(history, metric) for history in histories]
     curves = [curve for curve in curves if curve.size]
     if not curves:
         return {name: [] for name in ("steps", "seconds", "mean", "low", "high", "n")}
@@ -133,40 +177,35 @@ def _at(grid: np.ndarray, steps: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.interp(grid, steps, values, left=np.nan, right=np.nan)
 
 
-def _aside(run: Run, why: str, metric: str, folder: str) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "href": _link(run, folder),
-        "why": why,
-        "step": run.summary.step,
-        "value": run.summary.last(metric)[0],
-        "error": run.record.get("error"),
-    }
-
-
 def _link(run: Run, folder: str) -> str:
-    return f"{quote(os.path.relpath(os.path.abspath(run.name), folder))}/"
+    return f"{quote(os.fsencode(os.path.relpath(os.path.abspath(run.name), folder)))}/"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Return plain values with floats at five digits, and null for what JSON has no number for."""
     if isinstance(value, float):
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _rounded(part) for name, part in value.items()}
+        return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_rounded(part) for part in value]
+        return [rounded(part) for part in value]
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _assemble(data: dict[str, Any]) -> str:
+def assemble(data: dict[str, Any], *, live: bool = False) -> str:
+    """Return the page that shows some data; a live one asks its server for newer."""
     # no character that could end the script element or begin a tag is left in the data
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return _fill(
         _read("page.html"),
-        {"style": _read("page.css"), "script": "\n".join(map(_read, SCRIPTS)), "data": text},
+        {
+            "style": _read("page.css"),
+            "script": "\n".join(map(_read, (*SCRIPTS, "live.js") if live else SCRIPTS)),
+            "data": text,
+            "connect": "; connect-src 'self'" if live else "",
+        },
     )
 
 

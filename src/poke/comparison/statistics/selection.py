@@ -109,7 +109,7 @@ def _beginnings(run: Run) -> list[str]:
 
 def _value(run: Run, key: str) -> Value:
     if key in run.config:
-        return run.config[key]
+        return run.settings[key]
     if key in RUN_FIELDS:
         return RUN_FIELDS[key](run)
     value = run.summary.last(key)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,13 +23,18 @@ from poke.comparison.statistics.estimates import (
     welch_p,
 )
 from poke.comparison.statistics.grouping import (
+    BOOKKEEPING,
     Group,
     differing_keys,
     group_runs,
+    identities,
+    is_among,
     is_value,
+    list_names,
     repeated_seeds,
     resolve_key,
 )
+from poke.comparison.statistics.twins import drop_twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +155,12 @@ def compare(
     mode, source = choose_mode(runs, metric, question.mode)
     values, aside = _values(runs, question, metric, mode, cache)
     averaged = [run for run in runs if run.name in values]
-    differing, equal = differing_keys(averaged)
+    settings = identities(averaged)
+    differing, equal = differing_keys(settings.values())
     keys = differing if question.by is None else [resolve_key(key, runs) for key in question.by]
-    groups = _rank(group_runs(averaged, keys, differing), values, mode)
+    groups = group_runs(averaged, settings, keys, differing)
+    twins = drop_twins(groups, metric, cache=cache)
+    groups = _rank(groups, values, mode)
     baseline = _find_baseline(groups, question.baseline) if question.baseline else None
     shown = groups[:top]
     if baseline and baseline not in shown:
@@ -171,9 +178,9 @@ def compare(
         equal=equal,
         rows=rows,
         num_groups=len(groups),
-        num_runs=len(averaged),
+        num_runs=sum(len(group.runs) for group in groups),
         aside=aside,
-        notes=_notes(groups, values, runs),
+        notes=twins + _notes(groups, values, runs),
         baseline=baseline.label if baseline else None,
     )
 
@@ -269,9 +276,7 @@ def _notes(groups: Sequence[Group], values: dict[str, float], runs: Sequence[Run
     notes = []
     for group in groups:
         for seed, repeats in repeated_seeds(group):
-            names = ", ".join(run.name for run in repeats[:3]) + (
-                ", ..." if len(repeats) > 3 else ""
-            )
+            names = list_names([run.name for run in repeats])
             notes.append(f"seed {seed} stands {len(repeats)} times in {group.label}: {names}")
         broken = sum(not math.isfinite(values[run.name]) for run in group.runs)
         if broken:
@@ -285,13 +290,15 @@ def _notes(groups: Sequence[Group], values: dict[str, float], runs: Sequence[Run
 
 def _changed_on_the_way(groups: Sequence[Group]) -> list[str]:
     """Say which settings of averaged runs are not those that they ran with from the beginning."""
-    counts = Counter(
-        key
-        for group in groups
-        for run in group.runs
-        for key in {key for session in sessions_of(run.record) for key in changes_of(session)}
-    )
+    changed: dict[str, list[str]] = {}
+    for group in groups:
+        for run in group.runs:
+            bookkeeping = run.record.get("bookkeeping") or BOOKKEEPING
+            keys = {key for session in sessions_of(run.record) for key in changes_of(session)}
+            for key in keys:
+                if not is_among(key, bookkeeping):
+                    changed.setdefault(key, []).append(run.name)
     return [
-        f"1 run changed {key} while it ran" if n == 1 else f"{n} runs changed {key} while they ran"
-        for key, n in sorted(counts.items())
+        f"{key} changed while {'it' if len(names) == 1 else 'they'} ran: {list_names(names)}"
+        for key, names in sorted(changed.items())
     ]

@@ -9,16 +9,19 @@ function smooth(values, weight) {
   return values.map((value) => (last = weight * last + (1 - weight) * value));
 }
 
+// Groups, then the runs at work that are not averaged yet.
+const drawn = () => [...data.groups, ...data.running];
+
 function visibleCurves() {
   const usable = (value) => value !== null && (!settings.log || value > 0);
-  return data.groups.flatMap((group, place) => {
-    if (hidden.has(place)) return [];
+  return drawn().flatMap((group) => {
+    if (hidden.has(group.label)) return [];
     const { n, mean } = group.curve;
     const raw = { ...group.curve, low: group.curve.low ?? mean, high: group.curve.high ?? mean };
     const keep = raw.mean.map((_, at) => at).filter((at) => raw[settings.axis][at] !== null && usable(raw.low[at]) && usable(raw.mean[at]));
     if (!keep.length) return [];
     const part = (name) => smooth(keep.map((at) => raw[name][at]), settings.smoothing);
-    return [{ group, place, x: keep.map((at) => raw[settings.axis][at]), n: keep.map((at) => n[at]), mean: part("mean"), low: part("low"), high: part("high") }];
+    return [{ group, x: keep.map((at) => raw[settings.axis][at]), n: keep.map((at) => n[at]), mean: part("mean"), low: part("low"), high: part("high") }];
   });
 }
 
@@ -48,12 +51,12 @@ function drawCurves() {
   const line = (xs, ys) => xs.map((x, at) => `${px(x).toFixed(1)},${py(ys[at]).toFixed(1)}`);
   for (const curve of curves) {
     const band = [...line(curve.x, curve.high), ...line(curve.x, curve.low).reverse()];
-    svg.append(shape("path", { class: "band", d: `M${band.join("L")}Z`, fill: colour(curve.place) }));
+    svg.append(shape("path", { class: "band", d: `M${band.join("L")}Z`, fill: colour(curve.group.label) }));
   }
   for (const curve of curves) {
     svg.append(shape("path", {
-      class: "curve", "data-group": curve.place, d: `M${line(curve.x, curve.mean).join("L")}`,
-      stroke: colour(curve.place), "stroke-dasharray": dashes(curve.place), "stroke-linecap": "round",
+      class: curve.group.settings ? "curve" : "curve young", "data-group": curve.group.label, d: `M${line(curve.x, curve.mean).join("L")}`,
+      stroke: colour(curve.group.label), "stroke-dasharray": dashes(curve.group.label), "stroke-linecap": "round",
     }));
   }
   const xs = [...new Set(curves.flatMap((curve) => curve.x))].sort((first, second) => first - second);
@@ -102,14 +105,14 @@ function moveCross(place) {
     .map((curve) => ({ curve, at: nearest(curve, x) }))
     .sort((first, second) => second.curve.mean[second.at] - first.curve.mean[first.at])
     .map(({ curve, at }) => {
-      cross.append(shape("circle", { class: "dot", r: 4, cx: view.px(curve.x[at]), cy: view.py(curve.mean[at]), fill: colour(curve.place) }));
+      cross.append(shape("circle", { class: "dot", r: 4, cx: view.px(curve.x[at]), cy: view.py(curve.mean[at]), fill: colour(curve.group.label) }));
       const some = curve.n[at] < curve.group.n ? ` (${curve.n[at]} of ${curve.group.n} runs)` : "";
       return { curve, text: `${show(curve.mean[at])}${some}` };
     });
   svg.append(cross);
   const box = byId("tooltip");
   box.replaceChildren(element("strong", {}, where), ...lines.map(({ curve, text }) =>
-    element("div", {}, element("span", {}, swatch(curve.place), curve.group.label), element("span", {}, text))));
+    element("div", {}, element("span", {}, swatch(curve.group.label), curve.group.label), element("span", {}, text))));
   box.hidden = false;
   const right = view.px(x) > view.width / 2;
   box.style.left = right ? "auto" : `${view.px(x) + 14}px`;
@@ -142,16 +145,16 @@ function followKeys(event) {
   moveCross(place);
 }
 
-function drawLegend(redraw) {
-  byId("legend").append(...data.groups.map((group, place) => {
+function drawLegend() {
+  byId("legend").replaceChildren(...drawn().map(({ label, settings: averaged }) => {
     const button = element("button", {
-      type: "button", "aria-pressed": "true",
+      type: "button", "aria-pressed": String(!hidden.has(label)), "data-key": `legend ${label}`,
       onclick: () => {
-        if (!hidden.delete(place)) hidden.add(place);
-        button.setAttribute("aria-pressed", String(!hidden.has(place)));
-        redraw();
+        if (!hidden.delete(label)) hidden.add(label);
+        button.setAttribute("aria-pressed", String(!hidden.has(label)));
+        draw();
       },
-    }, swatch(place), group.label);
+    }, swatch(label), averaged ? label : `${label} · at work`);
     return button;
   }));
 }

@@ -1,7 +1,7 @@
 // What every part of the page uses: the data, elements, colours and numbers. All text goes in as text.
-const data = JSON.parse(document.getElementById("data").textContent);
+let data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const hidden = new Set(); // places of the groups whose curves are switched off
+const hidden = new Set(); // labels of the curves that are switched off
 
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -22,9 +22,14 @@ function shape(name, attributes = {}, text = null) {
 
 // Ten hues far apart; the groups after the tenth get them again with dashes.
 const HUES = [255, 45, 150, 330, 90, 200, 15, 295, 120, 225];
-const colour = (place) => `oklch(var(--shade) var(--colour) ${HUES[place % HUES.length]})`;
-const dashes = (place) => ["none", "7 4", "2 4", "10 3 2 3"][Math.floor(place / HUES.length) % 4];
-const swatch = (place) => element("span", { class: "swatch", style: `background:${colour(place)}`, "aria-hidden": "true" });
+const places = new Map(); // a label keeps the colour that it was first shown in, whatever comes before it later
+function placeOf(label) {
+  if (!places.has(label)) places.set(label, places.size);
+  return places.get(label);
+}
+const colour = (label) => `oklch(var(--shade) var(--colour) ${HUES[placeOf(label) % HUES.length]})`;
+const dashes = (label) => ["none", "7 4", "2 4", "10 3 2 3"][Math.floor(placeOf(label) / HUES.length) % 4];
+const swatch = (label) => element("span", { class: "swatch", style: `background:${colour(label)}`, "aria-hidden": "true" });
 
 function show(value, digits = 4) {
   if (value === null || value === undefined) return "";

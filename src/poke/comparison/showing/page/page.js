@@ -1,22 +1,29 @@
-// Puts the parts together and redraws them when a switch is moved or the window changes.
+// Puts the parts together and redraws them when a switch is moved, the window changes or there is news.
 function draw() {
   drawCurves();
   drawParallel();
 }
 
-byId("title").textContent = data.metric;
-document.title = `${data.metric}: comparison`;
-byId("headline").textContent = data.headline.slice(data.headline.indexOf(":") + 2);
-byId("footnotes").append(...data.footnotes.map((text) => element("li", {}, text)));
-byId("notes").hidden = data.notes.length === 0;
-byId("notes").querySelector("ul").append(...data.notes.map((text) => element("li", {}, text)));
-byId("equal").hidden = data.equal.length === 0;
-byId("equal").querySelector("summary").textContent = `${data.equal.length} settings are equal in all runs`;
-byId("equal").querySelector("dl").append(...data.equal.map(([key, value]) =>
-  element("div", {}, element("dt", {}, key), element("dd", {}, value))));
+function drawAll() {
+  byId("title").textContent = data.metric;
+  document.title = `${data.metric}: comparison`;
+  byId("headline").textContent = data.headline.slice(data.headline.indexOf(":") + 2);
+  const list = (texts) => texts.map((text) => element("li", {}, text));
+  byId("footnotes").replaceChildren(...list(data.footnotes));
+  byId("notes").hidden = data.notes.length === 0;
+  byId("notes").querySelector("ul").replaceChildren(...list(data.notes));
+  byId("equal").hidden = data.equal.length === 0;
+  byId("equal").querySelector("summary").textContent = `${data.equal.length} settings are equal in all runs`;
+  byId("equal").querySelector("dl").replaceChildren(...data.equal.map(([key, value]) =>
+    element("div", {}, element("dt", {}, key), element("dd", {}, value))));
+  const timed = drawn().some((group) => group.curve.seconds.some((value) => value !== null));
+  document.querySelector('input[value="seconds"]').disabled = !timed;
+  drawTable();
+  drawOthers();
+  drawLegend();
+  draw();
+}
 
-const timed = data.groups.some((group) => group.curve.seconds.some((value) => value !== null));
-document.querySelector('input[value="seconds"]').disabled = !timed;
 for (const input of document.getElementsByName("axis")) {
   input.addEventListener("change", () => { settings.axis = input.value; draw(); });
 }
@@ -29,8 +36,4 @@ chart.addEventListener("pointerleave", hideCross);
 chart.addEventListener("keydown", followKeys);
 chart.addEventListener("blur", hideCross);
 window.addEventListener("resize", draw);
-
-drawTable();
-drawOthers();
-drawLegend(draw);
-draw();
+drawAll();

@@ -40,10 +40,10 @@ function drawParallel() {
   const y = (share) => height - bottom - share * (height - top - bottom);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
-  data.groups.forEach((group, place) => {
-    if (hidden.has(place) || group.mean === null) return;
+  data.groups.forEach((group) => {
+    if (hidden.has(group.label) || group.mean === null) return;
     const points = found.map((axis, at) => `${x(at).toFixed(1)},${y(axis.place(axis.value(group))).toFixed(1)}`);
-    const path = shape("path", { class: "path", d: `M${points.join("L")}`, stroke: colour(place), "stroke-dasharray": dashes(place) });
+    const path = shape("path", { class: "path", d: `M${points.join("L")}`, stroke: colour(group.label), "stroke-dasharray": dashes(group.label) });
     path.append(shape("title", {}, `${group.label}: ${show(group.mean)}`));
     svg.append(path);
   });

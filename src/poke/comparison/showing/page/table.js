@@ -4,6 +4,8 @@ const spread = (estimate) =>
 const range = (low, high) => (low === null ? "" : `[${show(low)}, ${show(high)}]`);
 const probability = (value) => (value !== null && value < 0.001 ? "<0.001" : show(value, 2));
 const numeric = (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : text);
+const opened = new Set(); // labels of the groups whose runs are shown
+const order = { name: null, falling: false };
 const atName = typeof data.at === "number" ? `step ${data.at}` : data.at;
 
 function columns() {
@@ -36,35 +38,28 @@ function columns() {
 
 function drawTable() {
   const shown = columns();
+  const rows = data.groups.map((group) => tableRow(group, shown));
   const body = element("tbody");
-  const headings = shown.map((column, place) =>
+  const headings = shown.map((column) =>
     element("th", { scope: "col", class: column.number ? "number" : null },
-      element("button", { type: "button", onclick: () => sortBy(place) }, column.name)));
-  const rows = data.groups.map((group, place) => {
-    const runs = element("tr", { class: "runs", hidden: "" }, element("td", { colspan: shown.length }, runList(group)));
-    const open = element("button", {
-      type: "button", class: "open", "aria-expanded": "false", "aria-label": `runs of ${group.label}`,
-      onclick: () => {
-        runs.toggleAttribute("hidden");
-        open.setAttribute("aria-expanded", String(!runs.hidden));
-        open.textContent = runs.hidden ? "▸" : "▾";
-      },
-    }, "▸");
-    const cells = shown.map((column, at) =>
-      element("td", { class: column.number ? "number" : null }, ...(at === 0 ? [open, swatch(place)] : []), ...column.cell(group)));
-    const line = element("tr", { class: group.label === data.baseline ? "baseline" : null }, ...cells);
-    return { group, line, runs, text: `${group.label} ${line.textContent} ${group.runs.map((run) => run.name).join(" ")}`.toLowerCase() };
-  });
-  let order = { place: -1, falling: false };
+      element("button", { type: "button", "data-key": `sort ${column.name}`, onclick: () => sortBy(column.name) }, column.name)));
 
-  function sortBy(place) {
-    order = { place, falling: order.place === place && !order.falling };
+  function sort() {
+    const place = shown.findIndex((column) => column.name === order.name);
     headings.forEach((heading, at) => {
       if (at === place) heading.setAttribute("aria-sort", order.falling ? "descending" : "ascending");
       else heading.removeAttribute("aria-sort");
     });
-    rows.sort((first, second) => compareValues(shown[place].value(first.group), shown[place].value(second.group), order.falling));
+    if (place >= 0) {
+      rows.sort((first, second) => compareValues(shown[place].value(first.group), shown[place].value(second.group), order.falling));
+    }
     body.append(...rows.flatMap((row) => [row.line, row.runs]));
+  }
+
+  function sortBy(name) {
+    order.falling = order.name === name && !order.falling;
+    order.name = name;
+    sort();
   }
 
   function filter() {
@@ -73,15 +68,38 @@ function drawTable() {
     for (const row of rows) {
       const matches = words.every((word) => row.text.includes(word));
       row.line.hidden = !matches;
-      if (!matches) row.runs.hidden = true;
+      row.runs.hidden = !matches || !opened.has(row.group.label);
       count += matches;
     }
     byId("matches").textContent = words.length ? `${count} of ${rows.length} shown` : "";
   }
 
-  body.append(...rows.flatMap((row) => [row.line, row.runs]));
-  byId("table").append(element("thead", {}, element("tr", {}, ...headings)), body);
-  byId("filter").addEventListener("input", filter);
+  sort();
+  filter();
+  byId("table").replaceChildren(element("thead", {}, element("tr", {}, ...headings)), body);
+  byId("filter").oninput = filter;
+}
+
+function tableRow(group, shown) {
+  const { label } = group;
+  const runs = element("tr", { class: "runs", hidden: "" }, element("td", { colspan: shown.length }, runList(group)));
+  const open = element("button", {
+    type: "button", class: "open", "aria-label": `runs of ${label}`, "data-key": `open ${label}`,
+    onclick: () => {
+      if (!opened.delete(label)) opened.add(label);
+      showRuns();
+    },
+  });
+  function showRuns() {
+    runs.hidden = !opened.has(label);
+    open.setAttribute("aria-expanded", String(!runs.hidden));
+    open.textContent = runs.hidden ? "▸" : "▾";
+  }
+  showRuns();
+  const cells = shown.map((column, at) =>
+    element("td", { class: column.number ? "number" : null }, ...(at === 0 ? [open, swatch(label)] : []), ...column.cell(group)));
+  const line = element("tr", { class: label === data.baseline ? "baseline" : null }, ...cells);
+  return { group, line, runs, text: `${label} ${line.textContent} ${group.runs.map((run) => run.name).join(" ")}`.toLowerCase() };
 }
 
 // Numbers before words, and what is missing always last.
@@ -102,7 +120,7 @@ function runList(group) {
 function drawOthers() {
   byId("aside").hidden = data.not_averaged.length === 0;
   const heading = (name, number) => element("th", { scope: "col", class: number ? "number" : null }, name);
-  byId("others").append(
+  byId("others").replaceChildren(
     element("thead", {}, element("tr", {}, heading("run"), heading("why"), heading("step", true), heading(data.metric, true), heading("error"))),
     element("tbody", {}, ...data.not_averaged.map((run) => element("tr", {},
       element("td", {}, element("a", { href: run.href }, run.name)), element("td", {}, run.why),

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from poke.comparison.reading.history import is_empty
-from poke.comparison.reading.incremental import Text, read_text
-from poke.comparison.reading.parsing import parse
-from poke.comparison.reading.summary import summarize_history
+from poke.comparison.reading.rows.history import is_empty
+from poke.comparison.reading.rows.incremental import Text, read_lines
+from poke.comparison.reading.rows.parsing import parse
+from poke.comparison.reading.rows.summary import summarize_history
 
 
 def history(text: str, first_row: int = 0):
@@ -56,16 +56,19 @@ def test_files_of_equal_columns_are_read_together_as_each_by_itself():
 
 def test_one_broken_file_does_not_touch_the_files_read_with_it():
     good, broken = parse(
-        [Text(b"step,a", b"1,2.0\n"), Text(b"step,a", b"1,2.0\n2,oops\n3\n4,4.0\n")]
+        [
+            Text(b"step,a", b"1,2.0\n"),
+            Text(b"step,a", b"1,2.0\n2,oops\n3,1,4,4\n4,4.0\n5\n"),
+        ]
     )
 
     assert good.problems == []
     assert good.values.tolist() == [[2.0]]
-    assert broken.steps.tolist() == [1, 2, 4]
+    assert broken.steps.tolist() == [1, 2, 4, 5]
     assert broken.column("a")[2].tolist() == [2.0, 4.0]
     assert broken.problems == [
         "has 1 cells in a that are no numbers",
-        "has 1 lines with a wrong number of cells, which are skipped",
+        "has 1 lines with too many cells, which are skipped",
     ]
 
 
@@ -128,9 +131,9 @@ def test_a_line_without_its_end_is_left_for_later(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text("step,a\n1,2\n3,0.12")
 
-    text, position, _ = read_text(str(path))
+    text, position, _ = read_lines(str(path))
     path.write_text("step,a\n1,2\n3,0.125\n")
-    later, _, continues = read_text(str(path), position)
+    later, _, continues = read_lines(str(path), position)
 
     assert text.body == b"1,2\n"
     assert continues
@@ -143,10 +146,10 @@ def test_a_line_without_its_end_is_left_for_later(tmp_path):
 def test_a_file_written_anew_is_read_from_its_beginning(tmp_path, rewritten):
     path = tmp_path / "metrics.csv"
     path.write_text("step,a\n1,2\n3,4\n")
-    _, position, _ = read_text(str(path))
+    _, position, _ = read_lines(str(path))
     path.write_text(rewritten)
 
-    text, _, continues = read_text(str(path), position)
+    text, _, continues = read_lines(str(path), position)
 
     assert not continues
     assert bytes(text.body).decode() == rewritten.partition("\n")[2]
@@ -158,10 +161,10 @@ def test_growth_is_recognised_in_small_and_large_files(tmp_path, rows):
     path.write_text("step,a\n" + "".join(f"{row},{row / 3}\n" for row in range(rows)))
     position = None
     for addition in ("7,8\n", "9,10\n" * 1_000, ""):
-        _, position, continues = read_text(str(path), position)
+        _, position, continues = read_lines(str(path), position)
         with open(path, "a") as file:
             file.write(addition)
-    text, _, continues = read_text(str(path), position)
+    text, _, continues = read_lines(str(path), position)
 
     assert continues
     assert text.body == b""

@@ -199,8 +199,10 @@ def test_two_runs_with_one_csv_file_never_touch_each_others_rows(poke):
     )
     poke.train(*options, run_dir="first")
     whole = shared.read_bytes()
-    out = poke.train(*options, "algo.lr=1e-4", run_dir="second")
-    assert out.count(f"{shared} holds the rows of another run") == 1
+    out = poke.train(*options, "algo.lr=1e-4", run_dir="second", expect=2)
+    assert out.splitlines()[-1] == (
+        f"poke: failed: {shared} holds the rows of another run (traceback in second/train.log)"
+    )
     assert shared.read_bytes() == whole
     poke("poke.train", "resume=first", "trainer.max_steps=40")
     with open(shared, newline="") as file:

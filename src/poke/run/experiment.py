@@ -202,6 +202,18 @@ class Experiment(Agent):
                 "the checkpoint does not say what data it was trained on: it cannot be compared"
             )
 
+    def begin(self) -> None:
+        """Begin a directory of one's own.
+
+        Raises:
+            ConfigError: a sink is to write where another run does.
+        """
+        try:
+            self.logger.claim()
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.checkpoints.open()
+
     def begin_again(self) -> None:
         """Begin where an attempt was stopped before it had a checkpoint; its rows would stand there twice."""
         self.checkpoints.open()
@@ -214,8 +226,12 @@ class Experiment(Agent):
         self.logger.set_state(self._logger_state.state)
 
     def branch_off(self) -> None:
-        """After `restore` of another run's checkpoint, begin a directory of one's own with it."""
-        self.checkpoints.open()
+        """After `restore` of another run's checkpoint, begin a directory of one's own with it.
+
+        Raises:
+            ConfigError: as of `begin`.
+        """
+        self.begin()
         # The sums of unfinished windows go on; what the other run's sinks hold is its own.
         self.logger.set_state({**self._logger_state.state, "sinks": {}})
         self.trainer.begin_here()

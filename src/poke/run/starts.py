@@ -108,7 +108,7 @@ class Beginning:
         """It has been this process's from the first moment."""
 
     def commit(self, experiment: Experiment) -> None:
-        experiment.checkpoints.open()
+        experiment.begin()
 
 
 class Fork(Beginning):

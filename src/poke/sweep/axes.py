@@ -116,7 +116,7 @@ def combinations(axes: Sequence[Axis]) -> list[list[str]]:
 
 
 def _is_replaced(axis: Axis, later: Axis) -> bool:
-    """Whether an axis is given again; constants may complement each other, as an option of a group and its values do."""
+    """Whether an axis is given again; constants complement each other, as an option of a group and its values do."""
     if not axis.is_swept or axis.key != later.key:
         return False
     return _are_mappings(axis) == _are_mappings(later)

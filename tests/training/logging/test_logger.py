@@ -1,9 +1,12 @@
 """MetricsLogger: the twelve points of its contract, in order."""
 
+import json
 import logging
 import math
+import random
 import subprocess
 import sys
+from collections import defaultdict
 from decimal import Decimal
 from fractions import Fraction
 
@@ -555,6 +558,54 @@ def test_point_11_a_row_of_the_console_has_step_epoch_rate_and_eta(capsys):
         "  10      2     0.5000    9.000  0:00:03",
         "  20      2     0.5000    10.00  0:00:02",
     ]
+
+
+# The straight path of `log` and the winding one are the same.
+
+
+class Other(dict):
+    """A mapping that the straight path leaves alone."""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_of_changing_names_and_kinds_are_summed_up_as_if_each_were_looked_at_closely(seed):
+    generator = random.Random(seed)
+    found = []
+    calls = []
+    step = 0
+    for _ in range(900):
+        step += generator.choice([0, 1, 1, 1, 1, 7])
+        names = generator.choice(["a", "ab", "ab", "ab", "abc", "bac", "d", ""])
+        value = generator.choice([generator.random, lambda: 3, lambda: True, lambda: math.inf])
+        calls.append(({name: value() for name in names}, step))
+    for kind in (dict, Other):
+        memory = MemoryWriter()
+        console = MemoryWriter()
+        with MetricsLogger(
+            console=console, backends=[memory], backend_frequency=10, cli_frequency=500
+        ) as logger:
+            for number, (metrics, at) in enumerate(calls):
+                logger.log(kind(metrics), at)
+                if number in (100, 450):
+                    logger.set_state(json.loads(json.dumps(logger.get_state())))
+        written = [
+            [(sorted(row.items()), *where) for row, *where in sink.rows]
+            for sink in (memory, console)
+        ]
+        found.append((repr(written), logger.num_conflicts))
+    assert found[0] == found[1]
+    assert found[0][1] > 10
+
+
+def test_a_default_dict_is_not_added_to():
+    memory = MemoryWriter()
+    with MetricsLogger(backends=[memory], backend_frequency=1) as logger:
+        for step in range(1, 5):
+            logger.log({"loss": 1.0, "accuracy": 0.5}, step)
+        metrics = defaultdict(float, loss=2.0, other=3.0)
+        logger.log(metrics, 5)
+    assert dict(metrics) == {"loss": 2.0, "other": 3.0}
+    assert memory.rows[-1] == ({"loss": 2.0, "other": 3.0}, 5, "train")
 
 
 # 12. Ranks.

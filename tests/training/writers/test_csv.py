@@ -133,6 +133,15 @@ def test_a_torn_last_line_is_dropped_and_the_rest_goes_on(path):
         assert {len(row) for row in rows} == {3}
 
 
+def test_what_is_torn_is_dropped_however_long_it_is(path):
+    path.write_text("step,time,train/loss\n1,t,0.5\n2,t,0." + "5" * 500)
+    writer = CsvWriter(path)
+    writer.write({"loss": 2.5}, 2, "train")
+    assert path.read_bytes().endswith(b"Z,2.5\n")
+    writer.close()
+    assert [row[2] for row in read(path)[1:]] == ["0.5", "2.5"]
+
+
 def test_set_state_cuts_rows_and_columns_that_came_later(path):
     writer = CsvWriter(path)
     writer.write({"loss": 1.0, "odd, name": 2.0}, 1, "train")

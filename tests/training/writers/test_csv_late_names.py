@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from poke.comparison import load_history
-from poke.training.writers import CsvWriter
+from poke.training.writers import CsvWriter, csvformat
 from poke.training.writers import csvfile as module
 
 
@@ -162,7 +162,7 @@ def test_killed_and_resumed_at_any_moment_the_rows_are_those_of_an_undisturbed_r
     for row in rows:
         undisturbed.write(*row)
     undisturbed.close()
-    headers = [module._columns_of(file.read_bytes())[0] for file in (path, undisturbed.path)]
+    headers = [csvformat.columns_of(file.read_bytes())[0] for file in (path, undisturbed.path)]
     assert headers[0] == headers[1]
 
 

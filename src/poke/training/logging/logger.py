@@ -114,15 +114,15 @@ class MetricsLogger:
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
-        # A row like the last one, of python numbers alone, at a later step: what nearly every call
-        # is takes none of the turns of `_log_closely`, which does the same for every other.
-        if stream is not None and stream.kind is _NUMBERS and type(step) is int:
+        # A dict with the keys of the last one, of python numbers alone, at a later step: what nearly
+        # every call is takes none of the turns of `_log_closely`, which does the same for every other.
+        if stream is not None and type(metrics) is dict and type(step) is int:
             try:
-                row = {**metrics}
-                kind = type(sum(row.values()))
+                row = stream.pick(metrics)  # type: ignore[misc]  # None is no function
+                kind = type(sum(row))
             except Exception:
                 kind = None
-            if (kind is float or kind is int) and step > stream.step:
+            if (kind is float or kind is int) and len(row) == len(metrics) and step > stream.step:
                 if step >= stream.wake:
                     self._turn(stream, step, category)
                 stream.step = step
@@ -154,7 +154,10 @@ class MetricsLogger:
             stream.current = row
         else:
             self._log_again(row, step, stream, category)
-        stream.rows.append(row)
+        if stream.kind is _NUMBERS and row and type(metrics) is dict:
+            stream.rows.append(stream.follow(row))
+        else:
+            stream.add(row)
         if held:
             stream.held = True
         if len(stream.rows) >= stream.full:
@@ -212,6 +215,16 @@ class MetricsLogger:
     def set_epoch(self, epoch: int) -> None:
         """Tell the console which epoch it is."""
         self._sinks["console"].offer("set_epoch", epoch)
+
+    def claim(self) -> None:
+        """Have the sinks make sure that their places are free for a new run.
+
+        Raises:
+            ValueError: one is another run's.
+        """
+        for sink in self._sinks["backend"]:
+            if hasattr(sink.writer, "claim"):
+                sink.writer.claim()
 
     def begin_again(self) -> None:
         """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
@@ -352,7 +365,7 @@ class MetricsLogger:
         if step < stream.step:
             raise ValueError(f"step {step} of '{category}' lies before its step {stream.step}")
         self._report(stream.conflicts(row), step, category)
-        stream.current = {**stream.current, **row}
+        stream.add_to_current(row)
 
     def _report(self, conflicts: Sequence[Conflict], step: int, category: str) -> None:
         """Count the names that were given two values."""

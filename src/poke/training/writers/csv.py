@@ -60,6 +60,8 @@ class CsvWriter:
 
     def flush(self) -> None:
         """Try once more to write the rows that wait; every other one is with the operating system."""
+        if not self._waiting and self._state is None:
+            return
         try:
             self._write_waiting()
         except OSError as error:
@@ -100,6 +102,15 @@ class CsvWriter:
             self._bring_back()
         except OSError as error:
             self._say_waiting(error)
+
+    def claim(self) -> None:
+        """Make sure that the file is free for a new run.
+
+        Raises:
+            ValueError: it is another run's.
+        """
+        with suppress(OSError):  # one that cannot be seen now is looked at before it is written
+            self._bring_back()
 
     def begin_again(self) -> None:
         """Drop the rows of an attempt that was stopped before there was a state of it."""

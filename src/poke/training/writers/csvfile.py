@@ -14,11 +14,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
+
+from poke.training.writers.csvformat import columns_of, field, padded
 
 PADDED_BYTES = 1 << 20  # to pad so much takes as long as to copy 10 MB
 FIRST_NAMES = 16  # a run has a handful of late names; more of them will be followed by more
@@ -26,7 +27,6 @@ LEAST_SPARE = 256  # and in a wide file twice as many as there are columns, whic
 PAGE_BYTES = 4096
 CHUNK_BYTES = 1 << 20
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-_FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n)')
 _files: WeakSet[CsvFile] = WeakSet()
 
 
@@ -189,7 +189,7 @@ class CsvFile:
         content = b""
         if self._file is not None:
             content = _read(self._file, 0, os.fstat(self._file).st_size)
-        columns, num_spare, self._header_bytes = _columns_of(content)
+        columns, num_spare, self._header_bytes = columns_of(content)
         if content and columns[: len(self.fixed)] != self.fixed:
             names = " and ".join(self.fixed)
             raise ValueError(f"{self.path} does not start with the columns {names}")
@@ -206,7 +206,7 @@ class CsvFile:
 
     def _grow_in_place(self, new: Sequence[str]) -> bool:
         """Write names over spare commas; False where they are too few."""
-        added = b"".join(b"," + _field(column) for column in new)
+        added = b"".join(b"," + field(column) for column in new)
         start = self._header_bytes - 1 - self._num_spare
         # Half a quoted name would be no csv; what stays in a page is written and read at once.
         is_whole = start // PAGE_BYTES == (start + len(added)) // PAGE_BYTES
@@ -230,7 +230,7 @@ class CsvFile:
         is_padded = is_final or self._size_bytes <= PADDED_BYTES
         spare = max(LEAST_SPARE, 2 * len(columns)) if self._num_widened > FIRST_NAMES else 0
         spare = 0 if is_final else spare
-        header = b",".join(map(_field, columns)) + b"," * spare + b"\n"
+        header = b",".join(map(field, columns)) + b"," * spare + b"\n"
         target: int | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ class CsvFile:
             num_rows = self.num_rows if num_rows is None else num_rows
             if is_padded:
                 for chunk in self._chunks(num_rows):
-                    size += _write(target, _padded(chunk, len(columns) - 1), size)
+                    size += _write(target, padded(chunk, len(columns) - 1), size)
             elif self._file is not None:
                 start, end = self._header_bytes, self._size_bytes
                 size += _copy(self._file, start, end - start, target, size)
@@ -279,43 +279,6 @@ class CsvFile:
             left -= lines
             at += len(chunk)
             yield chunk
-
-
-def _padded(rows: bytes, commas: int) -> bytes:
-    """Bring rows to so many commas: cells are cut off or added at their ends."""
-    lines = rows.split(b"\n")[:-1]
-    counts = [line.count(b",") for line in lines]
-    if max(counts) > commas:
-        lines = [b",".join(line.split(b",")[: commas + 1]) for line in lines]
-    padded = [line + b"," * (commas - count) for line, count in zip(lines, counts, strict=True)]
-    return b"\n".join(padded) + b"\n"
-
-
-def _field(name: str) -> bytes:
-    """A name as a header has it. Python's csv leaves carriage returns bare, at which pandas ends the line."""
-    if any(character in name for character in ',"\r\n'):
-        name = '"' + name.replace('"', '""') + '"'
-    return name.encode()
-
-
-def _columns_of(content: bytes) -> tuple[list[str], int, int]:
-    """Return the columns of the header that a file begins with, the number of spare ones, and its length in bytes.
-
-    They are none where it is not whole.
-    """
-    columns: list[str] = []
-    at = 0
-    while match := _FIELD.match(content, at):
-        quoted, bare, end = match.groups()
-        name = bare if quoted is None else quoted.replace(b'""', b'"')
-        columns.append(name.decode("utf-8", "replace"))
-        at = match.end()
-        if end != b",":
-            num_columns = len(columns)
-            while columns and not columns[-1]:
-                columns.pop()
-            return columns, num_columns - len(columns), at
-    return [], 0, 0
 
 
 def _write(file: int, content: bytes, at: int) -> int:

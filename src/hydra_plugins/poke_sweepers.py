@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -16,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
+    from poke.sweep.axes import Axis
     from poke.sweep.table import JobRow
 
 
@@ -24,9 +23,10 @@ class GridSweeper(Sweeper):
 
     Args:
         max_batch_size: jobs handed to the launcher at a time; all by default.
+        params: overrides of the sweep's own, by key, as of Hydra's sweeper; what the command line gives goes before.
     """
 
-    def __init__(self, max_batch_size: int | None) -> None:
+    def __init__(self, max_batch_size: int | None, params: DictConfig | None = None) -> None:
         self._max_batch_size = max_batch_size
 
     def setup(
@@ -46,16 +46,15 @@ class GridSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobRow]:
         """Run the jobs that the sweep's overrides name and return what became of each."""
-        parser = OverridesParser.create(config_loader=self._loader)
-        overrides = parser.parse_overrides(arguments)
+        from poke.sweep.axes import read_axes
+
         OmegaConf.save(self._config, Path(self._config.hydra.sweep.dir, "multirun.yaml"))
-        return self._run(overrides)
+        return self._run(read_axes(arguments, self._loader))
 
-    def _run(self, overrides: Sequence[Override]) -> list[JobRow]:
-        from poke.sweep.grid import combinations
+    def _run(self, axes: Sequence[Axis]) -> list[JobRow]:
+        from poke.sweep.axes import combinations
 
-        axes = {o.get_key_element() for o in overrides if o.is_sweep_override()}
-        return self._launcher.launch(combinations(overrides), axes)
+        return self._launcher.launch(combinations(axes), {a.key for a in axes if a.is_swept})
 
 
 class OptunaSweeper(GridSweeper):
@@ -66,18 +65,26 @@ class OptunaSweeper(GridSweeper):
         n_jobs: trials asked for at a time.
         sampler: config of the study's sampler.
         pruner: config of what ends trials early; the jobs read it.
+        params: as of the grid.
     """
 
-    def __init__(self, n_trials: int, n_jobs: int, sampler: Any, pruner: Any) -> None:
-        super().__init__(None)
+    def __init__(
+        self,
+        n_trials: int,
+        n_jobs: int,
+        sampler: Any,
+        pruner: Any,
+        params: DictConfig | None = None,
+    ) -> None:
+        super().__init__(None, params)
         self._options = {"n_trials": n_trials, "n_jobs": n_jobs}
 
-    def _run(self, overrides: Sequence[Override]) -> list[JobRow]:
+    def _run(self, axes: Sequence[Axis]) -> list[JobRow]:
         from poke.sweep.search import Search
 
         sampler = self._config.hydra.sweeper.sampler
         search = Search(self._config, self._launcher, sampler=sampler, **self._options)
-        return search.run(overrides)
+        return search.run(axes)
 
 
 class RayLauncher(Launcher):
@@ -87,6 +94,8 @@ class RayLauncher(Launcher):
         init: options of ``ray.init``.
         remote: options of ``ray.remote``.
     """
+
+    max_parallel: int | None = None  # jobs at once; set by the sweep
 
     def __init__(self, init: DictConfig, remote: DictConfig) -> None:
         self._init: Any = OmegaConf.to_container(OmegaConf.create(init))
@@ -105,5 +114,10 @@ class RayLauncher(Launcher):
         from poke.sweep.remote import run_on_ray
 
         return run_on_ray(
-            *self._given, job_overrides, initial_job_idx, init=self._init, remote=self._remote
+            *self._given,
+            job_overrides,
+            initial_job_idx,
+            init=self._init,
+            remote=self._remote,
+            max_parallel=self.max_parallel,
         )

@@ -160,7 +160,7 @@ def _run(composed: Composed, task: Task, primary: Primary) -> int:
     naming.register_resolver()
     others = [o for o in task.overrides if _key(o) != "hydra.run.dir"]
     with directory.claimed(), primary.hydra() as engine:
-        engine.run(primary.name, job, [*others, f"hydra.run.dir={_quote(path)}"])
+        engine.run(primary.name, job, [*others, f"hydra.run.dir={composing.quoted(path)}"])
     return outcomes[0].exit_status
 
 
@@ -211,23 +211,10 @@ def _of_the_run(overrides: Sequence[str], run_dir: Path) -> list[str]:
 
 
 def _sweep(argv: list[str], overrides: list[str], primary: Primary) -> int:
-    from poke.sweep.grid import check_axes
     from poke.sweep.run import run_sweep
 
-    search_dir = primary.search_dir
-    first = check_axes(overrides, search_dir)
-    search = [f"hydra.searchpath=['file://{Path(search_dir).resolve()}']"] if search_dir else []
-    given = _given(overrides, "hydra.sweep.dir")
-    name = first["sweep"]["name"]
-    try:
-        if given is not None:
-            where = Path(given)
-        else:
-            where = Path("multirun", name) if name else create_run_directory(Path("multirun"))
-            overrides = [*overrides, f"hydra.sweep.dir={_quote(where)}"]
-    except RunDirectoryError as error:
-        raise ConfigError(str(error)) from error
-    return run_sweep(where, [*search, *overrides], first["sweep"], _shown(argv))
+    naming.register_resolver()
+    return run_sweep(primary, overrides, _shown(argv))
 
 
 def _hand_to_hydra(argv: Sequence[str]) -> int:
@@ -250,7 +237,7 @@ def _groups() -> str:
     lines = []
     for folder in sorted(p for p in composing.config_dir().iterdir() if p.is_dir()):
         options = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        if options:
+        if options and folder.name != "hydra":
             lines.append(f"  {folder.name + '=':<14}{options}")
     return "\n".join(lines)
 
@@ -265,12 +252,6 @@ def _given(overrides: Sequence[str], key: str) -> str | None:
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
-
-
-def _quote(path: Path) -> str:
-    """Quote a path for Hydra's grammar, where = , and spaces mean something."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _shown(argv: Sequence[str]) -> list[str]:

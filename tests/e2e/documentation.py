@@ -18,8 +18,8 @@ class Step:
     """Something the documentation has a reader do.
 
     Args:
-        text: a command line, python code, or a mistake's answer.
-        kind: command, python or mistake.
+        text: a command line, python code, a config of the reader's own, or a mistake's answer.
+        kind: command, python, config or mistake.
         line: where it stands.
         shown: what it is said to print, None where nothing is said.
     """
@@ -45,8 +45,8 @@ def read_sections(text):
     what these look at.
 
     Raises:
-        ValueError: a block is neither commands, python, answers to mistakes nor what the block before it
-            prints.
+        ValueError: a block is neither commands, python, yaml, answers to mistakes nor what the block before
+            it prints.
     """
     sections = [Section("Beginning")]
     spans = []  # of the section
@@ -86,6 +86,8 @@ def _read_block(language, lines, number, previous):
     if language == "python":
         printed = [m[1] for line in lines if (m := re.match(r"print\(.*\) +# ([{\[].*)", line))]
         return [Step("\n".join(lines), "python", number, printed or None)]
+    if language == "yaml":
+        return [Step("\n".join(lines), "config", number)]
     if any(line.startswith("$ ") for line in lines):
         return _read_console(lines, number)
     if language == "sh" or lines[0].startswith(STARTS):

@@ -137,6 +137,14 @@ class Reader:
             assert self.sh(MISTAKES[step.text], expect=2) == [step.text]
             return
         self.prepare(step.text)
+        if step.kind == "config":
+            (self.cwd / "config").mkdir(exist_ok=True)
+            (self.cwd / "config" / "mine.yaml").write_text(
+                f"defaults: [train, _self_]\n{step.text}\n"
+            )
+            command = "python -m poke.train --config-dir config --config-name mine"
+            self.sh(self.as_run(command)[0])
+            return
         if step.kind == "python":
             (self.cwd / "block.py").write_text(step.text)
             command, shortened = "python block.py", False
@@ -261,6 +269,10 @@ poke: no such thing
 ```python
 print(1)   # [a list]
 ```
+
+```yaml
+seed: 1
+```
 """
     found = [(s.title, t.kind, t.text, t.shown) for s in read_sections(text) for t in s.steps]
     assert found == [
@@ -271,6 +283,7 @@ print(1)   # [a list]
         ("Two", "command", "frobnicate --now", []),
         ("Two", "mistake", "poke: no such thing", None),
         ("Two", "python", "print(1)   # [a list]", ["[a list]"]),
+        ("Two", "config", "seed: 1", None),
         ("Two", "command", "poke-compare", None),
     ]
     with pytest.raises(ValueError, match="line 2: what is this block"):

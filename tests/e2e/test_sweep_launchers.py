@@ -1,5 +1,6 @@
 """Submitit, SLURM's part of it, Ray and Optuna: the same sweeps through other people's programs."""
 
+import itertools
 import os
 import re
 import signal
@@ -151,9 +152,12 @@ def test_ray_starts_a_cluster_runs_stops_it_and_runs_nothing_twice(poke):
         "hydra/launcher=ray",
         "hydra.launcher.init.num_cpus=2",
         "algo.warmup_steps=0",
+        "sweep.max_parallel=1",
     )
     out = sweep.run("algo.lr=1e-4,1e30,2e-4", expect=1)
     accounts = sweep.accounts()
+    lives = sorted((a["started"], a["ended"]) for a in accounts.values())
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(lives))
     assert sorted(a["status"] for a in accounts.values()) == ["failed", "finished", "finished"]
     assert "2 of 3 jobs finished, 1 failed" in out
     pids = {a["sessions"][-1]["pid"] for a in accounts.values()}
@@ -192,8 +196,11 @@ class TestOptuna:
         assert len({tuple(t.params.items()) for t in trials}) == 4 == len(after)
         assert {t.value for t in trials} == {a["best"]["value"] for a in after.values()}
         assert all(1e-5 <= t.params["algo.lr"] <= 1e-1 for t in trials)
-        sweep.run("hydra.sweeper.n_trials=4")
-        assert sweep.accounts() == after
+        out = sweep.run("hydra.sweeper.n_trials=5", "network.activation=relu,tanh,gelu")
+        grown = "network.activation: relu,tanh -> relu,tanh,gelu"
+        assert f"the search has changed ({grown}); it goes on with 4 of its 4 trials" in out
+        assert [t.state.name for t in self.study(sweep)] == ["COMPLETE"] * 5
+        assert {name: sweep.accounts()[name] for name in after} == after
 
     def test_a_trial_that_was_running_when_the_sweep_was_killed_is_gone_on_with(self, sweep):
         more = ("hydra.sweeper.n_trials=1", "trainer.max_steps=4000", "checkpoint.save_every=100")

@@ -1,7 +1,9 @@
 """Sweeps from the command line: run once, gone on with after whatever ended them, whichever launcher runs them."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +26,13 @@ LAUNCHERS = {
     ),
     "ray": ("hydra/launcher=ray", "hydra.launcher.init.num_cpus=2"),
 }
+
+
+MINE = Path(__file__).parents[1] / "lifecycle" / "mine.py"
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
 
 
 class Sweep:
@@ -70,7 +79,8 @@ def test_a_sweep_run_again_runs_nothing_twice_and_grows(poke):
     assert len(before) == 4
     assert sorted(before)[0].startswith("algo.lr_0.0001+seed_0-")
 
-    out = sweep.run("seed=0,1,2", "algo.lr=0.0001,0.0003")
+    # Spelled otherwise, and with another value of what changes no result.
+    out = sweep.run("seed=0,1,2", "algo.lr=0.0001,0.0003", "logger.cli_frequency=50")
     assert "6 jobs (4 finished, 2 pending), 2 to do" in out
     after = sweep.accounts()
     assert len(after) == 6
@@ -187,6 +197,54 @@ def test_one_failed_job_stops_no_other_and_is_told_of(poke):
     (kept,) = (sweep.directory / ".aside").iterdir()
     assert account(kept)["started"] == accounts[name]["started"]
     assert account(sweep.directory / name)["started"] > accounts[name]["started"]
+
+
+def test_a_job_that_the_disk_failed_goes_on_and_one_that_failed_itself_begins_again(poke):
+    shutil.copy(MINE, poke.cwd)
+    poke.env["PYTHONPATH"] = os.pathsep.join([str(poke.cwd), poke.env.get("PYTHONPATH", "")])
+    faulty = "++algo._target_=mine.Faulty"  # raises OSError after step 50 while there is a file
+    sweep = Sweep(poke, faulty, "trainer.max_steps=60", "checkpoint.save_every=20", "seed=0,1")
+    (poke.cwd / "cause").touch()
+    sweep.run("sweep.max_parallel=1", expect=1)
+    before = sweep.accounts()
+    assert [(a["status"], a["cause"]) for a in before.values()] == [("failed", "outside")] * 2
+    assert [row["status"] for row in sweep.table().values()] == ["failed"] * 2
+
+    (poke.cwd / "cause").unlink()
+    (again, goes_on) = sorted(before)
+    path = sweep.directory / again / "run.json"
+    path.write_text(json.dumps({**before[again], "cause": "own"}))
+    sweep.run()
+    after = sweep.accounts()
+    assert {a["status"] for a in after.values()} == {"finished"}
+    assert [s["from_step"] for s in after[goes_on]["sessions"]] == [0, 40]
+    assert [s["from_step"] for s in after[again]["sessions"]] == [0]
+    assert [p.name for p in (sweep.directory / ".aside").iterdir()] == [f"{again}.1"]
+
+
+def test_a_users_own_primary_config_and_presets_hold_for_all_jobs(poke):
+    """Folders relative to where the command was given, read again by the launcher's own processes."""
+    conf = poke.cwd / "conf"
+    (conf / "experiment").mkdir(parents=True)
+    (conf / "mine.yaml").write_text(
+        "defaults: [train, _self_]\ntrainer: {max_steps: 2, eval_every: 0}\nsweep: {name: own}\n"
+    )
+    (conf / "experiment" / "wide.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n"
+        "hydra: {launcher: {n_jobs: 2}, sweep: {dir: 'all/${sweep.name}'}, sweeper: {params: {seed: '0,1'}}}\n"
+        "algo: {weight_decay: 0.5}\n"
+    )
+    for primary in (("--config-dir", "conf"), ("--config-path", "conf")):
+        sweep = (*primary, "--config-name", "mine", "experiment=wide", *JOB, "network=glob(mlp*)")
+        poke("poke.train", "-m", *sweep)
+        accounts = [account(p.parent) for p in (poke.cwd / "all" / "own").glob("*/run.json")]
+        assert len(accounts) == 4
+        assert {(a["status"], a["step"], len(a["sessions"])) for a in accounts} == {
+            ("finished", 2, 1)
+        }
+        configs = [read(p) for p in (poke.cwd / "all" / "own").glob("*/config.json")]
+        assert {c["algo"]["weight_decay"] for c in configs} == {0.5}
+        assert {c["seed"] for c in configs} == {0, 1}
 
 
 def test_fail_fast_stops_the_others(poke):

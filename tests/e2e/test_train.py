@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 import signal
@@ -109,8 +110,9 @@ def test_checkpoints_are_the_newest_and_the_best(reference):
 
 
 def test_the_console_changes_nothing_in_metrics(poke, reference):
-    out = poke.train(*LENGTH, "logger.cli_frequency=300", run_dir="run")
-    printed = [line for line in out.splitlines() if "train" in line and "loss" in line]
+    poke.train(*LENGTH, "logger.cli_frequency=300", run_dir="run")
+    logged = (poke.cwd / "run" / "train.log").read_text().splitlines()
+    printed = [line for line in logged if "train  loss" in line]
     assert len(printed) == 4  # steps 1, 300, 600, 900
     assert rows(poke.cwd / "run") == rows(reference)
 
@@ -177,12 +179,54 @@ def test_resuming_from_an_older_checkpoint_leaves_the_newer_ones_behind(poke):
 def test_a_run_killed_before_its_first_step_begins_again(poke, reference):
     run_dir = poke.cwd / "run"
     shutil.copytree(reference, run_dir)
-    for name in ("checkpoints", "metrics.csv", "train.log"):
+    for name in (
+        "checkpoints",
+        "train.log",
+    ):  # what it had written to metrics.csv must not be there twice
         path = run_dir / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     out = poke("poke.train", f"resume={run_dir}")
     assert "beginning again" in out
     assert_same_run(run_dir, reference)
+
+
+def test_two_runs_with_one_csv_file_never_touch_each_others_rows(poke):
+    shared = poke.cwd / "shared.csv"
+    options = (
+        f"logger.csv.location={shared}",
+        "logger.backend_frequency=5",
+        "trainer.max_steps=20",
+    )
+    poke.train(*options, run_dir="first")
+    whole = shared.read_bytes()
+    out = poke.train(*options, "algo.lr=1e-4", run_dir="second", expect=2)
+    assert out.splitlines()[-1] == (
+        f"poke: failed: {shared} holds the rows of another run (traceback in second/train.log)"
+    )
+    assert shared.read_bytes() == whole
+    poke("poke.train", "resume=first", "trainer.max_steps=40")
+    with open(shared, newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert steps == [1, *range(5, 41, 5)]
+
+
+def test_the_terminal_shows_what_the_config_asks_for_and_train_log_all_of_it(poke):
+    out = poke.train(
+        "logger.cli_frequency=5",
+        "trainer.max_steps=20",
+        "trainer.eval_every=10",
+        "logger.console.metrics=[train/lr,val/acc*]",
+        run_dir="run",
+    )
+    lines = out.splitlines()
+    header = next(line for line in lines if line.startswith("step "))
+    assert header.split() == ["step", "epoch", "val/loss", "loss", "steps/s", "ETA", "lr"]
+    assert [line.split()[-1] for line in lines if line.endswith("accuracy")] == ["accuracy"]
+    evaluated = [line for line in lines if "*" in line]
+    assert len(evaluated) == 2
+    assert max(map(len, lines)) <= 80
+    logged = (poke.cwd / "run" / "train.log").read_text().splitlines()
+    assert sum("train  loss" in line and "grad_norm" in line for line in logged) == 5
 
 
 def test_a_replay_between_two_checkpoints_is_bit_equal(poke, reference):

@@ -20,9 +20,9 @@ def changed(**sections):
 
 @pytest.fixture
 def stored(tmp_path):
-    def store(status, config=PLAIN):
+    def store(status, config=PLAIN, **account):
         (tmp_path / "config.json").write_text(json.dumps(config))
-        (tmp_path / "run.json").write_text(json.dumps({"status": status}))
+        (tmp_path / "run.json").write_text(json.dumps({"status": status, **account}))
         return tmp_path
 
     return store
@@ -50,8 +50,8 @@ def test_changed_keys_are_named_and_sweep_options_are_no_change(stored):
     now = changed(
         algo={"lr": 0.2, "betas": [0.9, 0.99], "new": 1}, sweep={"on_change": "error", "name": "x"}
     )
-    assert changed_keys(run_dir, now) == ["algo.lr: 0.1 -> 0.2", "algo.new: (none) -> 1"]
-    assert changed_keys(run_dir, PLAIN) == []
+    assert changed_keys(run_dir, {}, now) == ["algo.lr: 0.1 -> 0.2", "algo.new: (none) -> 1"]
+    assert changed_keys(run_dir, {}, PLAIN) == []
 
 
 @pytest.mark.parametrize("status", ["finished", "interrupted"])
@@ -65,6 +65,60 @@ def test_a_changed_config_is_an_error_run_again_or_ignored(stored, status):
         decide(run_dir, now("error"))
     assert decide(run_dir, now("rerun")) == "run"
     assert decide(run_dir, now("ignore")) == ("nothing" if status == "finished" else "resume")
+
+
+@pytest.mark.parametrize(
+    ("cause", "on_failed", "has_checkpoint", "todo"),
+    [
+        ("outside", "auto", True, "resume"),
+        ("outside", "auto", False, "run"),
+        ("own", "auto", True, "run"),
+        (None, "auto", True, "run"),  # an older poke's
+        ("own", "resume", True, "resume"),
+        ("own", "resume", False, "run"),
+        ("outside", "rerun", True, "run"),
+    ],
+)
+def test_a_failed_job_goes_on_where_something_from_outside_failed_it(
+    stored, cause, on_failed, has_checkpoint, todo
+):
+    run_dir = stored("failed", cause=cause)
+    if has_checkpoint:
+        (run_dir / "checkpoints").mkdir()
+        (run_dir / "checkpoints" / "checkpoint_epoch0_step5.pt").touch()
+    assert decide(run_dir, changed(sweep={**PLAIN["sweep"], "on_failed": on_failed})) == todo
+
+
+def test_a_failed_job_with_another_config_begins_again_unless_it_is_to_go_on(stored):
+    run_dir = stored("failed", cause="outside")
+    (run_dir / "checkpoints").mkdir()
+    (run_dir / "checkpoints" / "checkpoint_epoch0_step5.pt").touch()
+    assert decide(run_dir, changed(seed=1)) == "run"
+    with pytest.raises(JobChanged):
+        decide(run_dir, changed(seed=1, sweep={**PLAIN["sweep"], "on_failed": "resume"}))
+
+
+def test_what_changes_no_result_is_no_change(stored):
+    run_dir = stored("finished")
+    now = changed(logger={"cli_frequency": 7}, checkpoint={"monitor": "val/loss", "save_every": 9})
+    assert decide(run_dir, now) == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("stored_device", "found", "now", "same"),
+    [
+        ("auto", "cpu", "cpu", True),
+        ("cpu", "cpu", "auto", True),
+        ("auto", "cpu", "auto", True),
+        ("auto", "cuda:0", "cpu", False),
+        ("cpu", "cpu", "cuda", False),
+        ("cuda", "cuda", "auto", True),
+    ],
+)
+def test_auto_is_the_device_that_the_run_found(stored, stored_device, found, now, same):
+    run_dir = stored("finished", changed(device=stored_device), device=found)
+    changes = changed_keys(run_dir, {"device": found}, changed(device=now))
+    assert (changes == []) is same
 
 
 def test_a_failed_job_may_be_mended_by_another_config(stored):

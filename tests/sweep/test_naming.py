@@ -1,6 +1,7 @@
 import pytest
 
 from poke.config import composing
+from poke.config.identity import bookkeeping
 from poke.sweep import naming
 
 
@@ -31,6 +32,56 @@ def test_how_the_sweep_runs_is_no_part_of_a_job():
     assert naming.job_name(["seed=0"]) == naming.job_name(
         ["seed=0", "sweep.name=grid", "sweep.on_change=ignore", "hydra.launcher.n_jobs=2"]
     )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "logger.cli_frequency=50",
+        "logger=many",
+        "+logger.own={_target_:mine.Sink}",
+        "~logger.csv",
+        "checkpoint.save_every=5",
+        "checkpoint={save_every:5,max_to_keep:2}",
+        "trainer.max_seconds=60",
+        "data.on_change=accept",
+        "device=auto",
+        "hydra/launcher=joblib",
+    ],
+)
+def test_what_changes_no_result_is_no_part_of_a_job(override):
+    assert naming.digest(["seed=0", override]) == naming.digest(["seed=0"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "checkpoint.monitor=val/accuracy",
+        "checkpoint={save_every:5,mode:max}",
+        "device=cuda",
+        "debug=fast",
+        "checkpoint=mine",
+    ],
+)
+def test_what_may_change_a_result_is_part_of_a_job(override):
+    assert naming.digest(["seed=0", override]) != naming.digest(["seed=0"])
+
+
+def test_names_of_before_are_kept():
+    """Directories made by earlier versions are found again."""
+    assert (
+        naming.job_name(["algo.lr=1e-4", "network=mlp", "seed=0"])
+        == "algo.lr_0.0001+network_mlp+seed_0-562082c6"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["env=cartpole", "algo=ppo", "data=rollout", "eval=episodes"], ["data=minari"]],
+)
+def test_all_that_a_config_calls_bookkeeping_is_left_out_of_names(options):
+    config = composing.to_plain(composing.compose("train", options))
+    assert set(bookkeeping(config)) <= naming.BOOKKEEPING
 
 
 def test_only_the_axes_are_named_but_all_overrides_count():

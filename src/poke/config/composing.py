@@ -8,28 +8,29 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import (
-    ConfigCompositionException,
     HydraException,
     MissingConfigException,
     OverrideParseException,
 )
 from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
@@ -40,6 +41,8 @@ PLUGIN_PACKAGES = {
     "hydra/launcher=submitit_local": "hydra-submitit-launcher",
     "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
 }
+
+TO_SEE_MORE = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
 
 
 def config_dir() -> Path:
@@ -108,30 +111,70 @@ def compose(name: str, overrides: Sequence[str], *, search_dir: str | None = Non
 
 
 def compose_run(primary: Primary, overrides: Sequence[str]) -> Composed:
-    """Compose a config with overrides from the command line.
+    """Compose the config of a single run.
+
+    Raises:
+        ConfigError: as of `compose_whole`.
+    """
+    whole = compose_whole(primary, overrides)
+    return Composed(without_hydra(whole), named_directory(whole, "run"))
+
+
+def compose_whole(primary: Primary, overrides: Sequence[str]) -> DictConfig:
+    """Compose a config with overrides from the command line, Hydra's own part included.
 
     Args:
         primary: what to compose.
         overrides: Hydra overrides, such as ``algo=bc`` or ``algo.lr=3e-4``.
 
     Raises:
-        ConfigError: an override that cannot be read, or names an unknown key or option.
+        ConfigError: an override that cannot be read, or names an unknown key or option; a config file that cannot be
+            read.
     """
     try:
         return _compose(primary, overrides)
     except OverrideParseException as error:
-        _refuse_override(error.override)
+        _refuse_override(error)
     except MissingConfigException as error:
         _refuse_option(error)
-    except (
-        HydraException,
-        ConfigCompositionException,
-        OmegaConfBaseException,
-        ValueError,
-    ) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(_explain(primary, overrides, str(error))) from error
+    except ConfigError:
+        raise
+    except yaml.YAMLError as error:
+        raise ConfigError(f"a config cannot be read: {' '.join(str(error).split())}") from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AssertionError) as error:
+        raise ConfigError(_explain(primary, overrides, error)) from error
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """Return a config without Hydra's own part, unresolved; the given one stays whole."""
+    return OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+
+
+def named_directory(whole: DictConfig, mode: str) -> Path | None:
+    """Return where Hydra was told to run, by the command line, a preset or the primary config.
+
+    Args:
+        whole: a config with Hydra's own part.
+        mode: ``run`` or ``sweep``.
+
+    Returns:
+        None where nobody said anything: poke names directories itself.
+
+    Raises:
+        ConfigError: no directory's name, or an interpolation that leads nowhere.
+    """
+    written = OmegaConf.to_container(whole.hydra[mode], resolve=False)
+    assert isinstance(written, dict)
+    if written["dir"] == _default_directory(mode):
+        return None
+    HydraConfig.instance().set_config(whole)
+    try:
+        named = whole.hydra[mode].dir
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"hydra.{mode}.dir: {str(error).splitlines()[0]}") from error
+    if not isinstance(named, str) or not named:
+        raise ConfigError(f"hydra.{mode}.dir must be a directory, not {named!r}")
+    return Path(named)
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -148,16 +191,36 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def parse(overrides: Sequence[str]) -> list[Override]:
+def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
     """Parse overrides by Hydra's grammar.
+
+    Args:
+        overrides: as typed.
+        loader: knows the options of groups; needed only where those that ``glob`` means are asked for.
 
     Raises:
         ConfigError: for one that cannot be read.
     """
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
     except OverrideParseException as error:
-        _refuse_override(error.override)
+        _refuse_override(error)
+
+
+def in_short(error: BaseException) -> str:
+    """Return an error of Hydra's as one line, with the reason below it where there is one."""
+    said = [str(e).strip() for e in (error, error.__cause__) if e is not None]
+    lines = [text.splitlines()[0] for text in said if text]
+    if lines and lines[0].startswith("Error "):
+        lines = [line.replace(TO_SEE_MORE, "").rstrip(":") for line in lines]
+        return ": ".join(dict.fromkeys(lines))
+    return lines[0] if lines else type(error).__name__
+
+
+def quoted(path: Path) -> str:
+    """Quote a path for Hydra's grammar, where = , and spaces mean something."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def answer(command: Callable[[], int]) -> int:
@@ -169,29 +232,28 @@ def answer(command: Callable[[], int]) -> int:
         return 2
 
 
-def _compose(primary: Primary, overrides: Sequence[str]) -> Composed:
+def _compose(primary: Primary, overrides: Sequence[str]) -> DictConfig:
     with primary.hydra() as hydra:
-        whole = hydra.compose_config(primary.name, list(overrides), RunMode.RUN, from_shell=False)
-        template = OmegaConf.to_container(whole.hydra.run, resolve=False)
-        run_dir = None
-        if template != _default_run():
-            HydraConfig.instance().set_config(whole)
-            run_dir = Path(whole.hydra.run.dir)
-        with open_dict(whole):
-            del whole["hydra"]
-        return Composed(whole, run_dir)
+        return hydra.compose_config(primary.name, list(overrides), RunMode.RUN, from_shell=False)
 
 
 @functools.cache
-def _default_run() -> Any:
-    """What conf/train.yaml says of `hydra.run`: poke names directories itself unless somebody says otherwise."""
-    primary = OmegaConf.load(config_dir() / "train.yaml")
-    return OmegaConf.to_container(primary.hydra.run, resolve=False)
+def _default_directory(mode: str) -> str:
+    """What conf/train.yaml says of `hydra.run.dir` or `hydra.sweep.dir`."""
+    primary = OmegaConf.to_container(OmegaConf.load(config_dir() / "train.yaml"), resolve=False)
+    assert isinstance(primary, dict)
+    return str(primary["hydra"][mode]["dir"])
 
 
-def _refuse_override(override: str) -> NoReturn:
+def _refuse_override(error: OverrideParseException) -> NoReturn:
+    override = error.override
     if "=" not in override:
         raise ConfigError(f"cannot read '{override}': an override looks like key=value")
+    # what a function of Hydra's grammar has against its arguments
+    if wrong := re.search(
+        r"Error while evaluating '.*?': (.+)|Exception while .*?': (.+)", str(error)
+    ):
+        raise ConfigError(f"cannot read '{override}': {wrong.group(1) or wrong.group(2)}")
     key, _, value = override.partition("=")
     raise ConfigError(
         f"""cannot read '{override}': put special characters in quotes, as in {key}='"{value}"'"""
@@ -212,22 +274,17 @@ def _refuse_option(error: MissingConfigException) -> NoReturn:
     raise ConfigError(f"no option {group}={option}{near}")
 
 
-def _explain(primary: Primary, overrides: Sequence[str], message: str) -> str:
+def _explain(primary: Primary, overrides: Sequence[str], error: Exception) -> str:
     """Say in one line what Hydra says in several."""
+    message = str(error)
     named = re.search(r"(?:Could not override|Could not delete from config\.) '([^']+)'", message)
     if named:
         key = named.group(1)
         groups = [
             o for o in overrides if re.fullmatch(r"[a-z_]+=[^=]+", o) and not o.startswith(key)
         ]
-        try:
-            base: Mapping[str, Any] = _compose(primary, groups).config
-        except (HydraException, ConfigCompositionException, OSError):
-            base = _compose(primary, []).config
-        container = OmegaConf.to_container(base, resolve=False)
-        assert isinstance(container, dict)
-        known = list(leaf_keys({str(k): v for k, v in container.items()}))
-        if key not in known:
+        known = _known_keys(primary, groups) or _known_keys(primary, [])
+        if known and key not in known:
             return unknown_key(key, known)
     ambiguous = re.search(r"Ambiguous value for argument '([^']+)'", message)
     if ambiguous:
@@ -237,4 +294,14 @@ def _explain(primary: Primary, overrides: Sequence[str], message: str) -> str:
     group = re.search(r"Config group override must be a string or a list", message)
     if group:
         return "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4"
-    return message.splitlines()[0]
+    return in_short(error)
+
+
+def _known_keys(primary: Primary, groups: Sequence[str]) -> list[str]:
+    """The keys that a config has with some options of groups; none if it cannot be composed."""
+    try:
+        plain = OmegaConf.to_container(without_hydra(_compose(primary, groups)), resolve=False)
+    except (HydraException, OmegaConfBaseException, OSError):
+        return []
+    assert isinstance(plain, dict)
+    return list(leaf_keys({str(key): value for key, value in plain.items()}))

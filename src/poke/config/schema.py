@@ -241,6 +241,16 @@ class TrackioConfig:
 
 
 @dataclass
+class ConsoleConfig:
+    """`logger.console`: the terminal's table."""
+
+    metrics: list[str] | None = knob(
+        default=None,
+        help="patterns of category/name, shown beside the monitor, loss and return; []: what fits",
+    )
+
+
+@dataclass
 class AlertConfig:
     """`logger.alert`."""
 
@@ -270,6 +280,7 @@ class LoggerConfig:
     close_seconds: float = knob(
         default=30, at_least=0, help="that the end waits for sinks in the background, all together"
     )
+    console: ConsoleConfig = knob(default=None)
     alert: AlertConfig = knob(default=None)
 
 
@@ -290,6 +301,15 @@ class SweepConfig:
     fail_fast: bool = knob(help="stop all jobs when one has failed")
     on_busy: str = knob(choices=("wait", "error"), help="while another process runs this sweep")
     trial: int | None = knob(help="the search's number for the job; set by hydra/sweeper=optuna")
+    # What came later has a default, as below.
+    on_failed: str = knob(
+        choices=("auto", "resume", "rerun"),
+        default="auto",
+        help="a failed job goes on, runs again, or, auto: goes on if something from outside failed it",
+    )
+    max_parallel: int | None = knob(
+        at_least=1, default=None, help="jobs at once, whatever the launcher would run"
+    )
 
 
 @dataclass

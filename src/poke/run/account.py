@@ -103,6 +103,7 @@ class Account:
             "name": _name(self._run_dir),
             "ended": None,
             "error": None,
+            "cause": None,
             "exit_reason": None,
         }
         known = next((s["packages"] for s in reversed(self.sessions) if s.get("packages")), None)
@@ -205,6 +206,7 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "final": {},
         "best": None,
         "error": None,
+        "cause": None,
         "exit_reason": None,
     }
 

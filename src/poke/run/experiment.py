@@ -125,7 +125,7 @@ class Experiment(Agent):
         self.evaluator = self._build("eval") if config.get("eval") else None
         self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
-        self.logger = _logger(config, path)
+        self.logger = _logger(config, path, has_epochs=self.data is not None)
         self.timer = StepTimer()
         self.logger.add_probe(self.timer)
         self.trainer = Trainer(
@@ -202,6 +202,23 @@ class Experiment(Agent):
                 "the checkpoint does not say what data it was trained on: it cannot be compared"
             )
 
+    def begin(self) -> None:
+        """Begin a directory of one's own.
+
+        Raises:
+            ConfigError: a sink is to write where another run does.
+        """
+        try:
+            self.logger.claim()
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.checkpoints.open()
+
+    def begin_again(self) -> None:
+        """Begin where an attempt was stopped before it had a checkpoint; its rows would stand there twice."""
+        self.checkpoints.open()
+        self.logger.begin_again()
+
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """After `restore`, take the directory back to that checkpoint too: newer ones move aside, sinks are cut."""
         self.checkpoints.open()
@@ -209,8 +226,12 @@ class Experiment(Agent):
         self.logger.set_state(self._logger_state.state)
 
     def branch_off(self) -> None:
-        """After `restore` of another run's checkpoint, begin a directory of one's own with it."""
-        self.checkpoints.open()
+        """After `restore` of another run's checkpoint, begin a directory of one's own with it.
+
+        Raises:
+            ConfigError: as of `begin`.
+        """
+        self.begin()
         # The sums of unfinished windows go on; what the other run's sinks hold is its own.
         self.logger.set_state({**self._logger_state.state, "sinks": {}})
         self.trainer.begin_here()
@@ -294,9 +315,10 @@ def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
     return CheckpointManager(path, open_now=False, **options)
 
 
-def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
+def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:
     """Build the logger with every sink that is on; a node with a `_target_` is a sink."""
     options = {key: value for key, value in config["logger"].items() if key != "alert"}
+    shown = options.pop("console", {})
     sinks = {k: dict(v) for k, v in options.items() if isinstance(v, Mapping) and "_target_" in v}
     backends = []
     for name, sink in sinks.items():
@@ -307,5 +329,12 @@ def _logger(config: Mapping[str, Any], path: Path) -> MetricsLogger:
             if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
                 sink["run_dir"] = str(path.absolute())
             backends.append(instantiate(sink, location, _convert_="all"))
-    console = ConsoleWriter(path / "train.log", total_steps=config["trainer"]["max_steps"])
+    console = ConsoleWriter(
+        path / "train.log",
+        total_steps=config["trainer"]["max_steps"],
+        monitor=config["checkpoint"]["monitor"],
+        mode=config["checkpoint"]["mode"],
+        metrics=shown.get("metrics") or (),
+        has_epochs=has_epochs,
+    )
     return MetricsLogger(console=console, backends=backends, **options)

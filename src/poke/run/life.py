@@ -23,6 +23,7 @@ from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig
 from poke.config.validation import run_out_schedule
 from poke.run.alert import Alert
+from poke.run.causes import cause_of
 from poke.run.directory import RunDirectory, RunDirectoryError
 from poke.run.messages import log, messages, one_line, shown
 from poke.run.provenance import packages, user_code
@@ -251,6 +252,8 @@ class _Life:
             if str(second) != str(error):
                 log.error("while closing: %s", one_line(second))
         try:
+            if outcome.status == "failed":
+                facts["cause"] = cause_of(error)
             self._start.account.end(
                 outcome.status, exit_reason=reason, error=outcome.error, **facts
             )

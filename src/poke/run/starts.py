@@ -108,7 +108,7 @@ class Beginning:
         """It has been this process's from the first moment."""
 
     def commit(self, experiment: Experiment) -> None:
-        experiment.checkpoints.open()
+        experiment.begin()
 
 
 class Fork(Beginning):
@@ -220,7 +220,7 @@ class Resumption:
 
     def commit(self, experiment: Experiment) -> None:
         if self._checkpoint is None:
-            experiment.checkpoints.open()
+            experiment.begin_again()
         else:
             experiment.go_on_from(self._checkpoint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -17,11 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from poke.config import composing
+from poke.config.identity import changes
 from poke.config.knobs import ConfigError
 from poke.config.saved import read_run
 from poke.config.validation import validate
 from poke.run import life
 from poke.run.account import Account
+from poke.run.causes import OUTSIDE
 from poke.run.directory import RunDirectory
 from poke.run.files import read_json
 from poke.run.identity import change_since
@@ -29,10 +30,7 @@ from poke.run.starts import Task
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
 
-ASIDE = ".aside"
 LOOK_SECONDS = 0.5
-# How a sweep runs and where a run came from are no part of what it computes.
-NOT_COMPARED = ("sweep", "resume", "fork", "trainer.max_seconds", "data.on_change")
 
 # Here, since a worker process imports this module before it asks for a job's directory.
 naming.register_resolver()
@@ -99,23 +97,37 @@ class SweepJob:
             return None
         if todo == "nothing":
             return objective(read_json(run_dir / "run.json"), plain)
-        return self._run(todo, plain, run_dir, overrides)
+        if todo == "resume":
+            return self._end_of(self._resume(plain, run_dir, overrides), plain)
+        return self._end_of(self._begin(plain, run_dir, overrides), plain)
 
-    def _run(
-        self, todo: str, plain: dict[str, Any], run_dir: Path, overrides: list[str]
-    ) -> float | None:
-        told: dict[str, Any] = {
+    def _begin(self, plain: dict[str, Any], run_dir: Path, overrides: list[str]) -> life.Outcome:
+        task = Task(overrides=overrides, **self._told(plain))
+        return life.begin(plain, RunDirectory(run_dir), task)
+
+    def _resume(self, plain: dict[str, Any], run_dir: Path, overrides: list[str]) -> life.Outcome:
+        account = Account.of(run_dir)
+        had_failed = account.values["status"] == "failed"
+        try:
+            saved = read_run(run_dir, version=account.config_format)
+            validate(saved.plain)
+            return life.resume(saved, RunDirectory(run_dir), None, Task(**self._told(plain)))
+        except ConfigError as error:
+            if not had_failed or _on_failed(plain) != "auto":
+                raise
+            print(f"{run_dir.name} begins again: {error}")
+            with RunDirectory(run_dir).held():
+                set_aside(run_dir)
+            return self._begin(plain, run_dir, overrides)
+
+    def _told(self, plain: dict[str, Any]) -> dict[str, Any]:
+        return {
             "command": self.command,
             "should_stop": self.ticket.why_stop,
             "report": self._reporter(plain),
         }
-        directory = RunDirectory(run_dir)
-        if todo == "resume":
-            saved = read_run(run_dir, version=Account.of(run_dir).config_format)
-            validate(saved.plain)
-            outcome = life.resume(saved, directory, None, Task(**told))
-        else:
-            outcome = life.begin(plain, directory, Task(overrides=overrides, **told))
+
+    def _end_of(self, outcome: life.Outcome, plain: dict[str, Any]) -> float | None:
         if outcome.exit_status > 128 and self.ticket.is_own_process():
             # The run has taken the sweep's signal for itself; its handlers are back by now.
             signal.raise_signal(outcome.exit_status - 128)
@@ -146,9 +158,16 @@ def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
         JobChanged: the directory holds results of another config, and `sweep.on_change` is error.
     """
     account = read_json(run_dir / "run.json")
-    if account is None or account["status"] == "failed":
+    if account is None:
         return "run"
-    on_change = plain["sweep"]["on_change"]
+    on_change, on_failed = plain["sweep"]["on_change"], _on_failed(plain)
+    if account["status"] == "failed":
+        if on_failed == "rerun" or not _has_checkpoint(run_dir):
+            return "run"
+        if on_failed == "auto":
+            # Another config may be what mends it; what was the run's own doing, it would do again.
+            mended = check_same(run_dir, account, plain)
+            return "resume" if account.get("cause") == OUTSIDE and not mended else "run"
     if on_change != "ignore":
         changed = check_same(run_dir, account, plain)
         if changed and on_change == "rerun":
@@ -158,29 +177,36 @@ def decide(run_dir: Path, plain: Mapping[str, Any]) -> str:
     return "nothing" if account["status"] == "finished" else "resume"
 
 
+def _on_failed(plain: Mapping[str, Any]) -> str:
+    return str(
+        plain["sweep"].get("on_failed", "auto")
+    )  # a primary config of a user's own may lack it
+
+
+def _has_checkpoint(run_dir: Path) -> bool:
+    """Whether there is a checkpoint to go on from; whether it is good is seen when it is read."""
+    return any(run_dir.glob("checkpoints/checkpoint_*.pt"))
+
+
 def check_same(
     run_dir: Path, account: Mapping[str, Any], plain: Mapping[str, Any]
 ) -> JobChanged | None:
     """Return the error that says in what a job's config or data differ from those it was run with, if they do."""
     if data := changed_data(account, plain.get("data", {})):
         return JobChanged(run_dir.name, data, "on other data")
-    keys = changed_keys(run_dir, plain)
+    keys = changed_keys(run_dir, account, plain)
     return JobChanged(run_dir.name, keys) if keys else None
 
 
-def changed_keys(run_dir: Path, plain: Mapping[str, Any]) -> list[str]:
-    """Return the keys in which a run's stored config differs from another, as ``key: stored -> other``."""
+def changed_keys(run_dir: Path, account: Mapping[str, Any], plain: Mapping[str, Any]) -> list[str]:
+    """Return the keys in which a run's stored config differs from another, as ``key: stored -> other``.
+
+    Keys that change no result are left out, and `device=auto` is the device that the run found.
+    """
     stored = read_json(run_dir / "config.json")
     if stored is None:
         return []
-    # Through JSON, so that a tuple or a key that is a number compares as it was stored.
-    before, now = _leaves(stored), _leaves(json.loads(json.dumps(plain)))
-    missing = "(none)"
-    return [
-        f"{key}: {before.get(key, missing)} -> {now.get(key, missing)}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key, missing) != now.get(key, missing)
-    ]
+    return changes(stored, plain, device=account.get("device"))
 
 
 def changed_data(account: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
@@ -207,7 +233,7 @@ def objective(account: Mapping[str, Any] | None, plain: Mapping[str, Any]) -> fl
 
 def set_aside(run_dir: Path) -> Path:
     """Move an earlier attempt's files to ``.aside/`` of the sweep, so that nothing is lost, and return where to."""
-    folder = run_dir.parent / ASIDE
+    folder = run_dir.parent / naming.ASIDE
     folder.mkdir(exist_ok=True)
     attempt = 1 + sum(1 for _ in folder.glob(f"{run_dir.name}.*"))
     kept = folder / f"{run_dir.name}.{attempt}"
@@ -218,18 +244,6 @@ def set_aside(run_dir: Path) -> Path:
         elif item.name != ".lock":
             os.replace(item, kept / item.name)
     return kept
-
-
-def _leaves(plain: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in plain.items():
-        if f"{path}{key}" in NOT_COMPARED:
-            continue
-        if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{path}{key}.")
-        else:
-            leaves[f"{path}{key}"] = value
-    return leaves
 
 
 @contextmanager

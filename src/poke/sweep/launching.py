@@ -8,10 +8,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from poke.config import composing
 from poke.config.knobs import ConfigError
@@ -62,11 +65,12 @@ class IdempotentLauncher:
     ) -> None:
         assert launcher is not None
         assert isinstance(job, SweepJob)
-        self._launcher = _prepared(launcher)
+        self._launcher = launcher
         self._loader = hydra_context.config_loader
         self._config = config
         self._ticket = job.ticket
-        self._max_batch_size = max_batch_size
+        limit = config.sweep.get("max_parallel")
+        self._max_batch_size = prepare(launcher, limit, max_batch_size)
         sweep_dir = Path(config.hydra.sweep.dir)
         self._sources = Sources(sweep_dir, config)
         self.table = SweepTable(sweep_dir)
@@ -117,8 +121,9 @@ class IdempotentLauncher:
             try:
                 results = self._launcher.launch(Jobs(placed, self._ticket), first_number)
             except Exception as error:
-                log.error("poke: the launcher broke down: %s", one_line(error))
-                todo = self._unfinished(before)
+                todo = [key for key in self._unfinished(before) if self._can_be_composed(jobs[key])]
+                if not isinstance(error, HydraException | ConfigError):
+                    log.error("poke: the launcher broke down: %s", one_line(error))
             else:
                 return self._note_errors(results)
 
@@ -157,9 +162,16 @@ class IdempotentLauncher:
 
     def _compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         composed = self._loader.load_sweep_config(self._config, list(overrides))
-        with open_dict(composed):
-            del composed["hydra"]
-        return composing.to_plain(composed)
+        return composing.to_plain(composing.without_hydra(composed))
+
+    def _can_be_composed(self, overrides: Sequence[str]) -> bool:
+        """Whether a job's overrides fit together; those of a large sweep are not all tried before it starts."""
+        try:
+            self._compose(overrides)
+        except (HydraException, OmegaConfBaseException, ConfigError) as error:
+            self.table.rows[naming.digest(overrides)].error = one_line(error)
+            return False
+        return True
 
     def _note_errors(self, results: Sequence[JobReturn]) -> None:
         """Keep what was raised before a job had a run.json to write it into."""
@@ -169,12 +181,45 @@ class IdempotentLauncher:
                 row.error = one_line(result._return_value)
 
 
-def _prepared(launcher: Launcher) -> Launcher:
-    """Have worker processes leave signals to the sweep, and take one job at a time."""
-    options = getattr(launcher, "joblib", None)
-    if isinstance(options, dict):
-        options.update(initializer=worker.begin, pre_dispatch="n_jobs", batch_size=1)
-    return launcher
+def prepare(launcher: Launcher, limit: int | None, batch_size: int | None) -> int | None:
+    """Have a launcher run a limited number of jobs at once, and worker processes leave signals to the sweep.
+
+    Args:
+        launcher: joblib, Ray and SLURM bound their jobs themselves; any other is given so many jobs at a time.
+        limit: jobs at once; as many as the launcher likes by default.
+        batch_size: jobs handed over at a time; all by default.
+
+    Returns:
+        The jobs to hand over at a time.
+    """
+    joblib_options = getattr(launcher, "joblib", None)
+    if isinstance(joblib_options, dict):
+        joblib_options.update(initializer=worker.begin, pre_dispatch="n_jobs", batch_size=1)
+    if limit is None:
+        return batch_size
+    if isinstance(joblib_options, dict):
+        joblib_options["n_jobs"] = min(limit, _num_workers(joblib_options.get("n_jobs")))
+        return batch_size
+    if hasattr(launcher, "max_parallel"):  # as poke's own for Ray
+        launcher.max_parallel = limit
+        return batch_size
+    if type(launcher).__name__ == "SlurmLauncher":
+        params = getattr(launcher, "params")  # noqa: B009 - of a plugin that may not be installed
+        params["array_parallelism"] = min(limit, params.get("array_parallelism") or limit)
+        return batch_size
+    if isinstance(launcher, BasicLauncher):  # one at a time
+        return batch_size
+    return min(limit, batch_size or limit)
+
+
+def _num_workers(n_jobs: int | None) -> int:
+    """How many processes joblib starts for its `n_jobs`, where -1 means as many as there are cores."""
+    from joblib import effective_n_jobs
+
+    try:
+        return int(effective_n_jobs(1 if n_jobs is None else n_jobs))
+    except ValueError as error:
+        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs}: {error}") from error
 
 
 def _announce(sweep_dir: Path, rows: Sequence[JobRow], num_todo: int) -> None:

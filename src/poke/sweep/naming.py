@@ -12,19 +12,42 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from poke.config import composing
+from poke.config.identity import bookkeeping, is_among
 
+ASIDE = ".aside"  # in a sweep's directory, for what was replaced
 MAX_SLUG_LENGTH = 100
 DIGEST_LENGTH = 8
+# Keys of any training config that change no result. A name depends on overrides only, since it must be found again
+# without composing; hence all the parts of poke's own that have such keys are named here.
+BOOKKEEPING = frozenset(
+    bookkeeping(
+        {
+            "trainer": {},
+            "checkpoint": {},
+            "data": {"_target_": "poke.data.demonstrations.Demonstrations"},
+            "eval": {"_target_": "poke.envs.evaluation.EpisodeEvaluator"},
+        }
+    )
+)
+_NOTHING: Any = object()
 
 
 def identity(overrides: Iterable[str]) -> dict[str, Any]:
-    """Return what a job changes, by key in alphabetical order; how the sweep itself runs is left out.
+    """Return what a job changes, by key in alphabetical order; what changes no result of it is left out.
 
     Args:
         overrides: Hydra overrides such as ``algo.lr=1e-4``; ``1e-4`` and ``0.0001`` mean the same.
     """
-    pairs = (_parsed(override) for override in overrides)
-    return {key: json.loads(value) for key, value in sorted(pairs) if not _about_sweep(key)}
+    changed: dict[str, Any] = {}
+    for key, text in (_parsed(override) for override in overrides):
+        value = json.loads(text)
+        if is_of_the_sweep(key.lstrip("+~")) or (key.lstrip("+"), value) == ("device", "auto"):
+            continue
+        value = _decisive(key.lstrip("+~").replace("/", "."), value)
+        if value is _NOTHING:
+            continue
+        changed[key] = _merged(changed.get(key), value)
+    return dict(sorted(changed.items()))
 
 
 def digest(overrides: Iterable[str]) -> str:
@@ -68,8 +91,30 @@ def _parsed(override: str) -> tuple[str, str]:
     return parsed.get_key_element(), json.dumps(parsed.value(), default=str)
 
 
-def _about_sweep(key: str) -> bool:
-    return key.lstrip("+~").partition(".")[0] in ("sweep", "hydra")
+def is_of_the_sweep(name: str) -> bool:
+    """Whether a key or group says how a sweep runs, not what its jobs are."""
+    return re.split(r"[./]", name)[0] in ("sweep", "hydra")
+
+
+def _decisive(key: str, value: Any) -> Any:
+    """What of an override's value decides a result, as Hydra merges mappings; `_NOTHING` where all is bookkeeping."""
+    if is_among(key, BOOKKEEPING):
+        return _NOTHING
+    if not isinstance(value, dict) or not value:
+        return value
+    kept = {k: _decisive(f"{key}.{k}", v) for k, v in value.items()}
+    return {k: v for k, v in kept.items() if v is not _NOTHING} or _NOTHING
+
+
+def _merged(before: Any, value: Any) -> Any:
+    """What a key is after two overrides: the later one, but mappings complement each other and an option of a group."""
+    if isinstance(before, dict) and isinstance(value, dict):
+        return before | {key: _merged(before.get(key), new) for key, new in value.items()}
+    if isinstance(value, dict) and isinstance(before, str):
+        return {"": before, **value}
+    if isinstance(value, str) and isinstance(before, dict):
+        return {"": value, **before}
+    return value
 
 
 def _plain(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ def run_on_ray(
     *,
     init: Mapping[str, Any],
     remote: Mapping[str, Any],
+    max_parallel: int | None = None,
 ) -> list[JobReturn]:
     """Start or join a cluster, run every job as a task of it, and leave it.
 
@@ -34,6 +36,7 @@ def run_on_ray(
         first_number: Hydra's number for the first.
         init: options of ``ray.init``; an ``address`` joins a cluster, without one it is started here and stopped.
         remote: options of ``ray.remote``, such as ``num_cpus`` and ``num_gpus``.
+        max_parallel: jobs at once; as many as the cluster takes by default.
     """
     import ray
 
@@ -44,11 +47,18 @@ def run_on_ray(
     try:
         run = ray.remote(**remote)(_execute)
         state, folder = Singleton.get_state(), os.getcwd()
-        tasks = [
-            run.remote(context, task, config, list(overrides), number, state, folder)
-            for number, overrides in enumerate(jobs, first_number)
-        ]
-        return ray.get(tasks)
+        waiting = enumerate(jobs, first_number)
+        running: dict[Any, int] = {}
+        results: dict[int, JobReturn] = {}
+        while True:
+            room = None if max_parallel is None else max_parallel - len(running)
+            for index, overrides in itertools.islice(waiting, room):
+                given = (context, task, config, list(overrides), index, state, folder)
+                running[run.remote(*given)] = index
+            if not running:
+                return [results[index] for index in sorted(results)]
+            done, _ = ray.wait(list(running))
+            results |= {running.pop(each): ray.get(each) for each in done}
     finally:
         ray.shutdown()
 

@@ -6,22 +6,29 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, open_dict, read_write
 
 from poke.config import composing
+from poke.config.composing import Primary
 from poke.config.knobs import ConfigError
-from poke.run.directory import LOCK_NAME, LOCK_SECONDS
+from poke.run.directory import LOCK_NAME, LOCK_SECONDS, RunDirectoryError, create_run_directory
 from poke.run.files import read_json
 from poke.run.signals import stopping_signals
+from poke.sweep.axes import read_axes
+from poke.sweep.checking import check_axes
 from poke.sweep.job import JobFailed, SweepJob
 from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued
@@ -29,47 +36,99 @@ from poke.sweep.ticket import TICKET_FILE, Ticket, issued
 log = logging.getLogger("poke.sweep")
 
 
-def run_sweep(
-    sweep_dir: Path,
-    overrides: Sequence[str],
-    options: Mapping[str, Any],
-    command: Sequence[str],
-) -> int:
+def run_sweep(primary: Primary, overrides: Sequence[str], command: Sequence[str]) -> int:
     """Bring every job of a sweep to its end and return the exit status.
 
     Args:
-        sweep_dir: where the jobs' directories are.
+        primary: what all jobs are composed from.
         overrides: Hydra overrides, those of the axes and of Hydra itself included.
-        options: the config's `sweep` group.
         command: the command line, for run.json.
 
     Returns:
         0 when all jobs are finished, 1 when some are not, 128 + N after signal N.
 
     Raises:
-        ConfigError: a launcher that is not installed, a sweep in another process's hands, results of another config.
+        ConfigError: a mistake on any axis, a launcher that is not installed, a sweep in another process's hands,
+            results of another config.
     """
-    with ExitStack() as stack:
-        stack.enter_context(initialize_config_dir(str(composing.config_dir()), "train", "1.3"))
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        arguments = [*overrides, "hydra.mode=MULTIRUN"]
-        composed = hydra.compose_config("train", arguments, RunMode.MULTIRUN)
-        sweep_dir.mkdir(parents=True, exist_ok=True)
+    with primary.hydra() as hydra, ExitStack() as stack:
+        first, overrides = _first_job(primary, hydra, overrides)
+        options = first.sweep
+        sweep_dir = _placed(first, options.name)
         stack.enter_context(_shown())
-        stack.enter_context(_held(sweep_dir, wait=options["on_busy"] == "wait"))
-        outlive = composed.hydra.launcher["_target_"].endswith(".SlurmLauncher")
+        stack.enter_context(_held(sweep_dir, wait=options.on_busy == "wait"))
+        outlive = first.hydra.launcher["_target_"].endswith(".SlurmLauncher")
         ticket = stack.enter_context(issued(sweep_dir, jobs_outlive_sweep=outlive))
         stop = stack.enter_context(_StopOnSignal(ticket))
-        try:
-            rows = hydra.multirun("train", SweepJob(ticket, tuple(command)), arguments)
-        except JobFailed:
-            rows = None
+        rows = _swept(first, hydra, SweepJob(ticket, tuple(command)), overrides)
         if not _are_rows(rows):  # the sweeper is not one of poke's own
             table = SweepTable(sweep_dir)
             table.refresh()
             rows = list(table.rows.values())
         return _report(rows, stop)
+
+
+def _first_job(
+    primary: Primary, hydra: Hydra, overrides: Sequence[str]
+) -> tuple[DictConfig, list[str]]:
+    """Check all jobs, and return the first one's config with Hydra's own part, and all overrides of the sweep.
+
+    It is what the sweep itself goes by: a sweep's own config, with the axes left out as Hydra has it, would lack what
+    their options bring, and so what other overrides need.
+    """
+    given = list(overrides)
+    first = check_axes(read_axes(given, hydra.config_loader), primary)
+    sweeper = first.hydra.sweeper
+    is_ours = str(sweeper._target_).startswith("hydra_plugins.poke_sweepers.")
+    if is_ours and sweeper.get("params"):  # a preset or a primary config may name axes too
+        given = [*(f"{key}={value}" for key, value in sweeper.params.items()), *given]
+        first = check_axes(read_axes(given, hydra.config_loader), primary)
+    if first.sweep.get("max_parallel") and not is_ours:
+        raise ConfigError("sweep.max_parallel is for hydra/sweeper=grid and hydra/sweeper=optuna")
+    return first, given
+
+
+def _placed(first: DictConfig, name: str | None) -> Path:
+    """Make the sweep's directory, tell the jobs of it, and return it."""
+    try:
+        path = composing.named_directory(first, "sweep")
+        if path is None:
+            path = Path("multirun", name) if name else create_run_directory(Path("multirun"))
+        path.mkdir(parents=True, exist_ok=True)
+    except RunDirectoryError as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be made: {error.strerror}") from error
+    with read_write(first.hydra), open_dict(first.hydra):
+        first.hydra.sweep.dir = str(path)
+        # what jobs are composed from
+        where = f"hydra.sweep.dir={composing.quoted(path)}"
+        first.hydra.overrides.hydra += [where, "hydra.mode=MULTIRUN"]
+        first.hydra.mode = RunMode.MULTIRUN
+    return path
+
+
+def _swept(first: DictConfig, hydra: Hydra, job: SweepJob, overrides: Sequence[str]) -> Any:
+    """Hand the sweep to its sweeper, as Hydra would, and return what that makes of it."""
+    callbacks = Callbacks(first)
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+    name = first.hydra.job.config_name
+    configure_log(first.hydra.hydra_logging, first.hydra.verbose)
+    tasks = [str(o.input_line) for o in composing.parse(overrides) if not o.is_hydra_override()]
+    with read_write(first.hydra):
+        first.hydra.overrides.task = tasks
+    callbacks.on_multirun_start(config=first, config_name=name)
+    try:
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=first, hydra_context=context, task_function=job
+        )
+        rows = sweeper.sweep(arguments=tasks)
+    except JobFailed:
+        return None
+    except HydraException as error:  # a sweeper, a launcher or an axis that is not as it must be
+        raise ConfigError(composing.in_short(error)) from error
+    callbacks.on_multirun_end(config=first, config_name=name)
+    return rows
 
 
 class _StopOnSignal:

@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from poke.config.knobs import ConfigError
+from poke.sweep import naming
+from poke.sweep.axes import Axis
 from poke.sweep.launching import IdempotentLauncher
-from poke.sweep.study import PRUNED, open_study
+from poke.sweep.study import PRUNED, Space, put_back, take_up
 from poke.sweep.table import JobRow
 
 if TYPE_CHECKING:
-    from optuna import Trial
+    from optuna import Study, Trial
+    from optuna.distributions import BaseDistribution
 
 
 class Search:
     """Asks a study for trials, has them run, and tells it what came of them.
 
-    A trial that was running when the sweep ended is gone on with by the next start; `n_trials` counts all starts.
+    A trial whose job is not at its end when the sweep ends waits in the study, and is the first that the next start
+    asks for; `n_trials` counts all starts.
 
     Args:
         config: the sweep's config.
@@ -50,78 +53,98 @@ class Search:
                 "hydra/sweeper=optuna needs optuna, which is not installed: pip install optuna"
             )
         self._launcher = launcher
-        self._monitor = config.checkpoint.monitor
+        self._sweep_dir = Path(config.hydra.sweep.dir)
+        self._monitor, self._mode = config.checkpoint.monitor, config.checkpoint.mode
         self._num_trials = n_trials
         self._num_at_once = n_jobs
-        direction = "minimize" if config.checkpoint.mode == "min" else "maximize"
-        self._study = open_study(Path(config.hydra.sweep.dir), direction=direction)
-        options = dict(sampler)
-        if (
-            options.get("seed") is not None
-        ):  # with the same one a later start would ask for the same trials
-            options["seed"] += len(self._study.trials)
-        self._study.sampler = instantiate(options)
+        self._sampler = dict(sampler)
+        instantiate(
+            config.hydra.sweeper.pruner
+        )  # the jobs' own; a mistake in it is theirs and all the same
 
-    def run(self, overrides: Sequence[Override]) -> list[JobRow]:
+    def run(self, axes: Sequence[Axis]) -> list[JobRow]:
         """Bring the study to its number of trials and return their jobs.
 
         Args:
-            overrides: fixed ones, and axes to search: `interval`, `range`, `choice` and lists of values.
+            axes: constants, and those to search: `interval`, `range`, `choice`, `glob` and lists of values.
+
+        Raises:
+            ConfigError: the study is of another objective.
         """
+        space = Space(
+            {axis.key: distribution(axis) for axis in axes if axis.is_swept},
+            naming.identity(axis.texts[0] for axis in axes if not axis.is_swept),
+            self._monitor,
+            self._mode,
+        )
+        study = take_up(self._sweep_dir, space)
+        study.sampler = self._seeded(len(study.trials))
+        try:
+            return self._run(study, axes, space)
+        finally:  # what has no end yet is not running any more, however the sweep ends
+            put_back(study)
+
+    def _run(self, study: Study, axes: Sequence[Axis], space: Space) -> list[JobRow]:
         rows: list[JobRow] = []
-        axes = {o.get_key_element() for o in overrides if o.is_sweep_override()}
-        while trials := self._next_trials():
-            jobs = [
-                [*(_suggest(trial, o) for o in overrides), f"sweep.trial={trial.number}"]
-                for trial in trials
-            ]
-            results = self._launcher.launch(jobs, axes, first_number=trials[0].number)
+        swept = set(space.distributions)
+        while trials := self._next_trials(study, space):
+            jobs = [[*_overrides(trial, axes), f"sweep.trial={trial.number}"] for trial in trials]
+            results = self._launcher.launch(jobs, swept, first_number=trials[0].number)
             rows += results
-            by_digest = self._launcher.by_digest(jobs)
-            for trial, row in zip(trials, by_digest, strict=True):
-                self._tell(trial, row)
+            for trial, row in zip(trials, self._launcher.by_digest(jobs), strict=True):
+                self._tell(study, trial, row)
             if any(row.status not in ("finished", "failed") for row in results):
                 break
         return rows
 
-    def _next_trials(self) -> list[Trial]:
-        """Trials that an earlier start left running, then new ones while there are some to be made."""
-        from optuna.trial import Trial, TrialState
+    def _next_trials(self, study: Study, space: Space) -> list[Trial]:
+        """Trials that wait, then new ones while there are some to be made."""
+        from optuna.trial import TrialState
 
-        left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        trials = [Trial(self._study, trial._trial_id) for trial in left[: self._num_at_once]]
-        num_known = len(self._study.get_trials(deepcopy=False))
-        num_new = min(self._num_at_once - len(trials), self._num_trials - num_known)
-        return trials + [self._study.ask() for _ in range(num_new)]
+        ended = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.WAITING]
+        wanted = min(self._num_at_once, self._num_trials - len(ended))
+        return [study.ask(space.distributions) for _ in range(wanted)]
 
-    def _tell(self, trial: Trial, row: JobRow) -> None:
+    def _seeded(self, num_known: int) -> Any:
+        """The sampler; with the same seed a later start would ask for the same trials."""
+        options = self._sampler
+        if options.get("seed") is not None:
+            options = {**options, "seed": options["seed"] + num_known}
+        return instantiate(options)
+
+    def _tell(self, study: Study, trial: Trial, row: JobRow) -> None:
         from optuna.trial import TrialState
 
         best = row.account.get("best") or {}
         value = best.get("value") if best.get("metric") == self._monitor else None
         if row.status == "finished" and row.account.get("exit_reason") == PRUNED:
-            self._study.tell(trial, state=TrialState.PRUNED)
+            study.tell(trial, state=TrialState.PRUNED)
         elif row.status == "finished" and value is not None:
-            self._study.tell(trial, value)
+            study.tell(trial, value)
         elif row.status in ("finished", "failed"):
-            self._study.tell(trial, state=TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
 
 
-def _suggest(trial: Trial, override: Override) -> str:
-    """One override of a trial's job, with a value that the study suggests where it is an axis."""
-    key = override.get_key_element()
-    if not override.is_sweep_override():
-        return f"{key}={override.get_value_element_as_str()}"
-    axis = override.value()
-    if isinstance(axis, IntervalSweep):
-        log = "log" in axis.tags
-        low, high = axis.start, axis.end
+def _overrides(trial: Trial, axes: Sequence[Axis]) -> list[str]:
+    return [f"{a.key}={trial.params[a.key]}" if a.is_swept else a.texts[0] for a in axes]
+
+
+def distribution(axis: Axis) -> BaseDistribution:
+    """Return what the study draws an axis's value from; of what is no number, the text of the value."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if axis.interval is not None:
+        low, high = axis.values
+        log = "log" in axis.interval.tags
         if isinstance(low, int) and isinstance(high, int):
-            return f"{key}={trial.suggest_int(key, low, high, log=log)}"
-        return f"{key}={trial.suggest_float(key, float(low or 0), float(high or 0), log=log)}"
-    if isinstance(axis, RangeSweep):
-        start, stop, step = axis.start, axis.stop, axis.step
-        if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
-            return f"{key}={trial.suggest_int(key, start, stop - 1, step=step)}"
-    assert isinstance(axis, ChoiceSweep | RangeSweep)
-    return f"{key}={trial.suggest_categorical(key, list(override.sweep_string_iterator()))}"
+            return IntDistribution(low, high, log=log)
+        return FloatDistribution(float(low), float(high), log=log)
+    if axis.range is not None:
+        low, high = min(axis.range), max(axis.range)
+        return IntDistribution(low, high, step=abs(axis.range.step))
+    start = len(axis.key) + 1
+    return CategoricalDistribution(list(dict.fromkeys(text[start:] for text in axis.texts)))

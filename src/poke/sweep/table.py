@@ -6,6 +6,7 @@ import csv
 import io
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from poke.run.files import read_json, write_text
 from poke.sweep import naming
 
 WANTED = (
-    "status", "exit_reason", "step", "final", "best", "error", "overrides", "data", "sessions", "resumes",
+    "status", "exit_reason", "step", "final", "best", "error", "overrides", "device", "data", "sessions", "resumes",
 )  # fmt: skip
 # A tenth of one core at most, however many jobs there are.
 LOOK_SECONDS, LOOK_SHARE = 2.0, 10
@@ -72,11 +73,11 @@ class SweepTable:
         self.sweep_dir = sweep_dir
         self.rows: dict[str, JobRow] = {}
         self._text = ""
+        self._by_all_but_device: dict[str, list[str]] = defaultdict(list)
         for path in sorted(sweep_dir.glob("*/run.json")):
             row = JobRow(path.parent, {})
             row.look()
-            row.overrides = naming.identity(row.account.get("overrides", []))
-            self.rows[naming.digest_of(path.parent.name)] = row
+            self._take_in(row)
 
     def add(self, jobs: Mapping[str, Sequence[str]], axes: Collection[str]) -> list[JobRow]:
         """Take in jobs and return their rows.
@@ -86,10 +87,38 @@ class SweepTable:
             axes: the keys that name the directories of jobs that have none yet.
         """
         for digest, overrides in jobs.items():
-            if digest not in self.rows:
+            if digest in self.rows:
+                continue
+            known = self._run_on_that_device(overrides, jobs)
+            if known is None:
                 directory = self.sweep_dir / naming.job_name(overrides, axes)
                 self.rows[digest] = JobRow(directory, naming.identity(overrides))
+            else:
+                self.rows[digest] = self.rows.pop(known)
         return [self.rows[digest] for digest in jobs]
+
+    def _take_in(self, row: JobRow) -> None:
+        """A job of an earlier start, by what it changed: what its directory is called may be older poke's idea."""
+        overrides = row.account.get("overrides")
+        row.overrides = naming.identity(overrides or [])
+        key = naming.digest_of(row.directory.name)
+        if overrides is not None:
+            key = naming.digest(overrides)
+            self._by_all_but_device[naming.digest(_without_device(overrides))].append(key)
+        known = self.rows.get(key)
+        if known is None or known.status != "finished":
+            self.rows[key] = row
+
+    def _run_on_that_device(self, overrides: Sequence[str], wanted: Collection[str]) -> str | None:
+        """The job of an earlier start that ran on the device these overrides name, or found it by `auto`."""
+        device = naming.identity(overrides).get("device", "auto")
+        for key in self._by_all_but_device.get(naming.digest(_without_device(overrides)), []):
+            row = self.rows.get(key)
+            if row is None or key in wanted:
+                continue
+            if device == "auto" or device == row.account.get("device"):
+                return key
+        return None
 
     def refresh(self) -> None:
         """Look at every job again and write ``sweep.csv`` if that changes it."""
@@ -146,6 +175,10 @@ class SweepTable:
                 ]
             )
         return file.getvalue()
+
+
+def _without_device(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not override.startswith("device=")]
 
 
 def _keys(mappings: Iterable[dict[str, Any]]) -> list[str]:

@@ -1,6 +1,7 @@
 """What other loggers were seen to do wrong, each tried on ours."""
 
 import csv
+import io
 import math
 
 import pytest
@@ -122,10 +123,11 @@ def test_a_broken_run_does_not_look_clean(path, caplog):
     assert "train/loss was NaN or infinite" in caplog.text
 
 
-def test_long_names_stay_apart_in_the_console(capsys):
+def test_long_names_stay_apart_in_train_log(tmp_path):
     prefix = "policy_gradient_with_a_very_long_name_indeed/"
-    ConsoleWriter().write({f"{prefix}loss": 1.0, f"{prefix}lots": 2.0}, 1, "train")
-    assert f"{prefix}loss 1  {prefix}lots 2" in capsys.readouterr().out
+    writer = ConsoleWriter(tmp_path / "train.log", stream=io.StringIO())
+    writer.write({f"{prefix}loss": 1.0, f"{prefix}lots": 2.0}, 1, "train")
+    assert f"{prefix}loss 1  {prefix}lots 2" in (tmp_path / "train.log").read_text()
 
 
 def test_two_values_for_one_name_and_step_are_noticed(caplog):

@@ -539,10 +539,10 @@ def test_point_10_a_probe_that_raises_is_left_out(memory, caplog):
     assert caplog.text.count("no such sensor") == 1
 
 
-# 11. The console: see test_writers_console.py.
+# 11. The console: see tests/training/writers/test_console.py.
 
 
-def test_point_11_a_row_of_the_console_is_a_line_with_step_category_rate_and_eta(capsys):
+def test_point_11_a_row_of_the_console_has_step_epoch_rate_and_eta(capsys):
     clock = iter(range(100)).__next__
     console = ConsoleWriter(total_steps=40, clock=clock)
     with MetricsLogger(console=console, cli_frequency=10) as logger:
@@ -550,9 +550,10 @@ def test_point_11_a_row_of_the_console_is_a_line_with_step_category_rate_and_eta
         for step in range(1, 21):
             logger.log({"loss": 0.5}, step)
     assert capsys.readouterr().out.splitlines() == [
-        "step 1/40  epoch 2  train  loss 0.5",
-        "step 10/40  epoch 2  train  loss 0.5  9 steps/s  ETA 0:00:03",
-        "step 20/40  epoch 2  train  loss 0.5  10 steps/s  ETA 0:00:02",
+        "step  epoch       loss  steps/s      ETA",
+        "   1      2     0.5000",
+        "  10      2     0.5000    9.000  0:00:03",
+        "  20      2     0.5000    10.00  0:00:02",
     ]
 
 

@@ -16,6 +16,7 @@ import pytest
 from poke.training.logging import MetricsLogger
 from poke.training.writers import CsvWriter
 from poke.training.writers import csv as csv_module
+from poke.training.writers import csvfile as file_module
 
 
 @pytest.fixture
@@ -196,8 +197,8 @@ class Disk:
     def __init__(self, monkeypatch, room=0):
         self.room = room
         self._pwrite, self._fsync = os.pwrite, os.fsync
-        monkeypatch.setattr(csv_module.os, "pwrite", self.pwrite)
-        monkeypatch.setattr(csv_module.os, "fsync", self.fsync)
+        monkeypatch.setattr(file_module.os, "pwrite", self.pwrite)
+        monkeypatch.setattr(file_module.os, "fsync", self.fsync)
 
     def pwrite(self, file, data, at):
         taken = data[: self.room]
@@ -327,3 +328,130 @@ def test_it_costs_few_bytes_a_step(path):
         for step, row in enumerate(values.tolist(), 1):
             logger.log({f"metric_{i}": value for i, value in enumerate(row)}, step)
     assert path.stat().st_size / 1000 <= 6
+
+
+def test_a_file_of_another_process_is_refused_and_keeps_its_rows(path):
+    script = (
+        "import sys; from poke.training.writers import CsvWriter; writer = CsvWriter('metrics.csv')\n"
+        "for step in range(5): writer.write({'loss': 1.0}, step, 'train')\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(
+        command, cwd=path.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        whole = path.read_bytes()
+        for call in (
+            lambda writer: writer.write({"loss": 2.0, "late": 1.0}, 9, "train"),
+            lambda writer: writer.set_state({"columns": ["step", "time"], "num_rows": 0}),
+            lambda writer: writer.get_state(),
+        ):
+            with pytest.raises(ValueError, match="is being written by another run"):
+                call(CsvWriter(path))
+        assert path.read_bytes() == whole
+        process.stdin.close()
+    again = CsvWriter(path)
+    again.write({"loss": 2.0}, 9, "train")
+    again.close()
+    assert steps(path) == [0, 1, 2, 3, 4, 9]
+
+
+def test_many_that_begin_one_file_at_once_leave_the_rows_of_one(path):
+    script = (
+        "import sys; from poke.training.writers import CsvWriter; writer = CsvWriter('metrics.csv')\n"
+        "sys.stdin.readline()\n"
+        "try:\n"
+        "    for step in range(50): writer.write({'loss': float(sys.argv[1])}, step, 'train')\n"
+        "except ValueError: print('refused', flush=True)\n"
+        "else: print('written', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    for _ in range(3):
+        path.unlink(missing_ok=True)
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(number)],
+                cwd=path.parent,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(4)
+        ]
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+        said = [process.stdout.readline().strip() for process in processes]
+        for process in processes:
+            process.communicate()
+        assert sorted(said) == ["refused"] * 3 + ["written"]
+        assert steps(path) == list(range(50))
+        assert {float(row[2]) for row in read(path)[1:]} == {float(said.index("written"))}
+
+
+def test_in_one_process_the_file_is_whose_who_opened_it_last(path):
+    first, second = CsvWriter(path), CsvWriter(path)
+    first.write({"loss": 1.0}, 1, "train")
+    second.write({"loss": 2.0}, 2, "train")
+    for call in (first.get_state, lambda: first.write({"loss": 3.0, "late": 1.0}, 3, "train")):
+        with pytest.raises(ValueError, match="is being written by another run"):
+            call()
+    first.close()
+    second.write({"loss": 4.0}, 4, "train")
+    second.close()
+    assert steps(path) == [1, 2, 4]
+
+
+def test_a_forked_child_does_not_hold_the_file(path):
+    writer = CsvWriter(path)
+    writer.write({"loss": 1.0}, 1, "train")
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(write_end)
+        os.read(read_end, 1)
+        os._exit(0)
+    os.close(read_end)
+    writer._file.close()  # the parent is gone
+    script = "from poke.training.writers import CsvWriter; CsvWriter('metrics.csv').write({'loss': 2.0}, 2, 'train')"
+    subprocess.run([sys.executable, "-c", script], cwd=path.parent, check=True)
+    os.close(write_end)
+    os.waitpid(child, 0)
+    assert steps(path) == [1, 2]
+
+
+def test_a_file_outside_of_the_run_directory_is_ours_by_a_state_only(path, tmp_path):
+    theirs, ours = (tmp_path / name for name in ("theirs", "ours"))
+    first = CsvWriter(path, run_dir=theirs)
+    assert first.get_state()["num_rows"] == 0
+    first.write({"loss": 1.0}, 1, "train")
+    state = first.get_state()
+    first.write({"loss": 1.0}, 2, "train")
+    first.close()
+    whole = path.read_bytes()
+    second = CsvWriter(path, run_dir=ours)
+    for call in (second.get_state, lambda: second.write({"loss": 2.0, "late": 1.0}, 1, "train")):
+        with pytest.raises(ValueError, match="holds the rows of another run"):
+            call()
+    second.begin_again()
+    with pytest.raises(ValueError, match="holds the rows of another run"):
+        second.write({"loss": 2.0}, 1, "train")
+    assert path.read_bytes() == whole
+    again = CsvWriter(path, run_dir=theirs)
+    again.set_state(state)
+    again.write({"loss": 3.0}, 2, "train")
+    again.close()
+    assert [row[2] for row in read(path)[1:]] == ["1.0", "3.0"]
+
+
+def test_an_attempt_without_a_state_leaves_nothing_to_the_next_one(path):
+    first = CsvWriter(path, run_dir=path.parent)
+    first.write({"loss": 1.0}, 1, "train")
+    first.close()
+    second = CsvWriter(path, run_dir=path.parent)
+    second.begin_again()
+    second.write({"accuracy": 2.0}, 1, "train")
+    second.close()
+    assert read(path)[0] == ["step", "time", "train/accuracy"]
+    assert steps(path) == [1]

@@ -17,7 +17,7 @@ from poke.training.logging.arrays import read_pixels, read_samples
 from poke.training.logging.naming import Naming, printable
 from poke.training.logging.outbox import describe
 from poke.training.logging.sinks import Notices, Sinks
-from poke.training.logging.values import ELSEWHERE, SUMS, Kind, fetch, read_row, whole_step
+from poke.training.logging.values import Kind, fetch, read_row, read_tensors, whole_step
 from poke.training.logging.windows import (
     NONFINITE,
     REDUCTIONS,
@@ -30,7 +30,7 @@ from poke.training.logging.windows import (
 
 STATE_VERSION = 2
 STATUSES = ("finished", "failed", "interrupted")
-_NUMBERS, _TENSORS, _MIXED = Kind  # a global is found faster than an attribute
+_NUMBERS, _TENSORS, _ = Kind  # a global is found faster than an attribute
 
 Probe = Callable[[], Mapping[str, Mapping[str, float]]]
 
@@ -114,26 +114,38 @@ class MetricsLogger:
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
+        # A row like the last one, of python numbers alone, at a later step: what nearly every call
+        # is takes none of the turns of `_log_closely`, which does the same for every other.
+        if stream is not None and stream.kind is _NUMBERS and type(step) is int:
+            try:
+                row = {**metrics}
+                kind = type(sum(row.values()))
+            except Exception:
+                kind = None
+            if (kind is float or kind is int) and step > stream.step:
+                if step >= stream.wake:
+                    self._turn(stream, step, category)
+                stream.step = step
+                stream.current = row
+                rows = stream.rows
+                rows.append(row)
+                if len(rows) >= stream.full:
+                    stream.fold_full()
+                return
+        self._log_closely(metrics, step, category)
+
+    def _log_closely(self, metrics: Any, step: int, category: str) -> None:
+        """Take one step's metrics, whatever they are."""
+        stream = self._streams.get(category)
         if stream is None:
             stream = self._open_stream(category)
             if stream is None:
                 self._log_event(metrics, step, category)
                 return
-        if type(step) is not int:
-            step = whole_step(step)
-        # Most rows are of the last one's kind: to try that first decides nothing but the speed.
-        try:
-            if stream.kind is _NUMBERS:
-                row = {**metrics}
-            elif stream.kind is _TENSORS:
-                row = {name: v.item() if v.is_cpu else ELSEWHERE for name, v in metrics.items()}
-            else:
-                row = {}
-            known = stream.kind is not _MIXED and type(sum(row.values())) in SUMS
-        except Exception:
-            known = False
+        step = whole_step(step)
         held = False
-        if not known:
+        row = read_tensors(metrics) if stream.kind is _TENSORS else None
+        if row is None:
             row, stream.kind, held = read_row(metrics, stream.naming.refuse)
         if step > stream.step:
             if step >= stream.wake:
@@ -200,6 +212,20 @@ class MetricsLogger:
     def set_epoch(self, epoch: int) -> None:
         """Tell the console which epoch it is."""
         self._sinks["console"].offer("set_epoch", epoch)
+
+    def claim(self) -> None:
+        """Have the sinks make sure that their places are free for a new run.
+
+        Raises:
+            ValueError: one is another run's.
+        """
+        for sink in self._sinks["backend"]:
+            if hasattr(sink.writer, "claim"):
+                sink.writer.claim()
+
+    def begin_again(self) -> None:
+        """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
+        self._sinks["backend"].offer("begin_again")
 
     def flush(self) -> None:
         """Write every window as it stands, without waiting for its boundary, and flush every sink."""

@@ -1,27 +1,38 @@
-"""The terminal: plain lines in a pipe, and a progress bar below them where somebody is watching."""
+"""The terminal: a table of the key metrics, a progress bar below it where somebody is watching.
+
+Every metric of every row goes to a file besides, a line a row.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from poke.training.writers.logfile import log_file
 from poke.training.writers.progress import ProgressBar
+from poke.training.writers.table import Table, visible
 from poke.training.writers.terminal import Terminal
 
 
 class ConsoleWriter:
-    """Prints a line for every row, keeps it in a file, and draws a progress bar on a terminal.
+    """Prints a row of a table for every row, keeps all of it in a file, and draws a progress bar on a terminal.
 
-    A terminal or pipe that goes away ends neither the run nor the file.
+    No line is longer than the terminal is wide. A terminal or pipe that goes away ends neither the
+    run nor the file.
 
     Args:
-        log_path: file the lines are appended to, usually train.log; None for none.
+        log_path: file the rows are appended to in full, usually train.log; None for none.
         total_steps: where the run ends, for the bar and the ETA; None where unknown.
-        stream: where lines are printed; standard output by default.
+        monitor: `category/name` of the metric that stands first and whose best so far is marked;
+            None for none.
+        mode: whether less of the monitor is better, "min", or more, "max".
+        metrics: patterns of `category/name`: what is shown besides the monitor, the loss and the
+            return; none: what fits.
+        has_epochs: whether epochs are shown from the beginning; otherwise from the first that is not 0.
+        stream: where the table is printed; standard output by default.
         clock: returns seconds; never goes back.
     """
 
@@ -30,36 +41,55 @@ class ConsoleWriter:
         log_path: str | Path | None = None,
         *,
         total_steps: int | None = None,
+        monitor: str | None = None,
+        mode: str = "min",
+        metrics: Sequence[str] = (),
+        has_epochs: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._file = None if log_path is None else log_file(log_path)
         self._terminal = Terminal(stream)
         self._pace = Pace(total_steps, clock)
-        self._epoch: int | None = None
+        self._table = Table(
+            monitor=monitor,
+            mode=mode,
+            patterns=metrics,
+            total_steps=total_steps,
+            has_epochs=has_epochs,
+        )
+        self._epoch: int | None = 0 if has_epochs else None
         self._bar: ProgressBar | None = None
         self._bar_is_decided = False
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
-        """Print one line."""
+        """Print one row."""
         self._pace.reach(step)
-        values = "  ".join(f"{_visible(name)} {value:.4g}" for name, value in metrics.items())
-        line = "  ".join(
-            part for part in (self._where(), category, values, self._pace.text) if part
-        )
         if self._file is not None:
-            self._file.append(line)
+            self._file.append(self._full_line(metrics, category))
         bar = self._started_bar()
-        if bar is None:
-            self._terminal.print(line)
-        else:
-            bar.show_metrics(category, values)
+        lines = self._table.add(
+            metrics,
+            step,
+            category,
+            epoch=self._epoch,
+            rate=self._pace.rate,
+            seconds_left=self._pace.seconds_left,
+            width=self._terminal.width if bar is None else bar.width,
+            is_unicode=self._terminal.is_unicode if bar is None else bar.is_unicode,
+        )
+        for line in lines:
+            if bar is None:
+                self._terminal.print("".join(text for text, _ in line))
+            else:
+                bar.print(line)
+        if bar is not None:
             self._refresh(bar)
-            bar.print(line)
 
     def set_epoch(self, epoch: int) -> None:
-        """Show this epoch from now on."""
-        self._epoch = epoch
+        """Show this epoch from now on; 0 says nothing where there may be none."""
+        if epoch or self._epoch is not None:
+            self._epoch = epoch
 
     def set_progress(self, step: int) -> None:
         """Move the bar."""
@@ -74,18 +104,23 @@ class ConsoleWriter:
             self._file.flush()
 
     def close(self) -> None:
-        """Leave the bar as it stands and give the terminal back."""
+        """Take the bar away and give the terminal back."""
         if self._bar is not None:
-            self._refresh(self._bar)
             self._bar.stop()
             self._bar = None
 
     def get_state(self) -> dict[str, Any]:
-        """Return nothing: what was seen cannot be unseen."""
-        return {}
+        """Return the monitor's best value: what was seen cannot be unseen."""
+        return {"best": self._table.best}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore nothing."""
+        """Mark what is better than the best of the state."""
+        self._table.best = state.get("best")
+
+    def _full_line(self, metrics: Mapping[str, float], category: str) -> str:
+        values = "  ".join(f"{visible(name)} {value:.4g}" for name, value in metrics.items())
+        parts = (self._where(), category, values, self._pace.text)
+        return "  ".join(part for part in parts if part)
 
     def _where(self) -> str:
         total = "" if self._pace.total_steps is None else f"/{self._pace.total_steps}"
@@ -93,7 +128,10 @@ class ConsoleWriter:
         return f"step {self._pace.step}{total}{epoch}"
 
     def _refresh(self, bar: ProgressBar) -> None:
-        bar.refresh(self._pace.step, self._pace.total_steps, f"{self._where()}  {self._pace.text}")
+        pace = self._pace
+        bar.refresh(
+            pace.step, pace.total_steps, "  ".join(filter(None, (self._where(), pace.text)))
+        )
 
     def _started_bar(self) -> ProgressBar | None:
         """The bar, begun at the first need; None where nobody would see it."""
@@ -118,10 +156,19 @@ class Pace:
     def __init__(self, total_steps: int | None, clock: Callable[[], float]) -> None:
         self.total_steps = total_steps
         self.step = 0
-        self.text = ""
+        self.rate: float | None = None  # recent, steps per second
+        self.seconds_left: float | None = None
         self._clock = clock
         self._start: tuple[float, int] | None = None
         self._mark: tuple[float, int] = (0.0, 0)
+
+    @property
+    def text(self) -> str:
+        """Both, with what they are; nothing where neither is known."""
+        if self.rate is None:
+            return ""
+        eta = "" if self.seconds_left is None else f"  ETA {_duration(self.seconds_left)}"
+        return f"{self.rate:.4g} steps/s{eta}"
 
     def reach(self, step: int) -> None:
         """Note that a step is done."""
@@ -131,16 +178,11 @@ class Pace:
         self.step = max(step, self.step)
         (began, first), (then, before) = self._start, self._mark
         if self.step > before and now > then:
-            rate = (self.step - before) / (now - then)
-            self.text = f"{rate:.4g} steps/s"
+            self.rate = (self.step - before) / (now - then)
             if self.total_steps is not None:
                 remaining = max(0, self.total_steps - self.step)
-                self.text += f"  ETA {_duration(remaining * (now - began) / (self.step - first))}"
+                self.seconds_left = remaining * (now - began) / (self.step - first)
             self._mark = (now, self.step)
-
-
-def _visible(name: str) -> str:
-    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _duration(seconds: float) -> str:

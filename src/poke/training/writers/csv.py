@@ -1,26 +1,23 @@
 """metrics.csv: one row a window, whole and with the operating system before the writer returns.
 
-Columns are step, time (ISO 8601, UTC) and one `category/name` each. A row is appended by one write,
-so a reader meets whole lines; after a power cut the last may be torn, and is dropped. A new name
-writes the file again, wider, beside the old one and renames it. Rows that the file system refuses
-wait in memory, and in the state, until it takes them.
+Columns are step, time (ISO 8601, UTC) and one `category/name` each. Rows that the file system
+refuses wait in memory, and in the state, until it takes them.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from poke.training.writers.csvfile import CsvFile, TakenError
+
 MAX_WAITING_ROWS = 10_000
-_FIXED = ["step", "time"]
+_FIXED = ("step", "time")
 _log = logging.getLogger("poke")
 
 # A row: step, time, category, metrics.
@@ -32,19 +29,24 @@ class CsvWriter:
 
     Args:
         path: the file; created with the first row, continued where it exists.
+        run_dir: the directory of the run that writes it. A file elsewhere that holds rows already is
+            another run's, unless a state that is set says otherwise.
+
+    Raises:
+        ValueError: by everything but the constructor: the file is another's, and is left alone.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, run_dir: str | Path | None = None) -> None:
         self.path = Path(path)
-        self._temporary = self.path.with_name(f".{self.path.name}.tmp")
-        self._columns: list[str] = []
+        self._is_shared = run_dir is not None and not _lies_in(self.path, Path(run_dir))
+        self._must_be_empty = self._is_shared
+        self._file = CsvFile(self.path, _FIXED)
+        self._columns: list[str] = []  # those that the places are of
         self._places: dict[str, dict[str, int]] = {}  # category -> name -> column
-        self._num_rows = 0
+        self._state: dict[str, Any] | None = None  # to which the file has yet to be brought back
         self._waiting: deque[Row] = deque()
         self._num_lost = 0  # the oldest of too many that waited
         self._is_said = False  # that rows wait
-        self._size_bytes = 0
-        self._file: int | None = None
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
         """Append one row, after those that wait."""
@@ -58,6 +60,8 @@ class CsvWriter:
 
     def flush(self) -> None:
         """Try once more to write the rows that wait; every other one is with the operating system."""
+        if not self._waiting and self._state is None:
+            return
         try:
             self._write_waiting()
         except OSError as error:
@@ -65,52 +69,107 @@ class CsvWriter:
 
     def close(self) -> None:
         """Close the file; rows that wait to the very end are in the last state only."""
-        self.flush()
-        if self._waiting and self._file is not None:
-            _log.warning("%s lacks its last %d rows", self.path, len(self._waiting))
-        self._close_file()
+        try:
+            self.flush()
+            if self._waiting:
+                _log.warning("%s lacks its last %d rows", self.path, len(self._waiting))
+            with suppress(OSError):
+                self._file.tidy()
+        finally:
+            self._file.close()
 
     def get_state(self) -> dict[str, Any]:
         """Return the columns, the number of rows, and the rows that wait."""
-        if self._file is None:
-            self._load()
         waiting = [list(row) for row in self._waiting]
-        return {"columns": list(self._columns), "num_rows": self._num_rows, "waiting": waiting}
+        if self._state is not None:
+            return {**self._state, "waiting": waiting}
+        file = self._file
+        with suppress(OSError):  # then it is as it was when it was last seen
+            self._bring_back()
+            file.open()
+        return {
+            "columns": list(file.columns),
+            "num_rows": file.num_rows if file.is_known else None,
+            "waiting": waiting,
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Cut off the rows and columns that were added after the state.
+        """Cut off the rows and columns that were added after the state."""
+        self._must_be_empty = False
+        self._state = dict(state)
+        self._waiting = deque((*row,) for row in state.get("waiting", []))
+        try:
+            self._bring_back()
+        except OSError as error:
+            self._say_waiting(error)
+
+    def claim(self) -> None:
+        """Make sure that the file is free for a new run.
 
         Raises:
-            ValueError: the file's columns are not those of the state: it is not this run's file.
+            ValueError: it is another run's.
         """
-        columns, rows = _read(self.path)
-        kept, num_rows = list(state["columns"]), state["num_rows"]
-        if len(rows) < num_rows:
-            lost = num_rows - len(rows)
-            _log.warning("%s lacks %d of this run's rows; it goes on without them", self.path, lost)
-        if columns and columns[: len(kept)] != kept:
-            raise ValueError(f"the columns of {self.path} are not those of this run")
-        # Rows from before the state got one comma for every column that came after it.
-        later = max(0, len(columns) - len(kept))
-        self._replace(kept, [row[: len(row) - later] for row in rows[:num_rows]])
-        self._waiting = deque((*row,) for row in state.get("waiting", []))
+        with suppress(OSError):  # one that cannot be seen now is looked at before it is written
+            self._bring_back()
+
+    def begin_again(self) -> None:
+        """Drop the rows of an attempt that was stopped before there was a state of it."""
+        if not self._is_shared:
+            self.set_state({"columns": [], "num_rows": 0})
+
+    def _bring_back(self) -> None:
+        """Bring the file back to the state that was set.
+
+        Raises:
+            ValueError: its columns are not those of the state, or there is none and another run's rows are there.
+        """
+        state, file = self._state, self._file
+        if self._must_be_empty:
+            file.open()
+            if file.num_rows:
+                raise TakenError(f"{self.path} holds the rows of another run")
+            self._must_be_empty = False
+        if state is None:
+            return
+        file.open()
+        columns, num_rows = state["columns"], state["num_rows"]
+        if num_rows is not None:  # else the file could not be seen when the state was made
+            if any(a != b for a, b in zip(file.columns, columns, strict=False)):
+                raise ValueError(f"the columns of {self.path} are not those of this run")
+            if file.num_rows < num_rows:
+                self._say_lost(num_rows - file.num_rows)
+            file.cut(columns, min(num_rows, file.num_rows))
+        self._state = None
 
     def _put(self, row: Row) -> None:
         """Append a row to the file."""
-        if self._file is None:
-            self._load()
         step, when, category, metrics = row
-        places = self._places.get(category, {})
-        if self._file is None or not places.keys() >= metrics.keys():
-            self._widen([f"{category}/{name}" for name in metrics if name not in places])
-            places = self._places[category]
+        file = self._file
+        file.open()
+        if file.num_lost:
+            self._say_lost(file.num_lost)
+            file.num_lost = 0
+        places = self._places_in(category)
+        if not file.columns or not places.keys() >= metrics.keys():
+            file.widen([f"{category}/{name}" for name in metrics if name not in places])
+            places = self._places_in(category)
         fields = [str(step), when, *[""] * (len(self._columns) - len(_FIXED))]
         for name, value in metrics.items():
             fields[places[name]] = repr(value)
-        self._append((",".join(fields) + "\n").encode())
-        self._num_rows += 1
+        file.append(fields)
+
+    def _places_in(self, category: str) -> dict[str, int]:
+        """Where the names of a category stand."""
+        if self._columns is not self._file.columns:
+            self._columns, self._places = self._file.columns, {}
+            for place, column in enumerate(self._columns):
+                of, _, name = column.partition("/")
+                if place >= len(_FIXED):
+                    self._places.setdefault(of, {})[name] = place
+        return self._places.get(category, {})
 
     def _write_waiting(self) -> None:
+        self._bring_back()
         while self._waiting:
             self._put(self._waiting[0])
             self._waiting.popleft()
@@ -133,87 +192,10 @@ class CsvWriter:
             message = "%s cannot be written (%s): its rows are kept in memory until it can be"
             _log.warning(message, self.path, error.strerror or error)
 
-    def _load(self) -> None:
-        """Open the file where it exists, without a torn last line."""
-        self._temporary.unlink(missing_ok=True)  # a process killed while it wrote one left it
-        columns, rows = _read(self.path)
-        if columns and columns[: len(_FIXED)] != _FIXED:
-            raise ValueError(f"{self.path} does not start with the columns step and time")
-        self._index(columns)
-        self._num_rows = len(rows)
-        if columns:
-            self._size_bytes = len(_header(columns)) + sum(len(row) + 1 for row in rows)
-            self._file = os.open(self.path, os.O_RDWR)
-            os.ftruncate(self._file, self._size_bytes)
-
-    def _widen(self, new: Sequence[str]) -> None:
-        _, rows = _read(self.path)
-        columns = [*(self._columns or _FIXED), *new]
-        self._replace(columns, [row + b"," * len(new) for row in rows])
-
-    def _replace(self, columns: list[str], rows: Sequence[bytes]) -> None:
-        """Put a file of these columns and rows into the old one's place, whole at every moment."""
-        self._close_file()
-        content = b"".join([_header(columns), *(row + b"\n" for row in rows)]) if columns else b""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(self._temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(self._temporary, self.path)
-        except BaseException:
-            with suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
-            raise
-        self._index(columns)
-        self._num_rows = len(rows)
-        self._size_bytes = len(content)
-        self._file = os.open(self.path, os.O_RDWR)
-
-    def _close_file(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _index(self, columns: list[str]) -> None:
-        self._columns = columns
-        self._places = {}
-        for place, column in enumerate(columns[len(_FIXED) :], len(_FIXED)):
-            category, _, name = column.partition("/")
-            self._places.setdefault(category, {})[name] = place
-
-    def _append(self, line: bytes) -> None:
-        """Write a line where the last one ended, so that a retry overwrites what a failure left."""
-        assert self._file is not None
-        written = 0
-        try:
-            while written < len(line):
-                written += os.pwrite(self._file, line[written:], self._size_bytes + written)
-        except OSError:
-            os.ftruncate(self._file, self._size_bytes)
-            raise
-        self._size_bytes += written
+    def _say_lost(self, number: int) -> None:
+        message = "%s lacks %d of this run's rows; it goes on without them"
+        _log.warning(message, self.path, number)
 
 
-def _header(columns: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerow(columns)  # which has it quote both characters
-    return (text.getvalue().removesuffix("\r\n") + "\n").encode()
-
-
-def _read(path: Path) -> tuple[list[str], list[bytes]]:
-    """Return the columns and the whole rows of a file, none where it does not exist.
-
-    Names may hold newlines; rows hold numbers and a time, so that a row is a line.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return [], []
-    lines = content.split(b"\n")[:-1]
-    if not lines:
-        return [], []
-    reader = csv.reader((line + b"\n").decode() for line in lines)
-    columns = next(reader)
-    return columns, lines[reader.line_num :]
+def _lies_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO, cast
 
+from poke.training.writers.table import Line
 from poke.training.writers.terminal import Terminal
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.text import Text
 
 _REFRESH_SECONDS = 0.1
+_MOST_CELLS = 40
+_STYLES = {"": "", "header": "bold cyan", "best": "bold green"}
 
 
 class ProgressBar:
-    """A bar with the last metrics below it; whatever else is printed appears above.
+    """A bar; whatever else is printed appears above it. It vanishes when it is stopped.
 
     It is drawn when it is told something, at most ten times a second, and by no thread of its own.
 
@@ -30,10 +33,10 @@ class ProgressBar:
         # pipe breaks is to end the process: it never sees it break.
         self._terminal = Terminal(terminal.stream)
         self._console = Console(file=cast(TextIO, self._terminal), highlight=False)
-        self._metrics: dict[str, str] = {}
+        self._console.width = self.width
         self._drawn = 0.0
         self._live = Live(
-            console=self._console, auto_refresh=False, vertical_overflow="crop", transient=False
+            console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True
         )
         self._live.start()
         self._console.show_cursor(True)  # or a killed process would leave a terminal without one
@@ -43,14 +46,23 @@ class ProgressBar:
         """Whether the terminal has gone away."""
         return self._terminal.stream is None
 
-    def print(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(line, markup=False, soft_wrap=True)
+    @property
+    def width(self) -> int:
+        """The terminal's width."""
+        return self._terminal.width
 
-    def show_metrics(self, category: str, values: str) -> None:
-        """Show a category's metrics below the bar from now on."""
-        self._metrics[category] = values
-        self._drawn = 0.0
+    @property
+    def is_unicode(self) -> bool:
+        """Whether the terminal shows more than ASCII."""
+        return self._terminal.is_unicode
+
+    def print(self, line: Line) -> None:
+        """Print a line above the bar."""
+        from rich.text import Text
+
+        text = Text.assemble(*((piece, _STYLES[style]) for piece, style in line))
+        self._console.width = self.width
+        self._console.print(text, soft_wrap=True)
 
     def refresh(self, step: int, total_steps: int | None, text: str) -> None:
         """Draw the bar, unless that has just been done.
@@ -63,25 +75,25 @@ class ProgressBar:
         now = time.monotonic()
         if now - self._drawn >= _REFRESH_SECONDS:
             self._drawn = now
+            self._console.width = self.width
             self._live.update(self._drawing(step, total_steps, text), refresh=True)
 
     def stop(self) -> None:
-        """Leave the bar as it is and give the terminal back."""
+        """Take the bar away and give the terminal back."""
         self._live.stop()
 
-    def _drawing(self, step: int, total_steps: int | None, text: str) -> RenderableType:
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar as Bar
-        from rich.table import Table
+    def _drawing(self, step: int, total_steps: int | None, text: str) -> Text:
         from rich.text import Text
 
-        head = Table.grid(padding=(0, 2, 0, 0))
+        full, empty = ("━", "─") if self.is_unicode else ("#", "-")
+        drawing = Text(no_wrap=True, overflow="crop", end="")
+        width = self.width - 1  # one short of the edge, where some terminals would wrap
         if total_steps:
-            head.add_row(Bar(total=total_steps, completed=step, width=30), Text(text))
-        else:
-            head.add_row(Text(text))
-        rows = [
-            Text.assemble((category, "bold cyan"), f"  {values}", no_wrap=True, overflow="ellipsis")
-            for category, values in self._metrics.items()
-        ]
-        return Group(head, *rows)
+            text = f"{min(100, 100 * step // total_steps):3} %  {text}"
+            cells = min(_MOST_CELLS, width - len(text) - 2)
+            done = min(cells, cells * step // total_steps)
+            if cells > 0:
+                drawing.append(full * done, "green").append(empty * (cells - done), "dim")
+                drawing.append("  ")
+        drawing.append(text[: max(0, width)])
+        return drawing

@@ -6,8 +6,9 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
+UNKNOWN_WIDTH = 80
 _STANDARD = (1, 2)  # the descriptors of standard output and standard error
 
 
@@ -54,6 +55,28 @@ class Terminal:
         """Write a line, flushed."""
         self.write(f"{line}\n")
         self.flush()
+
+    @property
+    def width(self) -> int:
+        """How many characters a line has room for, asked anew each time; 80 where nobody knows."""
+        with suppress(OSError, ValueError, AttributeError):
+            columns = os.get_terminal_size(cast(TextIO, self.stream).fileno()).columns
+            if columns:
+                return columns
+        stated = os.environ.get("COLUMNS", "")
+        return (int(stated) if stated.isdecimal() else 0) or UNKNOWN_WIDTH
+
+    @property
+    def is_unicode(self) -> bool:
+        """Whether more than ASCII can be shown.
+
+        In the C locale python speaks UTF-8 all the same; somebody who asked for that locale by name
+        has a terminal that does not.
+        """
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        locale = os.environ.get("LC_ALL") or os.environ.get("LANG")
+        is_plain = sys.flags.utf8_mode and locale in ("C", "POSIX")
+        return encoding.lower().startswith("utf") and not is_plain
 
     def isatty(self) -> bool:
         """Tell whether somebody may be watching."""

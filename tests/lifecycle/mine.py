@@ -9,6 +9,7 @@ import torch
 
 from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
 from poke.data.demonstrations import Demonstrations
+from poke.training.writers import MemoryWriter
 
 
 class Talkative(BehaviourCloning):
@@ -88,3 +89,28 @@ class Unsure(BehaviourCloning):
     def update(self, batch):
         metrics = dict(super().update(batch))
         return {**metrics, "margin": float("nan") if self.num_updates == 5 else 1.0}
+
+
+class Telling(MemoryWriter):
+    """A sink that leaves word of how each process ended."""
+
+    def __init__(self, location, *, run_dir):
+        super().__init__()
+        self.path = Path(run_dir, "told.txt")
+
+    def log_end(self, status):
+        with open(self.path, "a") as file:
+            file.write(f"{status}\n")
+
+
+class Hanging(MemoryWriter):
+    """A sink behind a network that never answers."""
+
+    in_background = True
+
+    def __init__(self, location):
+        super().__init__()
+
+    def write(self, metrics, step, category):
+        Path("hangs").touch()
+        time.sleep(1000)

@@ -73,7 +73,6 @@ class Outbox:
         self.state: Mapping[str, Any] | None = None  # the writer's last good one
         self.num_lost = 0  # rows, so far
         self.failures = 0  # in a row, each after its attempts
-        self.error = ""  # the last one's, in one line
         self.busy_since: float | None = None  # when the call that is being made began
         self._writer = writer
         self._name = name
@@ -244,7 +243,7 @@ class Outbox:
                 logging.WARNING, call.method, message, self._name, call.method, describe(error)
             )
         if self.failures:
-            self.failures, self.error = 0, ""
+            self.failures = 0
             self.tell(logging.INFO, "works", "%s works again: what waited follows", self._name)
 
     def _settle(self) -> bool:
@@ -266,7 +265,6 @@ class Outbox:
     def pause(self, error: BaseException) -> None:
         """Try again later only, each time after a longer while."""
         self.failures += 1
-        self.error = describe(error)
         delay = min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(self.failures - 1, 10))
         self._due = self._clock() + delay
         if self.failures == 1:
@@ -276,7 +274,7 @@ class Outbox:
                 "waits",
                 message,
                 self._name,
-                textwrap.shorten(self.error, MAX_REASON_LENGTH, placeholder=" ..."),
+                textwrap.shorten(describe(error), MAX_REASON_LENGTH, placeholder=" ..."),
             )
 
     def _drop(self, call: Call) -> None:

@@ -13,9 +13,7 @@ from poke.training.writers.identity import run_name
 from poke.training.writers.journal import Journal, write_whole
 from poke.training.writers.randomness import spare_global_random
 
-FILE_SECONDS = (
-    0.2  # between writes of wandb's own file; its default of 15 is what a kill would lose
-)
+FILE_SECONDS = 0.2  # between writes of wandb's own file; with its default, 15, a kill loses more
 ROWS_AT_ONCE = 1000
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 _log = logging.getLogger("poke")

@@ -15,7 +15,7 @@ import torch
 from poke.protocols import Stateful, Writer
 from poke.training.logging import MetricsLogger
 from poke.training.writers import MemoryWriter
-from poke.training.writers.mlflow import fitted
+from poke.training.writers.services.mlflow import fitted
 
 SCRIPT = Path(__file__).with_name("sinks.py")
 spec = importlib.util.spec_from_file_location("sinks", SCRIPT)

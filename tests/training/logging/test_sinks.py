@@ -11,9 +11,10 @@ import threading
 import pytest
 import torch
 
-from poke.training.logging import MetricsLogger, outbox
-from poke.training.logging.background import BackgroundSink
-from poke.training.logging.sinks import DirectSink
+from poke.training.logging import MetricsLogger
+from poke.training.logging.sinks import outbox
+from poke.training.logging.sinks.background import BackgroundSink
+from poke.training.logging.sinks.fanout import DirectSink
 from poke.training.writers import MemoryWriter
 
 LIMIT = 60  # seconds until a test that waits in vain fails

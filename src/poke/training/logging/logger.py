@@ -6,7 +6,6 @@ Not thread-safe: one thread logs. Imports no torch and no sink's library.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
@@ -15,11 +14,10 @@ from poke.protocols import Writer
 from poke.training.logging import exits
 from poke.training.logging.arrays import read_pixels, read_samples
 from poke.training.logging.naming import Naming, printable
-from poke.training.logging.outbox import describe
-from poke.training.logging.sinks import Notices, Sinks
+from poke.training.logging.sinks.delivery import Delivery, Probe
+from poke.training.logging.sinks.outbox import describe
 from poke.training.logging.values import Kind, fetch, read_row, read_tensors, whole_step
 from poke.training.logging.windows import (
-    NONFINITE,
     REDUCTIONS,
     Conflict,
     Stream,
@@ -31,8 +29,6 @@ from poke.training.logging.windows import (
 STATE_VERSION = 2
 STATUSES = ("finished", "failed", "interrupted")
 _NUMBERS, _TENSORS, _ = Kind  # a global is found faster than an attribute
-
-Probe = Callable[[], Mapping[str, Mapping[str, float]]]
 
 
 class MetricsLogger:
@@ -78,26 +74,29 @@ class MetricsLogger:
             "console": checked_frequency("cli_frequency", cli_frequency),
             "backend": checked_frequency("backend_frequency", backend_frequency),
         }
-        writers = {"console": [console] if console else [], "backend": list(backends)}
         rank = int(os.environ.get("RANK", "0")) if rank is None else rank
-        self._notices = Notices()
-        self._sinks = {
-            window: Sinks(writers[window] if every[window] and rank == 0 else [], self._notices)
-            for window in every
-        }
-        self._frequencies = {window: every[window] for window in every if self._sinks[window]}
+        self._delivery = Delivery(
+            {
+                "console": [console] if console and every["console"] and rank == 0 else [],
+                "backend": list(backends) if every["backend"] and rank == 0 else [],
+            }
+        )
+        self._frequencies = {window: every[window] for window in self._delivery.windows}
         self._event_categories = frozenset(event_categories)
         self._strict = strict
         self._close_seconds = close_seconds
         self.num_conflicts = 0  # times one (category, name, step) was given two values
-        self.nonfinite: list[str] = []  # full names of metrics that were NaN or infinite
         self._streams: dict[str, Stream] = {}
         self._events: dict[str, Stream] = {}
-        self._probes: list[Probe] = []
         self._closed = False
         self._first_write = True
         self._sigterm = exits.TerminationGuard()
         exits.keep(self)
+
+    @property
+    def nonfinite(self) -> Sequence[str]:
+        """Full names of the metrics that were NaN or infinite, in the order in which that was met."""
+        return self._delivery.nonfinite
 
     def log(self, metrics: Mapping[str, Any], step: int, category: str = "train") -> None:
         """Take one step's metrics; may be called several times a step.
@@ -166,7 +165,7 @@ class MetricsLogger:
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Hand the resolved config, plain containers, to the sinks that can show it."""
         self._check_open()
-        self._sinks["backend"].offer("log_config", config)
+        self._delivery.offer("backend", "log_config", config)
 
     def log_histogram(self, name: str, values: Any, step: int, category: str = "train") -> None:
         """Show the distribution of values, an array or tensor of any shape, on the sinks that can."""
@@ -210,11 +209,11 @@ class MetricsLogger:
         Args:
             probe: returns categories, each with names to numbers, written at the window's step.
         """
-        self._probes.append(probe)
+        self._delivery.probes.append(probe)
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the console which epoch it is."""
-        self._sinks["console"].offer("set_epoch", epoch)
+        self._delivery.offer("console", "set_epoch", epoch)
 
     def claim(self) -> None:
         """Have the sinks make sure that their places are free for a new run.
@@ -222,20 +221,18 @@ class MetricsLogger:
         Raises:
             ValueError: one is another run's.
         """
-        for sink in self._sinks["backend"]:
-            if hasattr(sink.writer, "claim"):
-                sink.writer.claim()
+        self._delivery.claim()
 
     def begin_again(self) -> None:
         """Tell the sinks that an earlier attempt at the very same run left no state: its rows are to go."""
-        self._sinks["backend"].offer("begin_again")
+        self._delivery.offer("backend", "begin_again")
 
     def flush(self) -> None:
         """Write every window as it stands, without waiting for its boundary, and flush every sink."""
         for category, stream in self._streams.items():
             self._write_windows(stream, list(stream.windows), category)
-        for sinks in self._sinks.values():
-            sinks.flush()
+        for window in self._delivery.windows:
+            self._delivery.flush(window)
 
     def close(self, status: str = "finished") -> None:
         """Write every partial window and close every sink; may be called twice.
@@ -252,18 +249,13 @@ class MetricsLogger:
         finally:
             self._closed = True
             self._streams.clear()
-            for sinks in self._sinks.values():
-                sinks.begin_closing(status)
-            deadline = time.monotonic() + self._close_seconds
-            for sinks in self._sinks.values():
-                sinks.finish_closing(deadline)
+            self._delivery.close(status, self._close_seconds)
             self._sigterm.lift()
             exits.release(self)
 
     def abandon(self) -> None:
         """Forget what is pending and every sink: in a forked child they are its parent's."""
-        for sinks in self._sinks.values():
-            sinks.abandon()
+        self._delivery.abandon()
         self._frequencies = {}
         self._streams = {name: self._new_stream(name) for name in self._streams}
 
@@ -275,7 +267,7 @@ class MetricsLogger:
             "streams": {name: stream.get_state() for name, stream in self._streams.items()},
             "events": {name: stream.step for name, stream in self._events.items()},
             "num_conflicts": self.num_conflicts,
-            "sinks": {name: sinks.get_state() for name, sinks in self._sinks.items()},
+            "sinks": self._delivery.get_state(),
         }
         for category, stream in self._streams.items():
             self._report(stream.settle(), stream.step, category)
@@ -293,12 +285,6 @@ class MetricsLogger:
         self._check_open()
         if state["version"] > STATE_VERSION:
             raise ValueError(f"logger state of version {state['version']} is newer than this poke")
-        states = state["sinks"]
-        if state["version"] == 1:  # of the writers alone
-            states = {
-                window: {name: {"writer": of_it, "waiting": []} for name, of_it in sinks.items()}
-                for window, sinks in states.items()
-            }
         self._streams = {name: self._new_stream(name) for name in state["streams"]}
         for name, stream in self._streams.items():
             stream.set_state(state["streams"][name])
@@ -306,8 +292,7 @@ class MetricsLogger:
         for name, step in state["events"].items():
             self._events[name].step = step
         self.num_conflicts = state["num_conflicts"]
-        for name, sinks in self._sinks.items():
-            sinks.set_state(states.get(name, {}))
+        self._delivery.set_state(state["sinks"], with_waiting=state["version"] > 1)
 
     def __enter__(self) -> Self:
         self._sigterm.set()
@@ -332,11 +317,11 @@ class MetricsLogger:
         return stream
 
     def _new_stream(self, category: str) -> Stream:
-        naming = Naming(category, self._reduce, partial(self._refuse, category))
-        return Stream(self._frequencies, naming)
+        refuse = partial(self._delivery.refuse, category)
+        return Stream(self._frequencies, Naming(category, self._reduce, refuse))
 
     def _new_event_stream(self, category: str) -> Stream:
-        return Stream({}, Naming(category, {"*": "last"}, partial(self._refuse, category)))
+        return Stream({}, self._delivery.naming(category))
 
     def _log_event(self, metrics: Any, step: int, category: str) -> None:
         stream = self._events[category]
@@ -349,8 +334,8 @@ class MetricsLogger:
             self._log_again(row, step, stream, category)
         record = finish(fold_rows([row], stream.naming), stream.naming)
         for window in ("backend", "console"):
-            self._write(window, record, step, category)
-            self._sinks[window].flush()
+            self._delivery.write(window, record, step, category)
+            self._delivery.flush(window)
 
     def _turn(self, stream: Stream, step: int, category: str) -> None:
         """Leave the stream's step, which is complete now: write the windows it ended."""
@@ -374,45 +359,19 @@ class MetricsLogger:
             message = f"{category}/{name} has two values at step {step}: {earlier} and {value}"
             if self._strict:
                 raise ValueError(message)
-            self._notices.tell(f"conflict {category}/{name}", message)
+            self._delivery.notices.tell(f"conflict {category}/{name}", message)
 
     def _write_windows(self, stream: Stream, windows: Sequence[str], category: str) -> None:
         rows = stream.take(windows)
         for window, row in rows.items():
-            self._write(window, row, stream.step, category)
+            self._delivery.write(window, row, stream.step, category)
         if category == "train" and "backend" in rows:
-            self._ask_probes(stream.step)
-            self._sinks["console"].offer("set_progress", stream.step)
+            self._delivery.ask_probes(stream.step)
+            self._delivery.offer("console", "set_progress", stream.step)
         if rows and self._first_write:
             self._first_write = False
             exits.run_first()
         self._report(stream.settle(), stream.step, category)
-
-    def _write(self, window: str, row: Mapping[str, float], step: int, category: str) -> None:
-        if not row:
-            return
-        for name in row:
-            if name.endswith(NONFINITE):
-                metric = f"{category}/{name.removesuffix(NONFINITE)}"
-                message = f"{metric} was NaN or infinite at or before step {step}"
-                if self._notices.tell(f"nonfinite {metric}", message):
-                    self.nonfinite.append(metric)
-        self._sinks[window].write(row, step, category)
-
-    def _ask_probes(self, step: int) -> None:
-        for probe in list(self._probes):
-            try:
-                found = probe()
-            except Exception as error:
-                self._probes.remove(probe)
-                self._notices.tell(f"probe {probe}", f"a probe is left out: {describe(error)}")
-                continue
-            for category, metrics in found.items():
-                stream = self._new_event_stream(category)
-                row, _, _ = read_row(metrics, stream.naming.refuse)
-                fetch([row])
-                record = finish(fold_rows([row], stream.naming), stream.naming)
-                self._write("backend", record, step, category)
 
     def _show(
         self,
@@ -428,12 +387,10 @@ class MetricsLogger:
         try:
             array = read()
         except Exception as error:
-            self._refuse(category, name, describe(error))
+            self._delivery.refuse(category, name, describe(error))
             return
-        self._sinks["backend"].offer(method, printable(name), array, step, category, **options)
-
-    def _refuse(self, category: str, name: str, reason: str) -> None:
-        self._notices.tell(f"skip {category}/{name}", f"{category}/{name} is not logged: {reason}")
+        name = printable(name)
+        self._delivery.offer("backend", method, name, array, step, category, **options)
 
     def _check_open(self) -> None:
         if self._closed:

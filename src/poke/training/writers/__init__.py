@@ -1,4 +1,7 @@
-"""Sinks of metrics, one module each. A sink's library is imported when it is first written to."""
+"""Sinks of metrics, one module each. A sink's library is imported when it is first written to.
+
+`terminal` is what a person sees, `files` the record, `services` what lies behind a network or a database.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from poke.training.writers.console import ConsoleWriter as ConsoleWriter
-    from poke.training.writers.csv import CsvWriter as CsvWriter
-    from poke.training.writers.logfile import LogFileHandler as LogFileHandler
+    from poke.training.writers.files.csv import CsvWriter as CsvWriter
+    from poke.training.writers.files.logfile import LogFileHandler as LogFileHandler
     from poke.training.writers.memory import MemoryWriter as MemoryWriter
-    from poke.training.writers.mlflow import MlflowWriter as MlflowWriter
+    from poke.training.writers.services.mlflow import MlflowWriter as MlflowWriter
+    from poke.training.writers.services.trackio import TrackioWriter as TrackioWriter
+    from poke.training.writers.services.wandb import WandbWriter as WandbWriter
     from poke.training.writers.tensorboard import TensorBoardWriter as TensorBoardWriter
-    from poke.training.writers.terminal import TerminalHandler as TerminalHandler
-    from poke.training.writers.trackio import TrackioWriter as TrackioWriter
-    from poke.training.writers.wandb import WandbWriter as WandbWriter
+    from poke.training.writers.terminal.console import ConsoleWriter as ConsoleWriter
+    from poke.training.writers.terminal.stream import TerminalHandler as TerminalHandler
 
 _MODULES = {
-    "ConsoleWriter": "console",
-    "CsvWriter": "csv",
-    "LogFileHandler": "logfile",
+    "ConsoleWriter": "terminal.console",
+    "CsvWriter": "files.csv",
+    "LogFileHandler": "files.logfile",
     "MemoryWriter": "memory",
-    "MlflowWriter": "mlflow",
+    "MlflowWriter": "services.mlflow",
     "TensorBoardWriter": "tensorboard",
-    "TerminalHandler": "terminal",
-    "TrackioWriter": "trackio",
-    "WandbWriter": "wandb",
+    "TerminalHandler": "terminal.stream",
+    "TrackioWriter": "services.trackio",
+    "WandbWriter": "services.wandb",
 }
 
 

@@ -13,7 +13,7 @@ import wandb
 from poke.training.logging import MetricsLogger
 from poke.training.writers import MemoryWriter, WandbWriter
 
-SCRIPT = Path(__file__).parents[2] / "contracts" / "sinks.py"
+SCRIPT = Path(__file__).parents[3] / "contracts" / "sinks.py"
 spec = importlib.util.spec_from_file_location("sinks", SCRIPT)
 sinks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sinks)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
 
-from poke.training.writers.csvformat import columns_of, field, padded
+from poke.training.writers.files.csvformat import columns_of, field, padded
 
 PADDED_BYTES = 1 << 20  # to pad so much takes as long as to copy 10 MB
 FIRST_NAMES = 16  # a run has a handful of late names; more of them will be followed by more

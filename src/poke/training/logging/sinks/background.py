@@ -10,7 +10,7 @@ from typing import Any
 
 from poke.protocols import Writer
 from poke.training.logging import exits
-from poke.training.logging.outbox import Call, Outbox
+from poke.training.logging.sinks.outbox import Call, Outbox
 
 TRIES_AT_CLOSE = 3
 LONG_SECONDS, SILENT_SECONDS = 60, 3

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from poke.training.writers import CsvWriter
-from poke.training.writers import csvfile as module
+from poke.training.writers.files import csvfile as module
 
 CALLS = (
     "open",

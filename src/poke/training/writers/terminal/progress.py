@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TextIO, cast
 
-from poke.training.writers.table import Line
-from poke.training.writers.terminal import Terminal
+from poke.training.writers.terminal.stream import Terminal
+from poke.training.writers.terminal.table import Line
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -17,7 +17,7 @@ from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
 from poke.training.logging import MetricsLogger
 from poke.training.writers import MlflowWriter
-from poke.training.writers.mlflow import QUICK, fitted
+from poke.training.writers.services.mlflow import QUICK, fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, about its libraries
 
@@ -177,8 +177,8 @@ def test_a_row_whose_answer_was_lost_is_not_doubled_nor_is_the_run(tmp_path, sto
 
     for name in answers:
         monkeypatch.setattr(MlflowClient, name, losing(name, getattr(MlflowClient, name)))
-    monkeypatch.setattr("poke.training.logging.outbox.FIRST_DELAY_SECONDS", 0.001)
-    monkeypatch.setattr("poke.training.logging.background.TRIES_AT_CLOSE", 100)
+    monkeypatch.setattr("poke.training.logging.sinks.outbox.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("poke.training.logging.sinks.background.TRIES_AT_CLOSE", 100)
     log(MlflowWriter(tmp_path, tracking_uri=store))
     (run,) = runs(store)
     assert points(store, run) == [(1, 1.0), (2, 2.0), (3, 3.0)]

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from poke.training.writers.identity import run_name
-from poke.training.writers.journal import Journal, write_whole
-from poke.training.writers.randomness import spare_global_random
+from poke.training.writers.services.journal import Journal, write_whole
+from poke.training.writers.services.randomness import spare_global_random
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 # What MLflow does where the environment says nothing. Its own choice, seven retries of 120 seconds each with pauses

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from poke.training.writers.identity import run_name
-from poke.training.writers.journal import Journal, write_whole
-from poke.training.writers.randomness import spare_global_random
+from poke.training.writers.services.journal import Journal, write_whole
+from poke.training.writers.services.randomness import spare_global_random
 
 FILE_SECONDS = 0.2  # between writes of wandb's own file; with its default, 15, a kill loses more
 ROWS_AT_ONCE = 1000

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from poke.training.writers.terminal import formatted
+from poke.training.writers.terminal.stream import formatted
 
 MAX_WAITING_BYTES = 1 << 20
 _log = logging.getLogger("poke")

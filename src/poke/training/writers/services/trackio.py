@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from poke.training.writers.identity import run_name
-from poke.training.writers.journal import Journal
-from poke.training.writers.randomness import spare_global_random
+from poke.training.writers.services.journal import Journal
+from poke.training.writers.services.randomness import spare_global_random
 
 
 class TrackioWriter:

@@ -16,13 +16,14 @@ import threading
 import pytest
 
 from poke.training.writers import ConsoleWriter, TerminalHandler
-from poke.training.writers.table import duration, number
+from poke.training.writers.terminal.table import duration, number
 
 # A run of 13 metrics, and an evaluation of 5 after every 50 steps; it waits in its middle where it is told to.
 SCRIPT = """
 import logging, sys
 from poke.training.logging import MetricsLogger
-from poke.training.writers import ConsoleWriter, MemoryWriter, TerminalHandler, progress
+from poke.training.writers import ConsoleWriter, MemoryWriter, TerminalHandler
+from poke.training.writers.terminal import progress
 
 progress._REFRESH_SECONDS = 0
 log = logging.getLogger("poke")
@@ -78,15 +79,18 @@ def in_terminal(tmp_path, width, *, resized=None, **environment):
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "500", **environment},
     )
     before = 0
-    if resized:
-        assert halfway.wait(60)
-        before = len(b"".join(received))
-        termios.tcsetwinsize(terminal, (40, resized))
-    process.stdin.close()
-    assert process.wait(60) == 0
-    os.close(terminal)
-    reader.join()
-    os.close(controller)
+    try:
+        if resized:
+            assert halfway.wait(60)
+            before = len(b"".join(received))
+            termios.tcsetwinsize(terminal, (40, resized))
+        process.stdin.close()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        os.close(terminal)
+        reader.join()
+        os.close(controller)
     text = b"".join(received)
     return text[:before].decode(), text[before:].decode()
 

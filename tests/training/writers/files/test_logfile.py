@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from poke.training.writers import ConsoleWriter, LogFileHandler
-from poke.training.writers import logfile as module
+from poke.training.writers.files import logfile as module
 
 
 @pytest.fixture

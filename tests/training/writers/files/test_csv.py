@@ -15,8 +15,8 @@ import pytest
 
 from poke.training.logging import MetricsLogger
 from poke.training.writers import CsvWriter
-from poke.training.writers import csv as csv_module
-from poke.training.writers import csvfile as file_module
+from poke.training.writers.files import csv as csv_module
+from poke.training.writers.files import csvfile as file_module
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def test_a_half_written_file_of_a_killed_process_is_swept(path):
 LIMITED = """
 import logging, os, resource, signal, sys
 from poke.training.writers import CsvWriter
-from poke.training.writers import csv as csv_module
+from poke.training.writers.files import csv as csv_module
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 writer = CsvWriter("metrics.csv")

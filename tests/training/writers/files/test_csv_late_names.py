@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from poke.comparison import load_history
-from poke.training.writers import CsvWriter, csvformat
-from poke.training.writers import csvfile as module
+from poke.training.writers import CsvWriter
+from poke.training.writers.files import csvformat
+from poke.training.writers.files import csvfile as module
 
 
 @pytest.fixture
@@ -187,7 +188,8 @@ def test_comparison_reads_it_while_it_grows(tmp_path, monkeypatch):
 
 WRITER = """
 import sys
-from poke.training.writers import CsvWriter, csvfile
+from poke.training.writers import CsvWriter
+from poke.training.writers.files import csvfile
 
 csvfile.PADDED_BYTES, csvfile.FIRST_NAMES = 20_000, 3
 writer = CsvWriter("metrics.csv")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from poke.training.writers.csvfile import CsvFile, TakenError
+from poke.training.writers.files.csvfile import CsvFile, TakenError
 
 MAX_WAITING_ROWS = 10_000
 _FIXED = ("step", "time")

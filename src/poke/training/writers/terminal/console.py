@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from poke.training.writers.logfile import log_file
-from poke.training.writers.progress import ProgressBar
-from poke.training.writers.table import Table, visible
-from poke.training.writers.terminal import Terminal
+from poke.training.writers.files.logfile import log_file
+from poke.training.writers.terminal.progress import ProgressBar
+from poke.training.writers.terminal.stream import Terminal
+from poke.training.writers.terminal.table import Table, visible
 
 
 class ConsoleWriter:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from poke.protocols import Writer
-from poke.training.logging.background import BackgroundSink
-from poke.training.logging.outbox import Call, Outbox
+from poke.training.logging.sinks.background import BackgroundSink
+from poke.training.logging.sinks.outbox import Call, Outbox
 
 _MEDIA = {"log_histogram": "histograms", "log_image": "images", "log_video": "videos"}
 _log = logging.getLogger("poke")

@@ -14,8 +14,8 @@ import pytest
 
 from poke.comparison import load_history
 from poke.training.writers import CsvWriter
-from poke.training.writers.files import csvformat
 from poke.training.writers.files import csvfile as module
+from poke.training.writers.files import csvformat
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from poke.training.logging.arrays import read_pixels, read_samples
 from poke.training.logging.naming import Naming, printable
 from poke.training.logging.sinks.delivery import Delivery, Probe
 from poke.training.logging.sinks.outbox import describe
-from poke.training.logging.values import Kind, fetch, read_row, read_tensors, whole_step
+from poke.training.logging.values import ELSEWHERE, Kind, fetch, read_row, whole_step
 from poke.training.logging.windows import (
     REDUCTIONS,
     Conflict,
@@ -28,7 +28,7 @@ from poke.training.logging.windows import (
 
 STATE_VERSION = 2
 STATUSES = ("finished", "failed", "interrupted")
-_NUMBERS, _TENSORS, _ = Kind  # a global is found faster than an attribute
+_, _TENSORS, _MIXED = Kind  # a global is found faster than an attribute
 
 
 class MetricsLogger:
@@ -113,11 +113,18 @@ class MetricsLogger:
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
-        # A dict with the keys of the last one, of python numbers alone, at a later step: what nearly
-        # every call is takes none of the turns of `_log_closely`, which does the same for every other.
-        if stream is not None and type(metrics) is dict and type(step) is int:
+        # A dict with the keys of the last one, of python numbers or of CPU tensors alone, at a later step: what
+        # nearly every call is takes none of the turns of `_log_closely`, which does the same for every other.
+        if (
+            stream is not None
+            and stream.kind is not _MIXED
+            and type(metrics) is dict
+            and type(step) is int
+        ):
             try:
-                row = stream.pick(metrics)  # type: ignore[misc]  # None is no function
+                row = stream.pick(metrics)
+                if stream.kind is _TENSORS:
+                    row = tuple([v.item() if v.is_cpu else ELSEWHERE for v in row])
                 kind = type(sum(row))
             except Exception:
                 kind = None
@@ -142,10 +149,7 @@ class MetricsLogger:
                 self._log_event(metrics, step, category)
                 return
         step = whole_step(step)
-        held = False
-        row = read_tensors(metrics) if stream.kind is _TENSORS else None
-        if row is None:
-            row, stream.kind, held = read_row(metrics, stream.naming.refuse)
+        row, stream.kind, held = read_row(metrics, stream.naming.refuse)
         if step > stream.step:
             if step >= stream.wake:
                 self._turn(stream, step, category)
@@ -153,7 +157,7 @@ class MetricsLogger:
             stream.current = row
         else:
             self._log_again(row, step, stream, category)
-        if stream.kind is _NUMBERS and row and type(metrics) is dict:
+        if row and not held and type(metrics) is dict and stream.kind is not _MIXED:
             stream.rows.append(stream.follow(row))
         else:
             stream.add(row)

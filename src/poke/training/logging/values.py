@@ -79,17 +79,6 @@ def read_row(metrics: Any, refuse: Callable[[str, str], None]) -> tuple[dict[Any
     return row, Kind.MIXED, held
 
 
-def read_tensors(metrics: Mapping[Any, Any]) -> dict[Any, Any] | None:
-    """Read metrics that are one-element tensors on the CPU, as `read_row` would; None where some are not."""
-    try:
-        row: dict[Any, Any] = {
-            name: v.item() if v.is_cpu else ELSEWHERE for name, v in metrics.items()
-        }
-        return row if type(sum(row.values())) in SUMS else None
-    except Exception:
-        return None
-
-
 def _kind(metrics: Mapping[Any, Any], values: Mapping[Any, Any]) -> Kind:
     if all(map(operator.is_, values.values(), metrics.values())):
         return Kind.NUMBERS

@@ -174,7 +174,7 @@ class Stream:
         # Names to numbers, or the numbers alone of `keys`, as `pick` takes them out of a dict.
         self.rows: list[dict[str, Any] | tuple[Any, ...]] = []
         self.keys: tuple[str, ...] = ()
-        self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] | None = None
+        self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = tuple
         self._is_uniform = True  # all of the rows are numbers alone
         self.full = FOLD_ROWS  # the number of rows at which `fold_full` has something to do
         self.current: dict[str, Any] | tuple[Any, ...] = {}  # what the present step has been told

@@ -102,13 +102,18 @@ class Index:
             if not self._database:
                 return
             wanted = {self._key(run.files): run for run in runs}
+            # Runs of one kind have the same names: a text is parsed once, not once a run.
+            lists: dict[str, list[str]] = {}
             for path, fingerprint, names, problems, num_rows, matrix in self._database.execute(
                 "select * from histories"
             ):
                 run = wanted.get(path)
                 if run is not None and run.fingerprint.identity == fingerprint:
+                    for text in (names, problems):
+                        if text not in lists:
+                            lists[text] = json.loads(text)
                     rows = np.frombuffer(matrix).reshape(-1, num_rows)
-                    yield run, History(json.loads(names), rows, json.loads(problems))
+                    yield run, History(list(lists[names]), rows, list(lists[problems]))
 
     def store_histories(self, histories: Iterable[tuple[Run, History]]) -> None:
         """Keep the rows of runs that have long settled, unless they are too many."""

@@ -46,12 +46,30 @@ class Batch(Protocol):
         ...
 
 
-class Algorithm(Stateful, Protocol):
-    """Owns networks, optimizers, schedules and hyper-parameters."""
+class Policy(Stateful, Protocol):
+    """Chooses actions; its state is all that this takes, see `poke.policies.policy.Policy`."""
 
-    def act(self, observation: Any, *, action_mask: Any = None, explore: bool = False) -> Any:
-        """Choose actions for a batch of observations, legal ones where there is a mask."""
+    def choose(
+        self,
+        observation: Any,
+        *,
+        action_mask: Any = None,
+        state: Any = None,
+        explore: bool = False,
+        generator: Any = None,
+    ) -> Any:
+        """Return something with an attribute ``action``: for a batch of observations, the actions."""
         ...
+
+    def initial_state(self, batch_size: int) -> Any:
+        """Return a memory of nothing for so many episodes side by side; None where there is no memory."""
+        ...
+
+
+class Algorithm(Stateful, Protocol):
+    """Owns optimizers, schedules and hyper-parameters, and the policy that it trains."""
+
+    policy: Policy
 
     def update(self, batch: Any) -> Mapping[str, Tensor | float]:
         """Make one update and return its metrics.

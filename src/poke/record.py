@@ -116,23 +116,14 @@ def _record_policy(composed: dict[str, Any]) -> int:
         agent.load(run_dir)
     except CheckpointError as error:
         return _fail(str(error))
-    space, environment = agent.action_space, agent.environment
+    environment = agent.environment
     assert environment is not None  # its id is the composed env's
-    action = {"kind": "discrete", "num_actions": space.num_outputs}
-    if space.continuous:
-        action = {"kind": "continuous", "shape": [space.num_outputs]}
-    observation = {
-        "dtype": str(environment.observation_dtype),
-        "shape": list(environment.observation_shape),
-    }
     recorded = record_episodes(
         environment.make_evaluation(min(8, composed["episodes"])),
-        agent.algorithm,
+        agent.algorithm.policy,
         num_episodes=composed["episodes"],
         seed=composed["seed"],
         metadata={
-            "observation": observation,
-            "action": action,
             "env": ids[0],
             "policy": str(run_dir),
             "seed": composed["seed"],

@@ -20,23 +20,9 @@ from torch import Tensor, nn
 
 from poke.algorithms.optimizers import AdamW, restore_optimizer
 from poke.data.demonstrations import DemonstrationBatch
+from poke.policies.distributions import masked_logits
+from poke.policies.policy import Policy
 from poke.protocols import NonFiniteError
-
-
-def masked_logits(logits: Tensor, action_mask: Tensor | None) -> Tensor:
-    """Put illegal actions out of reach.
-
-    Args:
-        logits: `[batch, num_actions]` float32.
-        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
-
-    Returns:
-        `[batch, num_actions]` float32, the dtype's lowest number where illegal: finite, so that its product with a
-        probability of 0 is 0 and never NaN.
-    """
-    if action_mask is None:
-        return logits
-    return logits.masked_fill(~action_mask, torch.finfo(logits.dtype).min)
 
 
 def smoothed_cross_entropy(
@@ -65,7 +51,7 @@ class BehaviourCloning:
     """Algorithm: AdamW on the smoothed cross-entropy of demonstrated actions.
 
     Args:
-        network: maps observations to `[batch, num_actions]` float32 logits.
+        policy: its network maps observations to `[batch, num_actions]` float32 logits.
         lr: AdamW's peak learning rate.
         weight_decay: AdamW's decoupled weight decay.
         label_smoothing: share of the target spread over the legal actions.
@@ -73,12 +59,11 @@ class BehaviourCloning:
         lr_schedule: constant, or cosine from lr to 0.
         schedule_steps: the update at which the cosine reaches 0.
         warmup_steps: updates of linear warm-up.
-        device: where the network lives.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        policy: Policy,
         *,
         lr: float,
         weight_decay: float = 0.0,
@@ -87,9 +72,9 @@ class BehaviourCloning:
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         warmup_steps: int = 0,
-        device: str | torch.device = "cpu",
     ) -> None:
-        self.network = network.to(device)
+        self.policy = policy
+        self.network = policy.network
         self.label_smoothing = label_smoothing
         self.max_grad_norm = max_grad_norm
         self.lr = lr
@@ -100,30 +85,12 @@ class BehaviourCloning:
         self._parameters = list(self.network.parameters())
         self._optimizer = AdamW(self._parameters, lr=lr, weight_decay=weight_decay, fused=True)
         # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
-        self._met_non_finite = torch.zeros((), device=device)
-
-    def act(
-        self, observation: Tensor, *, action_mask: Tensor | None = None, explore: bool = False
-    ) -> Tensor:
-        """Choose actions: the most probable, or a sample when exploring.
-
-        Args:
-            observation: `[batch, ...]` as the network takes it.
-            action_mask: `[batch, num_actions]` bool, true where legal.
-            explore: sample from the policy.
-
-        Returns:
-            `[batch]` int64.
-        """
-        logits = self.logits(observation, action_mask)
-        if not explore:
-            return logits.argmax(dim=1)
-        return torch.distributions.Categorical(logits=logits).sample()
+        self._met_non_finite = torch.zeros((), device=self._parameters[0].device)
 
     @torch.no_grad()
     def logits(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Return masked `[batch, num_actions]` float32 logits, without gradient."""
-        return masked_logits(self.network(observation), action_mask)
+        return masked_logits(self.network(observation)[0], action_mask)
 
     def update(self, batch: DemonstrationBatch) -> Mapping[str, Tensor | float]:
         """Make one gradient update.
@@ -135,7 +102,7 @@ class BehaviourCloning:
             NonFiniteError: the loss or the gradient is not finite; the weights are as before.
         """
         lr = self._learning_rate()
-        logits = masked_logits(self.network(batch.observation), batch.action_mask)
+        logits = masked_logits(self.network(batch.observation)[0], batch.action_mask)
         loss = smoothed_cross_entropy(
             logits.log_softmax(dim=1), batch.action, batch.action_mask, self.label_smoothing
         )
@@ -152,7 +119,7 @@ class BehaviourCloning:
         return {"loss": loss, "accuracy": accuracy, "grad_norm": norm.detach(), "lr": lr}
 
     def get_state(self) -> dict[str, Any]:
-        """Return network, optimizer and the number of updates.
+        """Return optimizer and the number of updates; the weights are the policy's.
 
         Raises:
             NonFiniteError: an update since the last call met a non-finite loss on a device.
@@ -161,24 +128,14 @@ class BehaviourCloning:
             self._met_non_finite.zero_()  # said once; the skipped updates left the weights good
             raise NonFiniteError("loss or grad_norm", math.nan)
         return {
-            "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "num_updates": self.num_updates,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
-        self.network.load_state_dict(state["network"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self.num_updates = state["num_updates"]
-
-    def get_weights(self) -> dict[str, Any]:
-        """Return what a warm start takes over: the network's parameters and buffers by name."""
-        return dict(self.network.state_dict())
-
-    def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over parameters and buffers; names and shapes must fit."""
-        self.network.load_state_dict(weights)
 
     def _learning_rate(self) -> float:
         """The rate of the coming update: linear warm-up, then constant or cosine."""

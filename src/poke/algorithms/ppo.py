@@ -24,10 +24,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from poke.algorithms.optimizers import Adam, restore_optimizer
-from poke.algorithms.policies import Categorical, DiagonalGaussian, Policy
 from poke.algorithms.surrogate import (
     STATISTICS,
     Block,
@@ -35,12 +34,10 @@ from poke.algorithms.surrogate import (
     NumpySurrogate,
     Surrogate,
     TorchSurrogate,
-    numpy_networks,
 )
-from poke.data.rollout import ActionSpace, Rollout
-from poke.networks.actor_critic import ActorCritic
+from poke.data.rollout import Rollout
 from poke.networks.flat import flatten_parameters
-from poke.networks.numpy_mlp import NumpyMLP
+from poke.policies.policy import Policy
 from poke.protocols import NonFiniteError
 
 
@@ -48,8 +45,7 @@ class PPO:
     """Algorithm: clipped policy gradients on blocks of fresh experience.
 
     Args:
-        make_network: makes a network with the given number of outputs.
-        action_space: what the policy chooses among.
+        make_policy: makes the policy; takes how its critic is to be and its weights to begin, see `ActorCritic`.
         lr: Adam's learning rate at the start.
         lr_schedule: constant, or linear to 0.
         schedule_steps: the transition at which the linear schedule reaches 0.
@@ -67,14 +63,12 @@ class PPO:
         shared_network: one network for policy and value.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
         seed: of sampling and shuffling.
-        device: where the networks live.
     """
 
     def __init__(
         self,
-        make_network: Callable[[int], nn.Module],
+        make_policy: Callable[..., Policy],
         *,
-        action_space: ActionSpace,
         lr: float,
         lr_schedule: str,
         schedule_steps: int,
@@ -92,16 +86,10 @@ class PPO:
         shared_network: bool = False,
         fast_path: bool = True,
         seed: int,
-        device: str | torch.device = "cpu",
     ) -> None:
-        self.network = ActorCritic(
-            make_network,
-            action_space.num_outputs,
-            continuous=action_space.continuous,
-            shared=shared_network,
-        ).to(device)
-        log_std = self.network.log_std
-        self.policy: Policy = Categorical() if log_std is None else DiagonalGaussian(log_std)
+        critic = "shared" if shared_network else "separate"
+        self.policy = make_policy(critic=critic, orthogonal=True)
+        network = self.policy.network
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.schedule_steps = schedule_steps
@@ -112,39 +100,18 @@ class PPO:
         self.max_grad_norm = max_grad_norm
         self.target_kl = target_kl
         self.num_steps = 0
-        self._device = torch.device(device)
-        self._parameters = flatten_parameters(self.network)
+        self._parameters = flatten_parameters(network)
         self._optimizer = Adam([self._parameters], lr=lr, eps=1e-5, fused=True)
         coefficients = Coefficients(
             clip_range, clip_value_loss, normalize_advantage, entropy_coefficient, value_coefficient
         )
-        in_numpy = fast_path and NumpySurrogate.supports(self.network)
+        in_numpy = fast_path and NumpySurrogate.supports(network)
         chosen = NumpySurrogate if in_numpy else TorchSurrogate
-        self._surrogate: Surrogate = chosen(self.network, self.policy, coefficients)
-        self._inference = (
-            _NumpyInference(self.network) if in_numpy else _TorchInference(self.network)
-        )
+        self._surrogate: Surrogate = chosen(network, self.policy.distribution, coefficients)
+        if not fast_path:
+            self.policy.use_torch()
         self._sampling = np.random.default_rng([seed, 0])
         self._shuffling = np.random.default_rng([seed, 1])
-
-    def act(
-        self, observation: Tensor, *, action_mask: Tensor | None = None, explore: bool = False
-    ) -> Tensor:
-        """Choose actions: the most probable, or a sample when exploring.
-
-        Args:
-            observation: `[batch, *observation_shape]`.
-            action_mask: `[batch, num_actions]` bool, true where legal.
-            explore: sample from the policy.
-
-        Returns:
-            `[batch]` int64, or `[batch, size]` float32 for continuous actions.
-        """
-        outputs, _ = self._inference(observation.cpu().numpy())
-        mask = None if action_mask is None else action_mask.cpu().numpy()
-        if not explore:
-            return torch.from_numpy(self.policy.mode(outputs, mask))
-        return torch.from_numpy(self.policy.sample(outputs, mask, self._sampling)[0])
 
     def rollout_step(
         self, observation: np.ndarray, action_mask: np.ndarray | None
@@ -158,13 +125,16 @@ class PPO:
         Returns:
             Actions, their log-probabilities and the states' values, the latter both `[batch]` float32.
         """
-        outputs, value = self._inference(observation)
-        action, log_prob = self.policy.sample(outputs, action_mask, self._sampling)
+        outputs, value = self.policy.infer(observation)
+        assert value is not None
+        action, log_prob = self.policy.distribution.sample(outputs, action_mask, self._sampling)
         return action, log_prob, value
 
     def value(self, observation: np.ndarray) -> np.ndarray:
         """Return `[batch]` float32 values of `[batch, *observation_shape]` observations."""
-        return self._inference(observation)[1]
+        value = self.policy.infer(observation)[1]
+        assert value is not None
+        return value
 
     def update(self, batch: Rollout) -> Mapping[str, float]:
         """Learn from a block of experience.
@@ -206,9 +176,8 @@ class PPO:
         return metrics | {"lr": lr} | batch.metrics
 
     def get_state(self) -> dict[str, Any]:
-        """Return networks, optimizer, clock and generators."""
+        """Return optimizer, clock and generators; the weights are the policy's."""
         return {
-            "network": self.network.get_weights(),
             "optimizer": self._optimizer.state_dict(),
             "num_steps": self.num_steps,
             "sampling": self._sampling.bit_generator.state,
@@ -217,19 +186,10 @@ class PPO:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
-        self.network.set_weights(state["network"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self.num_steps = state["num_steps"]
         self._sampling.bit_generator.state = state["sampling"]
         self._shuffling.bit_generator.state = state["shuffling"]
-
-    def get_weights(self) -> dict[str, Any]:
-        """Return what a warm start takes over, by name; the policy's names are those of a behaviour clone."""
-        return self.network.get_weights()
-
-    def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Take over another run's weights; names and shapes must fit."""
-        self.network.set_weights(weights)
 
     def _learning_rate(self) -> float:
         if self.lr_schedule == "constant":
@@ -252,34 +212,6 @@ class PPO:
         """Weights, and the optimizer's tensors, which exist from the first gradient step on."""
         state = self._optimizer.state.get(self._parameters, {})
         return [self._parameters.detach(), *state.values()]
-
-
-class _TorchInference:
-    """Forward passes while collecting, on the network's device."""
-
-    def __init__(self, network: ActorCritic) -> None:
-        self._network = network
-        self._device = next(network.parameters()).device
-
-    @torch.no_grad()
-    def __call__(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs, value = self._network(torch.from_numpy(observation).to(self._device))
-        return outputs.cpu().numpy(), value.cpu().numpy()
-
-
-class _NumpyInference:
-    """The same in numpy, over the memory of the weights."""
-
-    def __init__(self, network: ActorCritic) -> None:
-        self._network = network
-        self._sizes: dict[int, tuple[NumpyMLP, NumpyMLP]] = {}
-
-    def __call__(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        size = len(observation)
-        if size not in self._sizes:
-            self._sizes[size] = numpy_networks(self._network, size)
-        policy, critic = self._sizes[size]
-        return policy.forward(observation), critic.forward(observation)[:, 0]
 
 
 def _block(batch: Rollout, advantage: np.ndarray, return_: np.ndarray) -> Block:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poke.algorithms.policies import Policy
 from poke.networks.actor_critic import ActorCritic
-from poke.networks.mlp import MLP
 from poke.networks.numpy_mlp import NumpyMLP
+from poke.policies.distributions import Distribution
+from poke.policies.inference import numpy_networks, runs_in_numpy
 
 STATISTICS = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -65,13 +65,15 @@ class TorchSurrogate:
 
     Args:
         network: has gradients already.
-        policy: what its outputs mean.
+        distribution: what its outputs mean.
         coefficients: of the loss.
     """
 
-    def __init__(self, network: ActorCritic, policy: Policy, coefficients: Coefficients) -> None:
+    def __init__(
+        self, network: ActorCritic, distribution: Distribution, coefficients: Coefficients
+    ) -> None:
         self._network = network
-        self._policy = policy
+        self._distribution = distribution
         self._coefficients = coefficients
         self._parameters = list(network.parameters())
         self._block: Block
@@ -97,7 +99,8 @@ class TorchSurrogate:
         """Return the loss with its graph, and the statistics."""
         c = self._coefficients
         outputs, value = self._network(batch.observation)
-        log_prob, entropy = self._policy.log_prob_and_entropy(
+        assert value is not None
+        log_prob, entropy = self._distribution.log_prob_and_entropy(
             outputs, batch.action, batch.action_mask
         )
         advantage = batch.advantage
@@ -123,37 +126,28 @@ class TorchSurrogate:
         return loss, statistics
 
 
-def numpy_networks(network: ActorCritic, batch_size: int) -> tuple[NumpyMLP, NumpyMLP]:
-    """Return policy and critic in numpy, for a network that `NumpySurrogate` supports."""
-    policy, critic = network.policy, network.critic
-    assert isinstance(policy, MLP)
-    assert isinstance(critic, MLP)
-    return NumpyMLP(policy, batch_size), NumpyMLP(critic, batch_size)
-
-
 class NumpySurrogate:
     """Gradients by hand, for a policy and a critic that `NumpyMLP` supports.
 
     Args:
         network: has gradients already.
-        policy: what its outputs mean.
+        distribution: what its outputs mean.
         coefficients: of the loss.
     """
 
-    def __init__(self, network: ActorCritic, policy: Policy, coefficients: Coefficients) -> None:
+    def __init__(
+        self, network: ActorCritic, distribution: Distribution, coefficients: Coefficients
+    ) -> None:
         self._network = network
-        self._policy = policy
+        self._distribution = distribution
         self._coefficients = coefficients
-        self._sizes: dict[int, tuple[NumpyMLP, NumpyMLP]] = {}
+        self._sizes: dict[int, tuple[NumpyMLP, NumpyMLP | None]] = {}
         self._block: Block
 
     @staticmethod
     def supports(network: ActorCritic) -> bool:
         """Whether both networks are small MLPs on the CPU."""
-        critic = network.critic
-        return (
-            critic is not None and NumpyMLP.supports(network.policy) and NumpyMLP.supports(critic)
-        )
+        return runs_in_numpy(network) and network.critic is not None
 
     def load(self, block: Block) -> None:
         """Take a block."""
@@ -165,9 +159,10 @@ class NumpySurrogate:
         if count not in self._sizes:
             self._sizes[count] = numpy_networks(self._network, count)
         policy_network, value_network = self._sizes[count]
+        assert value_network is not None
         observation = block.observation[rows]
         mask = None if block.action_mask is None else block.action_mask[rows]
-        terms = self._policy.differentiable(
+        terms = self._distribution.differentiable(
             policy_network.forward(observation), block.action[rows], mask
         )
 

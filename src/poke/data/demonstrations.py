@@ -72,10 +72,12 @@ class Demonstrations:
             raise DataError(
                 f"{path} holds continuous actions, behaviour cloning here takes discrete ones"
             )
-        self.observation_shape: tuple[int, ...] = tuple(data.observation.shape[1:])
-        self.layout: Mapping[str, Any] | None = data.metadata.get("layout")
-        self.num_actions: int = data.metadata["action"]["num_actions"]
-        self.action_kinds = _action_kinds(self.layout, self.num_actions, device)
+        self.observation_space = data.observation_space
+        self.action_space = data.action_space
+        self.masked = data.action_mask is not None
+        self.observation_clip = None  # recorded observations are taken as they are
+        layout = self.observation_space.layout
+        self.action_kinds = _action_kinds(layout, self.action_space.num_outputs, device)
         self.epoch = 0
 
         kept_back = held_out(data.num_episodes, val_fraction)[data.episode]

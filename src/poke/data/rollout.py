@@ -10,32 +10,23 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
+
+from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 
 log = logging.getLogger("poke")
-
-
-@dataclass(frozen=True)
-class ActionSpace:
-    """What a policy chooses among.
-
-    Args:
-        num_outputs: number of discrete actions, or size of a continuous one.
-        continuous: whether an action is a vector of numbers.
-    """
-
-    num_outputs: int
-    continuous: bool
 
 
 class VectorEnvironment(Protocol):
     """Environments stepped together. The arrays are overwritten by every step."""
 
     num_envs: int
-    observation: np.ndarray  # [num_envs, *observation_shape]: what to act on now
+    observation: (
+        np.ndarray
+    )  # [num_envs, *observation_space.shape]: what to act on now, not normalised
     action_mask: np.ndarray | None  # [num_envs, num_actions] bool, true where legal
     reward: np.ndarray  # [num_envs] float32: of the last step, as training takes it
     terminated: np.ndarray  # [num_envs] bool
@@ -61,16 +52,24 @@ class Environment(Protocol):
     half-finished episodes of before, as its state allows.
     """
 
-    observation_shape: tuple[int, ...]
-    observation_dtype: np.dtype[Any]
+    observation_space: ObservationSpace
     action_space: ActionSpace
     num_envs: int
+    observation_clip: float | None  # limit of normalised observations; None to leave them
 
     def make(self) -> VectorEnvironment: ...
 
 
+class Normalized(Protocol):
+    """A policy that may see observations normalised."""
+
+    normalizer: ObservationNormalizer | None
+
+
 class ActorCritic(Protocol):
-    """The side of an algorithm that collects."""
+    """The side of an algorithm that collects; it sees observations normalised already."""
+
+    policy: Normalized
 
     def rollout_step(
         self, observation: np.ndarray, action_mask: np.ndarray | None
@@ -89,8 +88,7 @@ class Rollout:
     Args:
         num_steps: transitions of each environment.
         num_envs: environments.
-        observation_shape: of one observation.
-        observation_dtype: uint8 or float32.
+        observation_space: decides shape and dtype of observations.
         action_space: decides shape and dtype of actions.
         masked: whether there are action masks.
     """
@@ -99,19 +97,14 @@ class Rollout:
         self,
         num_steps: int,
         num_envs: int,
-        observation_shape: tuple[int, ...],
-        observation_dtype: np.dtype[Any],
+        observation_space: ObservationSpace,
         action_space: ActionSpace,
         masked: bool,
     ) -> None:
         block = (num_steps, num_envs)
-        outputs = action_space.num_outputs
-        self.observation = np.zeros((*block, *observation_shape), observation_dtype)
-        if action_space.continuous:
-            self.action = np.zeros((*block, outputs), np.float32)
-        else:
-            self.action = np.zeros(block, np.int64)
-        self.action_mask = np.ones((*block, outputs), np.bool_) if masked else None
+        self.observation = observation_space.empty(*block)
+        self.action = np.zeros((*block, *action_space.action_shape), action_space.action_dtype)
+        self.action_mask = np.ones((*block, action_space.mask_size), np.bool_) if masked else None
         self.log_prob = np.zeros(block, np.float32)
         self.value = np.zeros(block, np.float32)
         self.reward = np.zeros(block, np.float32)
@@ -184,7 +177,6 @@ class Collector:
     """
 
     epoch = 0
-    layout = None
 
     def __init__(
         self,
@@ -195,9 +187,9 @@ class Collector:
         episode_window: int = 100,
     ) -> None:
         self.environment = environment
-        self.observation_shape = environment.observation_shape
+        self.observation_space = environment.observation_space
         self.action_space = environment.action_space
-        self.num_actions = environment.action_space.num_outputs
+        self.observation_clip = environment.observation_clip
         self.environments = environment.make()
         self.environments.reset([seed, 0])
         self._settings = dict(getattr(environment, "settings", {}))
@@ -205,13 +197,15 @@ class Collector:
         self._num_rollouts = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
         self._policy: ActorCritic | None = None
+        self._normalizer: ObservationNormalizer | None = None
+        self._seen = self.environments.observation  # what to act on next, normalised
+        self.masked = self.environments.action_mask is not None
         self._rollout = Rollout(
             num_steps,
             environment.num_envs,
-            environment.observation_shape,
-            environment.observation_dtype,
+            environment.observation_space,
             environment.action_space,
-            masked=self.environments.action_mask is not None,
+            masked=self.masked,
         )
 
     @property
@@ -220,8 +214,10 @@ class Collector:
         return self.environments.exact_state
 
     def attach(self, algorithm: ActorCritic) -> None:
-        """Let this algorithm choose the actions from now on."""
+        """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen."""
         self._policy = algorithm
+        self._normalizer = algorithm.policy.normalizer
+        self._see()
 
     def sample(self) -> Rollout:
         """Play and return the block; the next call overwrites it."""
@@ -231,7 +227,7 @@ class Collector:
         num_finished = 0
         rollout.final_value.fill(0)
         for t in range(len(rollout.reward)):
-            rollout.observation[t] = environments.observation
+            rollout.observation[t] = self._seen
             rollout.idle[t] = environments.idle
             mask = environments.action_mask
             if mask is not None and rollout.action_mask is not None:
@@ -243,6 +239,7 @@ class Collector:
             )
             rollout.action[t] = action
             environments.step(action)
+            self._see()
             rollout.reward[t] = environments.reward
             rollout.terminated[t] = environments.terminated
             rollout.truncated[t] = environments.truncated
@@ -251,8 +248,8 @@ class Collector:
                 self._recent.extend(environments.finished)
                 for i, final in environments.final_observations.items():
                     if environments.truncated[i] and not environments.terminated[i]:
-                        rollout.final_value[t, i] = policy.value(final[None])[0]
-        rollout.last_value[...] = policy.value(environments.observation)
+                        rollout.final_value[t, i] = policy.value(self._normalized(final[None]))[0]
+        rollout.last_value[...] = policy.value(self._seen)
         rollout.last_idle[...] = environments.idle
         if not np.isfinite(rollout.reward).all():
             t, i = np.argwhere(~np.isfinite(rollout.reward))[0]
@@ -265,6 +262,7 @@ class Collector:
         """Return the environments with their half-finished episodes, and the returns of those just finished."""
         return {
             "environments": self.environments.get_state(),
+            "seen": None if self._normalizer is None else torch.from_numpy(self._seen.copy()),
             "exact": self.exact_resume,
             "settings": self._settings,
             "num_rollouts": self._num_rollouts,
@@ -294,14 +292,28 @@ class Collector:
         self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
         if changes or not (self.exact_resume and state.get("exact", True)):
             self.environments.restart(state["environments"], [self._seed, self._num_rollouts])
+            self._see()
         else:
             self.environments.set_state(state["environments"])
+            # The normaliser learned of it before the state was taken.
+            seen = state["seen"]
+            self._seen = self.environments.observation if seen is None else seen.numpy().copy()
         if changes:
             log.info("%s: all episodes begin anew", ", ".join(changes))
 
     def close(self) -> None:
         """Close the environments."""
         self.environments.close()
+
+    def _see(self) -> None:
+        """Let the normaliser learn of the environments' observations, and take what it makes of them."""
+        self._seen = self.environments.observation
+        if self._normalizer is not None:
+            self._normalizer.learn(self._seen)
+            self._seen = self._normalizer(self._seen)
+
+    def _normalized(self, observation: np.ndarray) -> np.ndarray:
+        return observation if self._normalizer is None else self._normalizer(observation)
 
     def _episode_metrics(self, num_finished: int) -> dict[str, float]:
         metrics: dict[str, float] = {"episodes": num_finished}

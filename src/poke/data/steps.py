@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from poke.spaces import ActionSpace, ObservationSpace
+
 
 class DataError(ValueError):
     """Data that cannot be used; the message is one line that names the file and the fault."""
@@ -43,6 +45,25 @@ class Trajectories:
 
     def __len__(self) -> int:
         return len(self.action)
+
+    @property
+    def observation_space(self) -> ObservationSpace:
+        """What an observation is made of."""
+        known = self.metadata["observation"].get("space")
+        if known is not None:
+            return ObservationSpace.from_dict(known)
+        shape, dtype = self.observation.shape[1:], str(self.observation.dtype)
+        return ObservationSpace.box(tuple(shape), dtype, layout=self.metadata.get("layout"))
+
+    @property
+    def action_space(self) -> ActionSpace:
+        """What was chosen among."""
+        action = self.metadata["action"]
+        if "space" in action:
+            return ActionSpace.from_dict(action["space"])
+        if action["kind"] == "discrete":
+            return ActionSpace.discrete(action["num_actions"])
+        return ActionSpace.continuous_box(tuple(action["shape"]))
 
     @property
     def num_episodes(self) -> int:

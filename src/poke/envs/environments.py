@@ -1,4 +1,4 @@
-"""Environments as training and evaluation see them: normalised, counted, and saved."""
+"""Environments as training and evaluation see them: counted, rewards scaled, and saved."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 
-from poke.envs.normalization import ObservationNormalizer, RewardScaler
+from poke.envs.normalization import RewardScaler
 from poke.envs.steppers import Stepper
+from poke.spaces import ActionSpace
 
 
 class Environments:
@@ -19,9 +19,7 @@ class Environments:
 
     Args:
         stepper: runs them.
-        action_space: of one environment; continuous actions are clipped to it.
-        normalizer: of observations; None to leave them.
-        learn_normalization: take what is seen into the normaliser's statistics; false to evaluate by those of training.
+        action_space: makes a policy's actions the environments' own.
         scaler: of rewards; None to leave them.
         exact_state: whether the stepper's state is all there is, see `is_exact`.
     """
@@ -29,23 +27,17 @@ class Environments:
     def __init__(
         self,
         stepper: Stepper,
-        action_space: gym.Space[Any],
+        action_space: ActionSpace,
         *,
-        normalizer: ObservationNormalizer | None = None,
-        learn_normalization: bool = True,
         scaler: RewardScaler | None = None,
         exact_state: bool = False,
     ) -> None:
         self._stepper = stepper
-        self._normalizer = normalizer
-        self._learn_normalization = learn_normalization
         self._scaler = scaler
-        self._space = action_space
+        self.action_space = action_space
         self.exact_state = exact_state
         self.num_envs = stepper.num_envs
         self.observation = stepper.observation
-        if normalizer is not None:
-            self.observation = np.zeros(stepper.observation.shape, np.float32)
         self.action_mask: np.ndarray | None = None
         self.reward = np.zeros(self.num_envs, np.float32)
         self.terminated = np.zeros(self.num_envs, np.bool_)
@@ -74,14 +66,11 @@ class Environments:
         """Step every environment.
 
         Args:
-            action: `[num_envs]` int64, or `[num_envs, size]` float32.
+            action: `[num_envs, *action_shape]`, a policy's own.
         """
         stepper = self._stepper
         was_idle = self.idle.copy() if self.idle.any() else None
-        if isinstance(self._space, gym.spaces.Box):
-            action = action.reshape(len(action), *self._space.shape)
-            action = np.clip(action, self._space.low, self._space.high)
-        stepper.step(action)
+        stepper.step(self.action_space.to_environment(action))
         self._returns += stepper.reward
         self._lengths += 1
         if was_idle is not None:
@@ -110,8 +99,6 @@ class Environments:
             state["lengths"] = self._lengths.tolist()
             if self.action_mask is not None:
                 state["action_mask"] = torch.from_numpy(self.action_mask.copy())
-        if self._normalizer is not None:
-            state["normalizer"] = self._normalizer.moments.get_state()
         if self._scaler is not None:
             state["scaler"] = self._scaler.get_state()
         return state
@@ -126,7 +113,7 @@ class Environments:
             raise ValueError(
                 f"the state is of {len(state['idle'])} environments, and env.num_envs is {self.num_envs}"
             )
-        self._set_normalizer(state)
+        self._check_scaler(state)
         if self._scaler is not None:
             self._scaler.set_state(state["scaler"])
         self._stepper.set_state(state["environments"])
@@ -138,16 +125,16 @@ class Environments:
             self.action_mask = state["action_mask"].numpy().copy()
 
     def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
-        """Begin new episodes with what earlier environments, these or others, have learned of observations and rewards.
+        """Begin new episodes with what earlier environments, these or others, have learned of rewards.
 
         Args:
             state: of `get_state`; what it holds of each environment is left.
             entropy: as of `reset`.
 
         Raises:
-            ValueError: observations or rewards were normalised and are not, or the reverse, or of another shape.
+            ValueError: rewards were normalised and are not, or the reverse.
         """
-        self._set_normalizer(state)
+        self._check_scaler(state)
         if self._scaler is not None:
             self._scaler.restart(state["scaler"])
         self.reset(entropy)
@@ -155,15 +142,16 @@ class Environments:
     def random_actions(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield random legal actions for every environment, for ever."""
         while True:
-            if isinstance(self._space, gym.spaces.Box):
-                size = (self.num_envs, *self._space.shape)
+            if self.action_space.continuous:
+                size = (self.num_envs, *self.action_space.action_shape)
                 yield generator.uniform(-1, 1, size).astype(np.float32)
-            else:
-                assert isinstance(self._space, gym.spaces.Discrete)
-                chance = generator.random((self.num_envs, int(self._space.n)))
-                if self.action_mask is not None:
-                    chance[~self.action_mask] = -1
-                yield chance.argmax(axis=1)
+                continue
+            chance = generator.random((self.num_envs, sum(self.action_space.sizes)))
+            if self.action_mask is not None:
+                chance[~self.action_mask] = -1
+            ends = np.cumsum(self.action_space.sizes)[:-1]
+            parts = [part.argmax(axis=1) for part in np.split(chance, ends, axis=1)]
+            yield np.stack(parts, axis=1).reshape(self.num_envs, *self.action_space.action_shape)
 
     def render(self) -> np.ndarray | None:
         """Return the first environment's picture, `[height, width, 3]` uint8, or None where it has none."""
@@ -173,17 +161,12 @@ class Environments:
         """Close the environments."""
         self._stepper.close()
 
-    def _set_normalizer(self, state: Mapping[str, Any]) -> None:
-        kept = {"normalize_observation": "normalizer", "normalize_reward": "scaler"}
-        parts = {"normalizer": self._normalizer, "scaler": self._scaler}
-        for knob, name in kept.items():
-            if (name in state) != (parts[name] is not None):
-                raise ValueError(
-                    f"env.{knob} is {str(parts[name] is not None).lower()}, was {str(name in state).lower()}: "
-                    "what was learned of the one does not fit the other"
-                )
-        if self._normalizer is not None:
-            self._normalizer.moments.set_state(state["normalizer"])
+    def _check_scaler(self, state: Mapping[str, Any]) -> None:
+        if ("scaler" in state) != (self._scaler is not None):
+            now, then = (str(on).lower() for on in (self._scaler is not None, "scaler" in state))
+            raise ValueError(
+                f"env.normalize_reward is {now}, was {then}: what was learned of the one does not fit the other"
+            )
 
     def _finish(self, ended: np.ndarray) -> None:
         self.finished_envs = np.flatnonzero(ended).tolist()
@@ -198,15 +181,6 @@ class Environments:
         self.action_mask = stepper.action_mask
         np.copyto(self.idle, stepper.idle)
         self.final_observations = stepper.final_observations
-        if self._normalizer is None:
-            return
-        if self._learn_normalization:
-            self._normalizer.moments.update(stepper.observation)
-        self._normalizer(stepper.observation, self.observation)
-        for i, final in self.final_observations.items():
-            normalized = np.zeros_like(self.observation[i])
-            self._normalizer(final, normalized)
-            self.final_observations[i] = normalized
 
 
 def is_exact(make: Callable[[], Environments], num_steps: int = 200) -> bool:

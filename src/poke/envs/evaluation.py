@@ -6,19 +6,36 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from poke.envs.environments import Environments
+from poke.spaces import ObservationSpace
 
 MAX_FRAMES = 200  # of a film
 
 
-class Player(Protocol):
-    """An algorithm that acts."""
+class Chosen(Protocol):
+    """What a policy chose."""
 
-    def act(
-        self, observation: torch.Tensor, *, action_mask: torch.Tensor | None, explore: bool
-    ) -> torch.Tensor: ...
+    @property
+    def action(self) -> np.ndarray: ...
+
+
+class Player(Protocol):
+    """A policy, as `poke.policies.policy.Policy` is one."""
+
+    observation_space: ObservationSpace
+
+    def choose(
+        self, observation: np.ndarray, *, action_mask: np.ndarray | None = None, state: Any = None
+    ) -> Chosen: ...
+
+    def initial_state(self, batch_size: int) -> Any: ...
+
+
+class Playing(Protocol):
+    """An algorithm with a policy."""
+
+    policy: Player
 
 
 class EvaluatedEnvironment(Protocol):
@@ -59,12 +76,12 @@ class EpisodeEvaluator:
             None  # `[time, height, width, 3] uint8` of the last evaluation
         )
 
-    def evaluate(self, algorithm: Player) -> dict[str, float]:
+    def evaluate(self, algorithm: Playing) -> dict[str, float]:
         """Return the metrics of `metric_names`."""
         # Made anew each time: a seed need not reset all that an environment remembers.
         environments = self._environment.make_evaluation(self._episodes)
         try:
-            episodes = play(environments, algorithm, self._seed)
+            episodes = play(environments, algorithm.policy, self._seed)
         finally:
             environments.close()
         if self._video:
@@ -74,11 +91,11 @@ class EpisodeEvaluator:
         values = returns.mean(), returns.std(), returns.min(), returns.max(), lengths.mean()
         return dict(zip(self.metric_names, map(float, values), strict=True))
 
-    def _film(self, algorithm: Player) -> np.ndarray | None:
+    def _film(self, algorithm: Playing) -> np.ndarray | None:
         environments = self._environment.make_evaluation(1, render=True)
         camera = _Camera()
         try:
-            play(environments, algorithm, self._seed, on_step=camera)
+            play(environments, algorithm.policy, self._seed, on_step=camera)
         finally:
             environments.close()
         return camera.film
@@ -116,7 +133,7 @@ class _Camera:
 
 def play(
     environments: Environments,
-    algorithm: Player,
+    policy: Player,
     seed: int,
     *,
     on_step: Callable[[Environments], None] | None = None,
@@ -125,7 +142,7 @@ def play(
 
     Args:
         environments: are reset first.
-        algorithm: chooses its most probable actions.
+        policy: chooses its most probable actions.
         seed: of the episodes.
         on_step: looks on before every step.
 
@@ -133,17 +150,15 @@ def play(
         Return and length of each.
     """
     environments.reset([seed])
+    state = policy.initial_state(environments.num_envs)
     episodes: dict[int, tuple[float, int]] = {}
     while len(episodes) < environments.num_envs:
         if on_step is not None:
             on_step(environments)
-        mask = environments.action_mask
-        action = algorithm.act(
-            torch.from_numpy(environments.observation),
-            action_mask=None if mask is None else torch.from_numpy(mask),
-            explore=False,
+        choice = policy.choose(
+            environments.observation, action_mask=environments.action_mask, state=state
         )
-        environments.step(action.cpu().numpy())
+        environments.step(choice.action)
         for i, episode in zip(environments.finished_envs, environments.finished, strict=True):
             episodes.setdefault(i, episode)
     return [episodes[i] for i in range(environments.num_envs)]

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import wrappers
 
 from poke.envs.environments import Environments, is_exact
-from poke.envs.normalization import ObservationNormalizer, RewardScaler
+from poke.envs.normalization import RewardScaler
 from poke.envs.registration import find
 from poke.envs.spaces import UnsupportedEnvironmentError, read_actions, read_observations
 from poke.envs.steppers import Serial, Stepper, Vectorized
@@ -78,15 +78,12 @@ class GymEnvironment:
             "frame_stack": frame_stack,
             **{f"kwargs.{name}": _plain(value) for name, value in self._kwargs.items()},
         }
-        observation_space, self._action_space = self._spaces()
-        self._observations = read_observations(id, observation_space)
-        self.action_space = read_actions(id, self._action_space)
-        self.observation_shape = self._observations.shape
-        self.observation_dtype = self._observations.dtype
-        self._normalizer = None
+        observations, actions = self._spaces()
+        self.observation_space = read_observations(id, observations)
+        self.action_space = read_actions(id, actions)
+        self.observation_clip = observation_clip if normalize_observation else None
         if normalize_observation:
-            self.observation_dtype = np.dtype(np.float32)
-            self._normalizer = ObservationNormalizer(self.observation_shape, observation_clip)
+            self.observation_space = self.observation_space.as_numbers()
 
     def make(self) -> Environments:
         """Return the environments of training; reset them first."""
@@ -95,14 +92,13 @@ class GymEnvironment:
             scaler = RewardScaler(self.num_envs, self._reward_gamma, self._reward_clip)
         return Environments(
             self._stepper(self._vectorization, self.num_envs, self._kwargs),
-            self._action_space,
-            normalizer=self._normalizer,
+            self.action_space,
             scaler=scaler,
             exact_state=self._has_exact_state(),
         )
 
     def make_evaluation(self, num_envs: int, *, render: bool = False) -> Environments:
-        """Return environments for evaluation, which see observations by training's statistics and change none.
+        """Return environments for evaluation.
 
         Args:
             num_envs: how many.
@@ -114,12 +110,7 @@ class GymEnvironment:
             # pygame opens a sound device besides, and complains where there is none.
             os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
         kind = "serial" if self._vectorization == "async" or render else self._vectorization
-        return Environments(
-            self._stepper(kind, num_envs, kwargs),
-            self._action_space,
-            normalizer=self._normalizer,
-            learn_normalization=False,
-        )
+        return Environments(self._stepper(kind, num_envs, kwargs), self.action_space)
 
     def _has_exact_state(self) -> bool:
         # Other processes hold environments as this one would, so these are what is tried.
@@ -127,15 +118,15 @@ class GymEnvironment:
         num_envs = min(self.num_envs, 2)
         return is_exact(
             lambda: Environments(
-                self._stepper(kind, num_envs, self._kwargs), self._action_space, exact_state=True
+                self._stepper(kind, num_envs, self._kwargs), self.action_space, exact_state=True
             )
         )
 
     def _stepper(self, kind: str, num_envs: int, kwargs: Mapping[str, Any]) -> Stepper:
         if kind == "vector_entry_point":
-            return Vectorized(self._make_vector(num_envs, kwargs), self._observations)
+            return Vectorized(self._make_vector(num_envs, kwargs), self.observation_space)
         chosen = Workers if kind == "async" else Serial
-        return chosen(lambda: self._make_one(kwargs), num_envs, self._observations)
+        return chosen(lambda: self._make_one(kwargs), num_envs, self.observation_space)
 
     def _make_one(self, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
         with _named(self.id):

@@ -1,8 +1,6 @@
-"""Running mean and variance of observations, and the scale of discounted returns.
+"""The scale of discounted returns.
 
-Engstrom et al., "Implementation Matters in Deep Policy Gradients", ICLR 2020, section 3 (observation normalisation,
-reward scaling). Means and variances are merged as in Chan et al., "Updating Formulae and a Pairwise Algorithm for
-Computing Sample Variances", 1979.
+Engstrom et al., "Implementation Matters in Deep Policy Gradients", ICLR 2020, section 3 (reward scaling).
 """
 
 from __future__ import annotations
@@ -11,71 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
-
-class RunningMoments:
-    """Mean and variance of everything seen so far.
-
-    Args:
-        shape: of one sample.
-    """
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.mean = np.zeros(shape)
-        self.variance = np.ones(shape)
-        self.count = 1e-4
-
-    def update(self, samples: np.ndarray) -> None:
-        """Take `[batch, *shape]` samples in."""
-        count = len(samples)
-        total = self.count + count
-        delta = samples.mean(axis=0, dtype=np.float64) - self.mean
-        spread = self.variance * self.count + samples.var(axis=0, dtype=np.float64) * count
-        self.variance = (spread + delta**2 * self.count * count / total) / total
-        self.mean = self.mean + delta * count / total
-        self.count = total
-
-    def get_state(self) -> dict[str, Any]:
-        """Return mean, variance and count."""
-        return {
-            "mean": torch.tensor(self.mean),
-            "variance": torch.tensor(self.variance),
-            "count": self.count,
-        }
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned.
-
-        Raises:
-            ValueError: it is of samples of another shape.
-        """
-        shapes = tuple(state["mean"].shape), self.mean.shape
-        if shapes[0] != shapes[1]:
-            raise ValueError(
-                f"mean and variance are of samples of shape {list(shapes[0])}, not {list(shapes[1])}"
-            )
-        self.mean = state["mean"].numpy().copy()
-        self.variance = state["variance"].numpy().copy()
-        self.count = state["count"]
-
-
-class ObservationNormalizer:
-    """Shifts and scales observations to mean 0 and variance 1, and clips them.
-
-    Args:
-        shape: of one observation.
-        limit: absolute value to clip at.
-    """
-
-    def __init__(self, shape: tuple[int, ...], limit: float) -> None:
-        self.moments = RunningMoments(shape)
-        self._limit = limit
-
-    def __call__(self, observation: np.ndarray, out: np.ndarray) -> None:
-        """Write `[num_envs, *shape]` observations, normalised, into `out`."""
-        scale = np.sqrt(self.moments.variance + 1e-8)
-        np.clip((observation - self.moments.mean) / scale, -self._limit, self._limit, out=out)
+from poke.spaces import RunningMoments
 
 
 class RewardScaler:

@@ -1,49 +1,21 @@
-"""What poke can play: observations as one array, actions discrete or continuous."""
+"""Gymnasium's spaces as poke's: what goes into a policy and comes out of it."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from poke.data.rollout import ActionSpace
+from poke.spaces import ActionSpace, Entry, ObservationSpace
 
 
 class UnsupportedEnvironmentError(ValueError):
     """An environment that does not exist or whose spaces poke cannot play; the message is one line."""
 
 
-@dataclass(frozen=True)
-class Observations:
-    """How an environment's observations become one array.
-
-    Args:
-        shape: of one observation as the policy gets it.
-        dtype: of its numbers: uint8 stays uint8, everything else becomes float32.
-        num_states: of a Discrete observation, which is encoded one-hot; None for a Box.
-        masked: the observation is a Dict of `observation` and `action_mask`.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    num_states: int | None
-    masked: bool
-
-    def write(self, observation: Any, out: np.ndarray) -> None:
-        """Write one or a batch of the environment's observations into `out`, `[..., *shape]`."""
-        if self.masked:
-            observation = observation["observation"]
-        if self.num_states is None:
-            out[...] = observation
-        else:
-            out[...] = np.arange(self.num_states) == np.expand_dims(observation, -1)
-
-
-def read_observations(env_id: str, space: gym.Space[Any]) -> Observations:
+def read_observations(env_id: str, space: gym.Space[Any]) -> ObservationSpace:
     """Return how to read an observation space.
 
     Raises:
@@ -51,11 +23,14 @@ def read_observations(env_id: str, space: gym.Space[Any]) -> Observations:
     """
     masked = isinstance(space, spaces.Dict) and set(space.spaces) == {"observation", "action_mask"}
     inner = space["observation"] if masked and isinstance(space, spaces.Dict) else space
+    path = ("observation",) if masked else ()
+    mask = ("action_mask",) if masked else None
     if isinstance(inner, spaces.Box) and inner.dtype is not None and inner.dtype.kind in "fiub":
-        dtype = np.dtype(np.uint8 if inner.dtype == np.uint8 else np.float32)
-        return Observations(tuple(inner.shape), dtype, None, masked)
+        dtype = "uint8" if inner.dtype == np.uint8 else "float32"
+        return ObservationSpace((Entry(path, "box", tuple(inner.shape), dtype),), mask)
     if isinstance(inner, spaces.Discrete):
-        return Observations((int(inner.n),), np.dtype(np.float32), int(inner.n), masked)
+        entry = Entry(path, "discrete", (), sizes=(int(inner.n),), starts=(int(inner.start),))
+        return ObservationSpace((entry,), mask)
     raise UnsupportedEnvironmentError(
         f"{env_id} has observations of {_shown(space)}, but poke takes Box, Discrete, "
         "or a Dict of observation and action_mask"
@@ -69,9 +44,11 @@ def read_actions(env_id: str, space: gym.Space[Any]) -> ActionSpace:
         UnsupportedEnvironmentError: it is neither Discrete nor a Box of floats.
     """
     if isinstance(space, spaces.Discrete):
-        return ActionSpace(num_outputs=int(space.n), continuous=False)
+        return ActionSpace.discrete(int(space.n), int(space.start))
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-        return ActionSpace(num_outputs=math.prod(space.shape), continuous=True)
+        return ActionSpace.continuous_box(
+            tuple(space.shape), space.low, space.high, dtype=str(space.dtype)
+        )
     raise UnsupportedEnvironmentError(
         f"{env_id} takes actions of {_shown(space)}, but poke gives Discrete or Box"
     )

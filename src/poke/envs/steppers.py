@@ -15,7 +15,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from poke.envs import snapshot
-from poke.envs.spaces import Observations, UnsupportedEnvironmentError
+from poke.envs.spaces import UnsupportedEnvironmentError
+from poke.spaces import ObservationSpace
 
 
 class Stepper(Protocol):
@@ -48,7 +49,7 @@ class Serial:
     """
 
     def __init__(
-        self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: Observations
+        self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: ObservationSpace
     ) -> None:
         self.num_envs = num_envs
         self._envs: list[gym.Env[Any, Any]] = []
@@ -70,7 +71,7 @@ class Serial:
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin new episodes; each environment has its seed."""
         first = [env.reset(seed=int(seed)) for env, seed in zip(self._envs, seeds, strict=True)]
-        mask = mask_of(*first[0], self._observations.masked)
+        mask = mask_of(*first[0], self._observations)
         self.action_mask = None if mask is None else np.ones((self.num_envs, len(mask)), np.bool_)
         for i, (observation, info) in enumerate(first):
             self._take(i, observation, info)
@@ -114,7 +115,7 @@ class Serial:
     def _take(self, i: int, observation: Any, info: Mapping[str, Any]) -> None:
         self._observations.write(observation, self.observation[i])
         if self.action_mask is not None:
-            self.action_mask[i] = mask_of(observation, info, self._observations.masked)
+            self.action_mask[i] = mask_of(observation, info, self._observations)
 
 
 class Vectorized:
@@ -128,7 +129,7 @@ class Vectorized:
         UnsupportedEnvironmentError: it does not begin anew by itself.
     """
 
-    def __init__(self, envs: VectorEnv[Any, Any, Any], observations: Observations) -> None:
+    def __init__(self, envs: VectorEnv[Any, Any, Any], observations: ObservationSpace) -> None:
         mode = envs.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if mode == AutoresetMode.DISABLED:
             raise UnsupportedEnvironmentError(f"{envs} does not reset by itself")
@@ -187,7 +188,7 @@ class Vectorized:
 
     def _take(self, observation: Any, info: Mapping[str, Any]) -> None:
         self._observations.write(observation, self.observation)
-        mask = mask_of(observation, info, self._observations.masked)
+        mask = mask_of(observation, info, self._observations)
         if mask is None:
             return
         if mask.dtype == np.object_:
@@ -196,9 +197,11 @@ class Vectorized:
         self.action_mask = np.asarray(mask, np.bool_) | self.idle[:, None]
 
 
-def mask_of(observation: Any, info: Mapping[str, Any], masked: bool) -> np.ndarray | None:
-    """Return the mask that comes in the observation, where `masked`, or in info; None where there is none."""
-    mask = observation["action_mask"] if masked else info.get("action_mask")
+def mask_of(
+    observation: Any, info: Mapping[str, Any], space: ObservationSpace
+) -> np.ndarray | None:
+    """Return the mask that comes in the observation, where its space says so, or in info; None where there is none."""
+    mask = space.mask_of(observation) if space.mask is not None else info.get("action_mask")
     return None if mask is None else np.asarray(mask)
 
 

@@ -28,8 +28,8 @@ import gymnasium as gym
 import numpy as np
 
 from poke.envs import snapshot
-from poke.envs.spaces import Observations
 from poke.envs.steppers import mask_of
+from poke.spaces import ObservationSpace
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 GRACE_SECONDS = 5.0  # for closing an environment; what takes longer is killed
@@ -67,7 +67,7 @@ class Workers:
     """
 
     def __init__(
-        self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: Observations
+        self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: ObservationSpace
     ) -> None:
         self.num_envs = num_envs
         shape = (num_envs, *observations.shape)
@@ -177,7 +177,7 @@ class _Worker:
     def __init__(
         self,
         make: Callable[[], gym.Env[Any, Any]],
-        observations: Observations,
+        observations: ObservationSpace,
         observation: np.ndarray,
     ) -> None:
         self._make = make
@@ -215,7 +215,7 @@ class _Worker:
         assert self._env is not None
         observation, info = self._env.reset(seed=seed)
         self._observations.write(observation, self._observation)
-        return mask_of(observation, info, self._observations.masked)
+        return mask_of(observation, info, self._observations)
 
     def step(self, action: Any) -> tuple[float, bool, bool, np.ndarray | None, np.ndarray | None]:
         assert self._env is not None
@@ -226,7 +226,7 @@ class _Worker:
             self._observations.write(observation, final)
             observation, info = self._env.reset()
         self._observations.write(observation, self._observation)
-        mask = mask_of(observation, info, self._observations.masked)
+        mask = mask_of(observation, info, self._observations)
         return float(reward), bool(terminated), bool(truncated), mask, final
 
     def get_state(self, _: None) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""A policy and a value function, as two networks of one kind or as one network with a value among its outputs."""
+"""A policy's outputs and a state's value, by two networks of one kind, by one with a value among its outputs, or by one
+that judges no states."""
 
 from __future__ import annotations
 
@@ -9,43 +10,63 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poke.spaces import ActionSpace
+
+CRITICS = ("none", "separate", "shared")
+
 
 class ActorCritic(nn.Module):
-    """Maps observations to the policy's outputs and the state's value.
-
-    Orthogonal initialisation (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37 Implementation Details
-    of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside, 0.01 for the policy's last
-    layer, 1 for the value's.
+    """Maps observations to what a distribution over actions is made of, and to the state's value.
 
     Args:
         make_network: makes a network with the given number of outputs.
-        num_outputs: of the policy: number of discrete actions, or size of a continuous one.
-        continuous: give a continuous policy its `log_std`, `[num_outputs]` float32, independent of the state.
-        shared: one network for both, as is usual for pictures.
+        action_space: gives the number of outputs; continuous actions get a `log_std`, `[num_outputs]` float32, which
+            does not depend on the state.
+        critic: ``none``; ``separate``, a network of its own; or ``shared``, one network for both, as is usual for
+            pictures.
+        log_std: what it is at first.
+        orthogonal: initialise orthogonally (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37
+            Implementation Details of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside,
+            0.01 for the policy's last layer, 1 for the value's. Else as the networks initialise themselves.
     """
 
     def __init__(
         self,
         make_network: Callable[[int], nn.Module],
-        num_outputs: int,
+        action_space: ActionSpace,
         *,
-        continuous: bool,
-        shared: bool,
+        critic: str = "none",
+        log_std: float = 0.0,
+        orthogonal: bool = False,
     ) -> None:
         super().__init__()
-        self.policy = make_network(num_outputs + shared)
-        self.critic = None if shared else make_network(1)
-        self.log_std = nn.Parameter(torch.zeros(num_outputs)) if continuous else None
-        _initialize(self.policy, [0.01] * num_outputs + [1.0] * shared)
-        if self.critic is not None:
-            _initialize(self.critic, [1.0])
+        num_outputs = action_space.num_outputs
+        self.shared = critic == "shared"
+        self.policy = make_network(num_outputs + self.shared)
+        self.critic = make_network(1) if critic == "separate" else None
+        self.log_std = (
+            nn.Parameter(torch.full((num_outputs,), float(log_std)))
+            if action_space.continuous
+            else None
+        )
+        # Numbers a memory holds of one episode; 0 without a memory.
+        self.state_size = 0
+        if orthogonal:
+            _initialize(self.policy, [0.01] * num_outputs + [1.0] * self.shared)
+            if self.critic is not None:
+                _initialize(self.critic, [1.0])
 
-    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        """Map `[batch, *observation_shape]` to `[batch, num_outputs]` and `[batch]` float32."""
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Map `[batch, *observation_shape]` to `[batch, num_outputs]` and `[batch]` float32, None without a critic."""
         outputs = self.policy(observation)
-        if self.critic is None:
+        if self.shared:
             return outputs[:, :-1], outputs[:, -1]
-        return outputs, self.critic(observation).squeeze(1)
+        return outputs, None if self.critic is None else self.critic(observation).squeeze(1)
+
+    def step(self, observation: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Do as `forward`, with a memory: take and return what it holds, `[batch, state_size]` float32."""
+        outputs, value = self(observation)
+        return outputs, value, state
 
     def get_weights(self) -> dict[str, Any]:
         """Return the policy's parameters under their own names, which a behaviour clone has too, and the rest."""

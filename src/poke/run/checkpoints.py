@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from poke.run.directory import RunDirectory
-from poke.training.checkpointing.contents import read_checkpoint, weights_of
+from poke.training.checkpointing.contents import read_checkpoint
 from poke.training.checkpointing.directory import CheckpointDirectory, delete_leftovers
 from poke.training.checkpointing.files import CORRUPT_SUFFIX, CheckpointError, format_bytes
 from poke.training.checkpointing.index import CHECKPOINT_NAME, Index, read_index
@@ -109,7 +109,7 @@ def export(
     if name is None:
         raise CheckpointError(f"{directory} has no best checkpoint: --checkpoint=newest")
     found = read_checkpoint(directory / name, names=(component,))
-    tensors = flatten(weights_of(found.components[component]))
+    tensors = flatten(found.components[component])
     output = output or Path(name).with_suffix(".safetensors")
     metadata = found.metadata
     temporary = output.with_name(f".{output.name}.tmp")

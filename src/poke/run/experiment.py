@@ -14,8 +14,12 @@ from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
+from poke.networks.actor_critic import ActorCritic
+from poke.policies.building import describe, offers
+from poke.policies.policy import Policy
 from poke.run.identity import fingerprint_of
-from poke.run.warmstart import WarmStartError, fit
+from poke.run.warmstart import WarmStartError, check_normalizer, fit
+from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 from poke.training.checkpointing import (
     Checkpoint,
     CheckpointError,
@@ -33,7 +37,18 @@ from poke.training.writers import ConsoleWriter
 log = logging.getLogger("poke")
 
 # What a constructor named in the config is given when it has a parameter of that name.
-PARTS = ("seed", "device", "environment", "source", "network", "make_network", "action_space")
+PARTS = (
+    "seed",
+    "device",
+    "environment",
+    "source",
+    "policy",
+    "make_policy",
+    "network",
+    "make_network",
+    "observation_space",
+    "action_space",
+)
 # Keys of a group that are the run's business; a constructor gets those it names.
 OF_THE_RUN = {"data": ("on_change",)}
 
@@ -65,28 +80,59 @@ class Agent:
         Raises:
             CheckpointError: it cannot be read.
         """
-        states = load_components(weights_file(path), ["algorithm", "source"])
-        self.algorithm.set_state(states["algorithm"])
-        self.source.set_state(states["source"])
+        self.algorithm.policy.set_state(load_components(weights_file(path), ["policy"])["policy"])
 
     @property
-    def network(self) -> torch.nn.Module:
-        """A network of the configured kind with one output an action."""
-        return self.make_network(self.source.num_actions)
+    def observation_space(self) -> ObservationSpace:
+        """What the policy sees."""
+        return self.source.observation_space
 
     @property
-    def action_space(self) -> Any:
+    def action_space(self) -> ActionSpace:
         """What the policy chooses among."""
         return self.source.action_space
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """A network of the configured kind with as many outputs as actions ask for."""
+        return self.make_network(self.action_space.num_outputs)
+
+    @property
+    def policy(self) -> Policy:
+        """A policy of the configured network, without a critic."""
+        return self.make_policy()
+
+    def make_policy(self, *, critic: str = "none", **weights: Any) -> Policy:
+        """Make a policy of the configured kind of network for the source's observations and actions.
+
+        Args:
+            critic: as of `ActorCritic`.
+            weights: how they begin, likewise.
+        """
+        space, source = self.observation_space, self.source
+        masked = getattr(source, "masked", False)
+        clip = getattr(source, "observation_clip", None)
+        network = ActorCritic(self.make_network, self.action_space, critic=critic, **weights)
+        return Policy(
+            network.to(self.device),
+            space,
+            self.action_space,
+            masked=masked,
+            normalizer=None if clip is None else ObservationNormalizer(space, clip),
+            description=describe(
+                self.config["network"],
+                space,
+                self.action_space,
+                critic=critic,
+                masked=masked,
+                observation_clip=clip,
+            ),
+            seed=self.seed,
+        )
+
     def make_network(self, num_outputs: int) -> torch.nn.Module:
         """Make a network of the configured kind for the source's observations."""
-        return self._build(
-            "network",
-            observation_shape=self.source.observation_shape,
-            num_outputs=num_outputs,
-            layout=self.source.layout,
-        )
+        return self._build("network", **offers(self.observation_space, num_outputs))
 
     def _build(self, group: str, **given: Any) -> Any:
         """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
@@ -158,12 +204,14 @@ class Experiment(Agent):
         if init_from["path"] is None:
             return
         path = weights_file(Path(init_from["path"]))
-        theirs = load_components(path, ["algorithm"])["algorithm"]["network"]
+        theirs = load_components(path, ["policy"])["policy"]
+        own = self.algorithm.policy.get_state()
         try:
-            match = fit(self.algorithm.get_weights(), theirs, strict=init_from["strict"])
+            check_normalizer(own, theirs)
+            match = fit(own["network"], theirs["network"], strict=init_from["strict"])
         except WarmStartError as error:
             raise WarmStartError(f"init_from={path}: {error}") from error
-        self.algorithm.set_weights({**self.algorithm.get_weights(), **match.taken})
+        self.algorithm.policy.set_state({**theirs, "network": {**own["network"], **match.taken}})
         log.info("starting from %d weights of %s", len(match.taken), path)
         left_out = {
             "not there, left as initialised": match.missing,

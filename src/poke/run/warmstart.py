@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -27,6 +28,27 @@ class Fit:
     missing: list[str]
     unused: list[str]
     misshapen: list[str]
+
+
+def check_normalizer(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Refuse a policy's state whose weights mean other inputs than one's own.
+
+    Args:
+        own: the new run's, of `Policy.get_state`.
+        theirs: the other run's.
+
+    Raises:
+        WarmStartError: the one normalises observations and the other does not, or they are of other sizes.
+    """
+    normalizers = own["normalizer"], theirs["normalizer"]
+    here, there = (str(state is not None).lower() for state in normalizers)
+    if here != there:
+        raise WarmStartError(
+            f"its env.normalize_observation is {there}, here it is {here}: "
+            "weights that were learned on the one mean nothing on the other"
+        )
+    if all(normalizers) and normalizers[0]["mean"].numel() != normalizers[1]["mean"].numel():
+        raise WarmStartError("its observations are of another size")
 
 
 def fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, strict: bool) -> Fit:

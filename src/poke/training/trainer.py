@@ -96,6 +96,7 @@ class Trainer:
     def components(self) -> dict[str, Any]:
         """Everything a checkpoint holds, by name."""
         parts = {
+            "policy": self.algorithm.policy,
             "algorithm": self.algorithm,
             "source": self.source,
             "evaluator": self.evaluator,

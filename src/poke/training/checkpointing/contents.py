@@ -2,7 +2,8 @@
 
 ``torch.load(path, weights_only=True)`` reads it as a dict with the keys ``components`` (each
 component's state by its name), ``metadata`` (``CheckpointMetadata.to_dict``), ``random_states`` and
-``format_version``. Version 1 had no seal and held numpy's arrays as lists.
+``format_version``. Version 1 had no seal and held numpy's arrays as lists; up to version 2 the policy's
+weights were the algorithm's and its normaliser the environments'.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ from poke.training.checkpointing.segments import read_segments, references, segm
 
 logger = logging.getLogger("poke")
 
-FORMAT_VERSION = 2
-TRAINING_ONLY = ("optimizer", "schedule", "scaler")
+FORMAT_VERSION = 3
 KEYS = {"components", "metadata", "random_states", "format_version"}
 
 
@@ -133,15 +133,6 @@ def state_of(component: Any, name: str) -> Mapping[str, Any]:
     return getter()
 
 
-def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a component's state without what only further training needs."""
-    return {
-        name: part
-        for name, part in state.items()
-        if not any(word in name for word in TRAINING_ONLY)
-    }
-
-
 def restore_components(components: Mapping[str, Any], checkpoint: Checkpoint) -> None:
     """Give each component its state, in the order given; nothing is given unless the names agree.
 
@@ -217,4 +208,28 @@ def _from_version_1(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "random_states": random_states, "format_version": 2}
 
 
-_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}
+def _from_version_2(payload: dict[str, Any]) -> dict[str, Any]:
+    """Put what acting takes into a component of its own; what the policy is made of, nobody had written down."""
+    components = dict(payload["components"])
+    algorithm = dict(components.get("algorithm", {}))
+    if "network" not in algorithm:  # somebody's own
+        return {**payload, "format_version": 3}
+    policy = {"description": None, "network": algorithm.pop("network"), "normalizer": None}
+    source = dict(components.get("source", {}))
+    if isinstance(source.get("environments"), Mapping):
+        environments = dict(source["environments"])
+        policy["normalizer"] = environments.pop("normalizer", None)
+        # What was kept of the observation to act on next was normalised already.
+        seen = None if policy["normalizer"] is None else environments.get("observation")
+        components["source"] = {**source, "environments": environments, "seen": seen}
+    if payload["random_states"]:
+        components = {"policy": policy, **components, "algorithm": algorithm}
+    else:
+        components = {"policy": policy}  # only weights were saved
+    return {**payload, "components": components, "format_version": 3}
+
+
+_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _from_version_1,
+    2: _from_version_2,
+}

@@ -21,7 +21,6 @@ from poke.training.checkpointing.contents import (
     read_checkpoint,
     restore_components,
     state_of,
-    weights_of,
 )
 from poke.training.checkpointing.directory import CheckpointDirectory
 from poke.training.checkpointing.files import (
@@ -89,7 +88,7 @@ class CheckpointManager:
         keep_every: int | None = None,
         async_save: bool = True,
         contents: Literal["full", "weights"] = "full",
-        weights_components: Collection[str] = ("algorithm",),
+        weights_components: Collection[str] = ("policy",),
         random_states: Stateful | None = None,
         open_now: bool = True,
     ) -> None:
@@ -356,10 +355,7 @@ class CheckpointManager:
             states = {name: state_of(component, name) for name, component in components.items()}
             random_states = self._random_states.get_state()
         else:
-            states = {
-                name: weights_of(state_of(components[name], name))
-                for name in self._weights_components
-            }
+            states = {name: state_of(components[name], name) for name in self._weights_components}
         if incremental:
             states = self._directory.rings.select(states)
         return {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from poke.algorithms.bc import masked_logits
+from poke.spaces import ActionSpace
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -30,7 +30,7 @@ class Terms(Protocol):
         ...
 
 
-class Policy(Protocol):
+class Distribution(Protocol):
     """What a network's outputs mean."""
 
     def sample(
@@ -52,6 +52,18 @@ class Policy(Protocol):
         """Return the most probable actions."""
         ...
 
+    def log_prob(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the actions' log-probabilities, `[batch]` float32."""
+        ...
+
+    def describe(
+        self, outputs: np.ndarray, action_mask: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return what a user may want to see of the distribution, by name, each `[batch, ...]`."""
+        ...
+
     def log_prob_and_entropy(
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -63,6 +75,22 @@ class Policy(Protocol):
     ) -> Terms:
         """Return the same in numpy, with the way back."""
         ...
+
+
+def masked_logits(logits: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Put illegal actions out of reach.
+
+    Args:
+        logits: `[batch, num_actions]` float32.
+        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
+
+    Returns:
+        `[batch, num_actions]` float32, the dtype's lowest number where illegal: finite, so that its product with a
+        probability of 0 is 0 and never NaN.
+    """
+    if action_mask is None:
+        return logits
+    return logits.masked_fill(~action_mask, torch.finfo(logits.dtype).min)
 
 
 class Categorical:
@@ -84,6 +112,20 @@ class Categorical:
     def mode(self, outputs: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return `[batch]` int64."""
         return _masked(outputs, action_mask).argmax(axis=1)
+
+    def log_prob(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the actions' log-probabilities, `[batch]` float32."""
+        return _CategoricalTerms(_masked(outputs, action_mask), action).log_prob
+
+    def describe(
+        self, outputs: np.ndarray, action_mask: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return `probabilities`, `[batch, num_actions]` float32."""
+        outputs = _masked(outputs, action_mask)
+        weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return {"probabilities": weights / weights.sum(axis=1, keepdims=True)}
 
     def log_prob_and_entropy(
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
@@ -151,6 +193,21 @@ class DiagonalGaussian:
         """Return `[batch, size]` float32: the mean."""
         return outputs.copy()
 
+    def log_prob(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the actions' log-densities, `[batch]` float32."""
+        log_std = self._log_std.detach().cpu().numpy()
+        noise = (action - outputs) * np.exp(-log_std)
+        return -(0.5 * noise**2 + log_std + np.float32(LOG_SQRT_2PI)).sum(axis=1)
+
+    def describe(
+        self, outputs: np.ndarray, action_mask: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return `mean` and `std`, `[batch, size]` float32."""
+        std = np.exp(self._log_std.detach().cpu().numpy())
+        return {"mean": outputs.copy(), "std": np.broadcast_to(std, outputs.shape)}
+
     def log_prob_and_entropy(
         self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
@@ -185,3 +242,16 @@ class _GaussianTerms:
         by_log_std += np.float32(entropy_gradient * len(self._noise))
         self._parameter.grad.numpy()[...] = by_log_std
         return weighted * self._precision
+
+
+def distribution_of(space: ActionSpace, log_std: nn.Parameter | None) -> Distribution:
+    """Return what a network's outputs mean for actions of a space.
+
+    Args:
+        space: of the actions.
+        log_std: the network's, where actions are continuous.
+    """
+    if space.continuous:
+        assert log_std is not None
+        return DiagonalGaussian(log_std)
+    return Categorical()

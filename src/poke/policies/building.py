@@ -1,0 +1,140 @@
+"""Policies from descriptions: plain values that say which network, of which spaces, with which critic.
+
+A description travels with the weights, so that a policy is built without the config, the data and the environment
+it was trained with. It may come from a stranger: only classes of `poke.policies.trust` are called.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from poke.networks.actor_critic import ActorCritic
+from poke.policies.policy import Policy, PolicyError
+from poke.policies.trust import refuse_untrusted, resolve
+from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
+
+
+def describe(
+    network: Mapping[str, Any],
+    observation_space: ObservationSpace,
+    action_space: ActionSpace,
+    *,
+    critic: str,
+    masked: bool,
+    observation_clip: float | None,
+) -> dict[str, Any]:
+    """Return the description of a policy.
+
+    Args:
+        network: `_target_` and arguments, plain values.
+        observation_space: what observations are made of.
+        action_space: what is chosen among.
+        critic: as of `ActorCritic`.
+        masked: whether there are action masks.
+        observation_clip: limit of normalised observations; None where they are left.
+    """
+    return {
+        "network": dict(network),
+        "observation_space": observation_space.to_dict(),
+        "action_space": action_space.to_dict(),
+        "critic": critic,
+        "masked": masked,
+        "observation_clip": observation_clip,
+    }
+
+
+def build(
+    description: Mapping[str, Any], *, trust: Sequence[str] = (), seed: int | None = None
+) -> Policy:
+    """Return a policy with weights of no meaning yet.
+
+    Args:
+        description: as `describe` makes it.
+        trust: packages whose classes may be built besides poke's own networks and torch's.
+        seed: of exploration.
+
+    Raises:
+        PolicyError: it names a class that is not trusted, or cannot be built.
+    """
+    refuse_untrusted(description["network"], trust)
+    observation_space = ObservationSpace.from_dict(description["observation_space"])
+    action_space = ActionSpace.from_dict(description["action_space"])
+
+    def make(num_outputs: int) -> nn.Module:
+        return construct(
+            description["network"], offers(observation_space, num_outputs), trust=trust
+        )
+
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
+        network = ActorCritic(make, action_space, critic=description["critic"])
+    clip = description["observation_clip"]
+    return Policy(
+        network.eval(),
+        observation_space,
+        action_space,
+        masked=description["masked"],
+        normalizer=None if clip is None else ObservationNormalizer(observation_space, clip),
+        description=description,
+        seed=seed,
+    )
+
+
+def offers(space: ObservationSpace, num_outputs: int) -> dict[str, Any]:
+    """Return what a network's constructor is given if it has a parameter of that name."""
+    return {
+        "observation_space": space,
+        "observation_shape": space.shape,
+        "num_outputs": num_outputs,
+        "layout": space.layout,
+    }
+
+
+def takes(constructor: Callable[..., Any], name: str) -> bool:
+    """Whether a constructor has a parameter of that name."""
+    return name in inspect.signature(constructor).parameters
+
+
+def construct(
+    node: Mapping[str, Any], given: Mapping[str, Any] | None = None, *, trust: Sequence[str] = ()
+) -> Any:
+    """Call what a node's `_target_` names, nodes within it first.
+
+    Args:
+        node: `_target_`, perhaps `_args_` and `_partial_`, and arguments.
+        given: more arguments, for those of these names that the outermost has.
+        trust: as of `build`.
+
+    Raises:
+        PolicyError: as of `build`.
+    """
+    target = resolve(node["_target_"], trust)
+    arguments = {
+        key: _constructed(value, trust) for key, value in node.items() if key not in _OF_HYDRA
+    }
+    positional = [_constructed(value, trust) for value in node.get("_args_", ())]
+    more = {name: part for name, part in (given or {}).items() if takes(target, name)}
+    if node.get("_partial_"):
+        raise PolicyError(f"{node['_target_']} is given in part (_partial_), which a policy is not")
+    try:
+        return target(*positional, **{**more, **arguments})
+    except (TypeError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise PolicyError(f"{node['_target_']} cannot be built: {line}") from error
+
+
+_OF_HYDRA = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+
+
+def _constructed(value: Any, trust: Sequence[str]) -> Any:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return construct(value, trust=trust)
+        return {key: _constructed(item, trust) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_constructed(item, trust) for item in value]
+    return value

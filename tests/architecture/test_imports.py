@@ -17,16 +17,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 DOORS = {"train", "compare", "record", "verify", "checkpoints"}
 MAY_IMPORT = {
     "protocols": set(),
-    "networks": {"protocols"},
-    "data": {"protocols"},
-    "algorithms": {"protocols", "networks", "data"},
-    "envs": {"protocols", "data"},
+    "spaces": set(),
+    "networks": {"protocols", "spaces"},
+    "data": {"protocols", "spaces"},
+    # Of training, what reads checkpoints.
+    "policies": {"protocols", "spaces", "networks", "training.checkpointing"},
+    "algorithms": {"protocols", "spaces", "policies", "networks", "data"},
+    "envs": {"protocols", "spaces", "data"},
     "training": {"protocols"},
     "training.checkpointing": {"protocols", "training.rng"},
     "training.logging": {"protocols"},
     "training.writers": {"protocols"},
     "config": {"envs.registration"},
-    "run": {"protocols", "data", "envs", "training", "config"},
+    "run": {"protocols", "spaces", "policies", "networks", "data", "envs", "training", "config"},
     "sweep": {"run", "config"},
     "comparison": set(),
     "comparison.reading": {"comparison.errors"},
@@ -44,7 +47,7 @@ MAY_IMPORT = {
 }
 MAY_COMPOSE = {"config", "run", "sweep"} | DOORS
 # Of these rooms, all but the files that are named build and train.
-FREE_OF_TORCH = {"protocols", "config", "run", "sweep", "comparison", "training.logging"} | DOORS
+FREE_OF_TORCH = {"protocols", "spaces", "config", "run", "sweep", "comparison", "training.logging"} | DOORS
 BUILDS = {"run.experiment", "run.warmstart", "run.checkpoints"}
 
 

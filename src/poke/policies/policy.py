@@ -55,7 +55,7 @@ class Choice:
 
 
 class Policy:
-    """Chooses actions. Several threads may use it; it is deterministic unless exploring, and torch's generator is left alone.
+    """Chooses actions. Several threads may use it; it is deterministic unless exploring; torch's generator is left alone.
 
     Args:
         network: maps observations to what the distribution over actions is made of.

@@ -68,7 +68,9 @@ class Agent:
         seed_everything(config["seed"])
         self.device = _device(config["device"])
         self.seed = config["seed"]
-        self.environment = self._build("env") if config.get("env") else None
+        self.environment = None
+        if config.get("env"):
+            self.environment = self._build("env", gamma=config["algo"].get("gamma"))
         self.source = self._build("data")
         self.algorithm = self._build("algo")
         if hasattr(self.source, "attach"):

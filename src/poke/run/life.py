@@ -237,6 +237,10 @@ class _Life:
         """Something was raised: say what it was in one line and keep what can be kept, whatever fails on the way."""
         if not self._is_ours:
             return self._leave_as_it_was(signals, error)
+        if self._directory.made and self._is_refused(error):
+            log.error("poke: %s", one_line(_cause(error)))
+            self._directory.take_away()
+            return Outcome("failed", 2, None, one_line(_cause(error)))
         outcome, reason = self._explain(signals, error)
         facts: dict[str, Any] = {"step": None}
         try:
@@ -263,6 +267,14 @@ class _Life:
         how = {"status": outcome.status, "exit_reason": reason, "error": outcome.error}
         self._alert.ended({**known, **how})
         return outcome
+
+    def _is_refused(self, error: BaseException) -> bool:
+        """Whether it is poke that cannot make of the config what was asked for; a user's own code leaves a traceback."""
+        cause = _cause(error)
+        if self._experiment is not None or not isinstance(cause, ValueError):
+            return False
+        frames = list(traceback.walk_tb(cause.__traceback__))
+        return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith("poke.")
 
     def _explain(self, signals: Signals, error: BaseException) -> tuple[Outcome, str]:
         if isinstance(error, Interrupted):

@@ -34,7 +34,8 @@ def test_weights_alone_are_a_whole_policy(poke):
 def test_a_warm_start_plays_as_what_it_starts_from(poke):
     poke(*NORMALISED, "hydra.run.dir=teacher")
     found = account(poke.cwd / "teacher")["best"]["value"]
-    poke(*NORMALISED, "trainer.max_steps=0", "init_from=teacher", "hydra.run.dir=run")
+    untrained = ("trainer.max_steps=0", "algo.schedule_steps=1")
+    poke(*NORMALISED, *untrained, "init_from=teacher", "hydra.run.dir=run")
     assert account(poke.cwd / "run")["final"]["eval/return_mean"] == found
 
 

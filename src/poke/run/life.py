@@ -184,10 +184,16 @@ class _Life:
         self._first_step = trainer.step
         session = {"packages": account.sessions[-1]["packages"] and packages()}
         session["code"] = user_code(self._path, len(account.sessions))
-        exact = bool(getattr(experiment.source, "exact_resume", True))
+        exact = {
+            "exact_resume": bool(getattr(experiment.source, "exact_resume", True)),
+            "inexact_reason": getattr(experiment.source, "inexact_reason", None),
+        }
         used = {"device": str(experiment.device), "data": experiment.data}
-        account.run(session, exact_resume=exact, **used)
+        account.run(session, **exact, **used)
         log.info("run directory %s", shown(self._path))
+        if not exact["exact_resume"]:
+            why = exact["inexact_reason"] or "its environments cannot be copied"
+            log.info("a resume begins the episodes under way anew: %s", why)
         if line := run_out_schedule(config):
             log.warning("%s", line)
         experiment.logger.add_probe(self._look_around)

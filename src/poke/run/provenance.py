@@ -118,7 +118,11 @@ def _imported_files() -> list[Path]:
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         # Debian keeps the system's in /etc.
-        if name in ("sitecustomize", "usercustomize") or not isinstance(file, str) or not file.endswith(".py"):
+        if (
+            name in ("sitecustomize", "usercustomize")
+            or not isinstance(file, str)
+            or not file.endswith(".py")
+        ):
             continue
         path = Path(file).resolve()
         if path.is_file() and not any(path.is_relative_to(root) for root in roots):

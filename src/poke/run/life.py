@@ -275,7 +275,7 @@ class _Life:
         return outcome
 
     def _is_refused(self, error: BaseException) -> bool:
-        """Whether it is poke that cannot make of the config what was asked for; a user's own code leaves a traceback."""
+        """Whether it is poke that cannot do what was asked for; a user's own code leaves a traceback."""
         cause = _cause(error)
         if self._experiment is not None or not isinstance(cause, ValueError):
             return False

@@ -72,6 +72,7 @@ class Agent:
         if config.get("env"):
             self.environment = self._build("env", gamma=config["algo"].get("gamma"))
         self.source = self._build("data")
+        self._check_spaces()
         self.algorithm = self._build("algo")
         if hasattr(self.source, "attach"):
             self.source.attach(self.algorithm)
@@ -83,6 +84,22 @@ class Agent:
             CheckpointError: it cannot be read.
         """
         self.algorithm.policy.set_state(load_components(weights_file(path), ["policy"])["policy"])
+
+    def _check_spaces(self) -> None:
+        """Refuse recorded data of another game than the one the policy is to be evaluated in."""
+        environment = self.environment
+        if environment is None:
+            return
+        pairs = {
+            "observations": (self.observation_space, environment.observation_space),
+            "actions": (self.action_space, environment.action_space),
+        }
+        for what, (recorded, played) in pairs.items():
+            if _kind(recorded) != _kind(played):
+                raise ConfigError(
+                    f"data has {what} of {recorded}, but in env.id={self.config['env'].get('id')} "
+                    f"they are {played}"
+                )
 
     @property
     def observation_space(self) -> ObservationSpace:
@@ -333,6 +350,13 @@ class _Kept:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.state = state
+
+
+def _kind(space: Any) -> tuple[Any, ...]:
+    """What two spaces must have in common for one policy to serve both."""
+    if isinstance(space, ObservationSpace):
+        return space.shape, space.dtype
+    return space.kind, space.num_outputs, space.action_shape
 
 
 def _device(name: str) -> torch.device:

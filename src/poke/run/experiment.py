@@ -17,6 +17,7 @@ from poke.config.knobs import ConfigError
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.building import describe, offers
 from poke.policies.policy import Policy
+from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
 from poke.run.identity import fingerprint_of
 from poke.run.warmstart import WarmStartError, check_normalizer, fit
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
@@ -35,22 +36,6 @@ from poke.training.trainer import Trainer
 from poke.training.writers import ConsoleWriter
 
 log = logging.getLogger("poke")
-
-# What a constructor named in the config is given when it has a parameter of that name.
-PARTS = (
-    "seed",
-    "device",
-    "environment",
-    "source",
-    "policy",
-    "make_policy",
-    "network",
-    "make_network",
-    "observation_space",
-    "action_space",
-)
-# Keys of a group that are the run's business; a constructor gets those it names.
-OF_THE_RUN = {"data": ("on_change",)}
 
 
 class Agent:
@@ -129,8 +114,8 @@ class Agent:
             weights: how they begin, likewise.
         """
         space, source = self.observation_space, self.source
-        masked = getattr(source, "masked", False)
-        clip = getattr(source, "observation_clip", None)
+        masked = getattr(source, "masked", SourceDefaults.masked)
+        clip = getattr(source, "observation_clip", SourceDefaults.observation_clip)
         network = ActorCritic(self.make_network, self.action_space, critic=critic, **weights)
         return Policy(
             network.to(self.device),
@@ -154,18 +139,23 @@ class Agent:
         return self._build("network", **offers(self.observation_space, num_outputs))
 
     def _build(self, group: str, **given: Any) -> Any:
-        """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
+        """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
+
+        Raises:
+            ConfigError: it is no such part.
+        """
         node = dict(self.config[group])
         parameters = inspect.signature(get_object(node["_target_"])).parameters
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
-        given = {name: part for name, part in given.items() if name in parameters}
-        for name in PARTS:
+        given = {k: v for k, v in given.items() if k in parameters and k not in node}
+        for name in GIVEN[group].keys() - given.keys():
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)
         # Given to Hydra, the parts would be copied into a config.
-        return instantiate(node, _convert_="all", _partial_=True)(**given)
+        part = instantiate(node, _convert_="all", _partial_=True)(**given)
+        return _complete(part, group, node["_target_"])
 
 
 class Experiment(Agent):
@@ -359,6 +349,15 @@ def _kind(space: Any) -> tuple[Any, ...]:
     return space.kind, space.num_outputs, space.action_shape
 
 
+def _complete(part: Any, group: str, target: str) -> Any:
+    """Return a part that has all that its group's protocol asks for."""
+    if lacking := missing(part, OF_GROUP[group]):
+        raise ConfigError(
+            f"{target} has no {', '.join(lacking)}: see {OF_GROUP[group].__name__} in poke.protocols"
+        )
+    return part
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -402,7 +401,8 @@ def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> Metri
         if enabled:
             if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
                 sink["run_dir"] = str(path.absolute())
-            backends.append(instantiate(sink, location, _convert_="all"))
+            writer = instantiate(sink, location, _convert_="all")
+            backends.append(_complete(writer, "logger", sink["_target_"]))
     console = ConsoleWriter(
         path / "train.log",
         total_steps=config["trainer"]["max_steps"],

@@ -57,10 +57,14 @@ class Agent:
         if config.get("env"):
             self.environment = self._build("env", gamma=config["algo"].get("gamma"))
         self.source = self._build("data")
-        self._check_spaces()
-        self.algorithm = self._build("algo")
-        if hasattr(self.source, "attach"):
-            self.source.attach(self.algorithm)
+        try:
+            self._check_spaces()
+            self.algorithm = self._build("algo")
+            if hasattr(self.source, "attach"):
+                self.source.attach(self.algorithm)
+        except BaseException:
+            self.close_parts()
+            raise
 
     def load(self, path: Path) -> None:
         """Take over what a run, or one of its checkpoint files, has learned.
@@ -69,6 +73,11 @@ class Agent:
             CheckpointError: it cannot be read.
         """
         self.algorithm.policy.set_state(load_components(weights_file(path), ["policy"])["policy"])
+
+    def close_parts(self) -> None:
+        """Let go of what holds processes or files; nothing is written."""
+        if hasattr(self.source, "close"):
+            self.source.close()
 
     def _check_spaces(self) -> None:
         """Refuse recorded data of another game than the one the policy is to be evaluated in."""
@@ -175,6 +184,13 @@ class Experiment(Agent):
         self, config: Mapping[str, Any], path: Path, *, deadline: float = math.inf
     ) -> None:
         super().__init__(config)
+        try:
+            self._wire(config, path, deadline)
+        except BaseException:
+            self.close_parts()
+            raise
+
+    def _wire(self, config: Mapping[str, Any], path: Path, deadline: float) -> None:
         self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
@@ -315,11 +331,6 @@ class Experiment(Agent):
             first = first or error
         if first is not None:
             raise first
-
-    def close_parts(self) -> None:
-        """Let go of what holds processes or files; nothing is written."""
-        if hasattr(self.source, "close"):
-            self.source.close()
 
     def _check_monitor(self) -> None:
         """Refuse a mistyped monitor now, if the evaluator says what it measures; one of training shows later."""

@@ -58,9 +58,14 @@ class Agent:
         if config.get("env"):
             self.environment = self._build("env", gamma=config["algo"].get("gamma"))
         self.source = self._build("data")
-        self.algorithm = self._build("algo")
-        if hasattr(self.source, "attach"):
-            self.source.attach(self.algorithm)
+        try:
+            self._check_spaces()
+            self.algorithm = self._build("algo")
+            if hasattr(self.source, "attach"):
+                self.source.attach(self.algorithm)
+        except BaseException:
+            self.close_parts()
+            raise
 
     def load(self, path: Path) -> None:
         """Take over what a run, or one of its checkpoint files, has learned.
@@ -69,6 +74,27 @@ class Agent:
             CheckpointError: it cannot be read.
         """
         self.algorithm.policy.set_state(load_components(weights_file(path), ["policy"])["policy"])
+
+    def close_parts(self) -> None:
+        """Let go of what holds processes or files; nothing is written."""
+        if hasattr(self.source, "close"):
+            self.source.close()
+
+    def _check_spaces(self) -> None:
+        """Refuse recorded data of another game than the one the policy is to be evaluated in."""
+        environment = self.environment
+        if environment is None:
+            return
+        pairs = {
+            "observations": (self.observation_space, environment.observation_space),
+            "actions": (self.action_space, environment.action_space),
+        }
+        for what, (recorded, played) in pairs.items():
+            if _kind(recorded) != _kind(played):
+                raise ConfigError(
+                    f"data has {what} of {recorded}, but in env.id={self.config['env'].get('id')} "
+                    f"they are {played}"
+                )
 
     @property
     def observation_space(self) -> ObservationSpace:
@@ -161,6 +187,13 @@ class Experiment(Agent):
         self, config: Mapping[str, Any], path: Path, *, deadline: float = math.inf
     ) -> None:
         super().__init__(config)
+        try:
+            self._wire(config, path, deadline)
+        except BaseException:
+            self.close_parts()
+            raise
+
+    def _wire(self, config: Mapping[str, Any], path: Path, deadline: float) -> None:
         self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
@@ -302,11 +335,6 @@ class Experiment(Agent):
         if first is not None:
             raise first
 
-    def close_parts(self) -> None:
-        """Let go of what holds processes or files; nothing is written."""
-        if hasattr(self.source, "close"):
-            self.source.close()
-
     def _check_monitor(self) -> None:
         """Refuse a mistyped monitor now, if the evaluator says what it measures; one of training shows later."""
         names = getattr(self.evaluator, "metric_names", None)
@@ -326,6 +354,13 @@ class _Kept:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.state = state
+
+
+def _kind(space: Any) -> tuple[Any, ...]:
+    """What two spaces must have in common for one policy to serve both."""
+    if isinstance(space, ObservationSpace):
+        return space.shape, space.dtype
+    return space.kind, space.num_outputs, space.action_shape
 
 
 def _complete(part: Any, group: str, target: str) -> Any:

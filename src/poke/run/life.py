@@ -184,10 +184,16 @@ class _Life:
         self._first_step = trainer.step
         session = {"packages": account.sessions[-1]["packages"] and packages()}
         session["code"] = user_code(self._path, len(account.sessions))
-        exact = bool(getattr(experiment.source, "exact_resume", True))
+        exact = {
+            "exact_resume": bool(getattr(experiment.source, "exact_resume", True)),
+            "inexact_reason": getattr(experiment.source, "inexact_reason", None),
+        }
         used = {"device": str(experiment.device), "data": experiment.data}
-        account.run(session, exact_resume=exact, **used)
+        account.run(session, **exact, **used)
         log.info("run directory %s", shown(self._path))
+        if not exact["exact_resume"]:
+            why = exact["inexact_reason"] or "its environments cannot be copied"
+            log.info("a resume begins the episodes under way anew: %s", why)
         if line := run_out_schedule(config):
             log.warning("%s", line)
         experiment.logger.add_probe(self._look_around)
@@ -269,7 +275,7 @@ class _Life:
         return outcome
 
     def _is_refused(self, error: BaseException) -> bool:
-        """Whether it is poke that cannot make of the config what was asked for; a user's own code leaves a traceback."""
+        """Whether it is poke that cannot do what was asked for; a user's own code leaves a traceback."""
         cause = _cause(error)
         if self._experiment is not None or not isinstance(cause, ValueError):
             return False

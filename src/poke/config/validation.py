@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poke.config.knobs import ConfigError, check
+from poke.config.own import check_own
 from poke.config.schema import TARGETS, RecordConfig, ShowdownRecorderConfig, TrainConfig
 
 
@@ -20,6 +21,7 @@ def validate(config: Mapping[str, Any]) -> None:
         ConfigError: for the first unknown key, wrong type, value out of range or contradiction.
     """
     check(config, TrainConfig, TARGETS)
+    check_own(config)
     if not _known_device(config["device"]):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
     name = config["sweep"]["name"]

@@ -5,8 +5,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from poke.algorithms.policies import Categorical, DiagonalGaussian
 
+from poke.algorithms.policies import Categorical, DiagonalGaussian
 from poke.algorithms.ppo import PPO
 from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment

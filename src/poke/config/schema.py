@@ -29,6 +29,20 @@ class BehaviourCloningConfig:
 
 
 @dataclass
+class AutoNetworkConfig:
+    """`network=auto`."""
+
+    hidden_sizes: list[int] = knob(at_least=1, help="layers over numbers, and over all parts")
+    activation: str = knob(choices=("relu", "tanh", "gelu"))
+    picture_size: int = knob(at_least=1)
+    embedding_size: int = knob(at_least=1)
+    entity_size: int = knob(at_least=1)
+    battle_size: int = knob(at_least=1)
+    memory: str | None = knob(choices=("gru", "lstm"), help="null: nothing is remembered")
+    memory_size: int = knob(at_least=1)
+
+
+@dataclass
 class MLPConfig:
     """`network=mlp`."""
 
@@ -371,6 +385,7 @@ TARGETS: dict[str, type] = {
     "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
     "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
     "poke.data.rollout.Collector": CollectorConfig,
+    "poke.networks.auto.auto_network": AutoNetworkConfig,
     "poke.networks.mlp.MLP": MLPConfig,
     "poke.networks.cnn.CNN": CNNConfig,
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,

@@ -93,11 +93,11 @@ class ObservationNormalizer:
         return out
 
     def get_state(self) -> dict[str, Any]:
-        """Return the statistics and the limit."""
-        return {**self.moments.get_state(), "limit": self.limit}
+        """Return the statistics."""
+        return self.moments.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned; the limit stays one's own.
+        """Restore what `get_state` returned.
 
         Raises:
             ValueError: it is of other observations.

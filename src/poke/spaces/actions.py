@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -110,13 +111,30 @@ class ActionSpace:
             `[batch, *shape]` of `dtype`.
         """
         if self.continuous:
-            low, high = (np.asarray(end, np.float64) for end in (self.low, self.high))
+            low, high = self._ends
             if self.bounds == "squash":
                 action = low + (np.tanh(action) + 1) / 2 * (high - low)
-            action = np.clip(action, low, high)
-        elif any(self.starts):
-            action = action + np.asarray(self.starts).reshape(self.action_shape)
-        return action.reshape(len(action), *self.shape).astype(self.dtype, copy=False)
+            # np.clip does this, in three times the time.
+            action = np.minimum(np.maximum(action, low), high)
+        elif self._first is not None:
+            action = action + self._first
+        return action.reshape(len(action), *self.shape).astype(self._dtype, copy=False)
+
+    def log_slope(self, action: np.ndarray) -> np.ndarray:
+        """Return the logarithm of how much `to_environment` stretches around a policy's squashed actions.
+
+        Subtracted from the log-density of a policy's own action it makes the one of the environment's.
+
+        Args:
+            action: `[batch, size]` float32, of ``continuous`` actions with ``squash``.
+
+        Returns:
+            `[batch]` float32.
+        """
+        low, high = self._ends
+        # log(1 - tanh(a)^2), which is 0 too soon where it is computed as it stands.
+        bent = 2 * (math.log(2) - action - np.logaddexp(0, -2 * action))
+        return (bent + np.log((high - low) / 2)).sum(axis=1).astype(np.float32)
 
     def from_environment(self, action: np.ndarray) -> np.ndarray:
         """Return actions of the environment as a policy's own; squashed ones a hair within the bounds.
@@ -129,12 +147,25 @@ class ActionSpace:
         """
         action = np.asarray(action).reshape(len(action), *self.action_shape)
         if self.continuous and self.bounds == "squash":
-            low, high = (np.asarray(end, np.float64) for end in (self.low, self.high))
+            low, high = self._ends
             unit = np.clip((action - low) / (high - low) * 2 - 1, -1 + 1e-6, 1 - 1e-6)
             action = np.arctanh(unit)
-        elif not self.continuous and any(self.starts):
-            action = action - np.asarray(self.starts).reshape(self.action_shape)
+        elif self._first is not None:
+            action = action - self._first
         return action.astype(self.action_dtype, copy=False)
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
+
+    @cached_property
+    def _first(self) -> np.ndarray | None:
+        """Each choice's least value; None where all are 0."""
+        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
 
     def read_mask(self, mask: Any, *lead: int) -> np.ndarray:
         """Return an action mask as `[*lead, mask_size]` bool.

@@ -155,6 +155,11 @@ class ObservationSpace:
             offset += found[entry].num_bytes
         return tuple(found[entry] for entry in self.entries)
 
+    @cached_property
+    def _plain(self) -> Field | None:
+        """The sole entry where that is a box, which is kept as it comes; else None."""
+        return self.fields[0] if not self.packed and self.entries[0].kind == "box" else None
+
     def empty(self, *lead: int) -> np.ndarray:
         """Return zeros of `[*lead, *shape]`."""
         return np.zeros((*lead, *self.shape), self.dtype)
@@ -192,11 +197,18 @@ class ObservationSpace:
             observation: one, or a batch whose parts have a leading axis.
 
         Returns:
-            `[batch, *shape]`, and true where the batch is of one that had no leading axis.
+            `[batch, *shape]`, which may be the observation's own memory, and true where the batch is of one that had
+            no leading axis.
 
         Raises:
             SpaceError: as of `write`, or it has neither shape.
         """
+        if self._plain is not None and not self._plain.entry.path:  # nothing to put together
+            array = np.asarray(observation, self._plain.dtype)
+            if array.shape == self._plain.shape:
+                return array[None], True
+            if array.ndim and array.shape[1:] == self._plain.shape:
+                return array, False
         first = self.entries[0]
         value = _part(observation, first)
         extra = value.ndim - len(first.shape)

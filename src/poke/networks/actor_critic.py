@@ -27,7 +27,8 @@ class ActorCritic(nn.Module):
         log_std: what it is at first.
         orthogonal: initialise orthogonally (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37
             Implementation Details of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside,
-            0.01 for the policy's last layer, 1 for the value's. Else as the networks initialise themselves.
+            0.01 for the policy's last layer, 1 for the value's and for recurrent layers. Else as the networks
+            initialise themselves.
     """
 
     def __init__(
@@ -49,24 +50,61 @@ class ActorCritic(nn.Module):
             if action_space.continuous
             else None
         )
-        # Numbers a memory holds of one episode; 0 without a memory.
-        self.state_size = 0
+        # Numbers that are remembered of one episode, the policy's and then the critic's; 0 without a memory.
+        self._state_sizes = [_state_size(self.policy), _state_size(self.critic)]
+        self.state_size = sum(self._state_sizes)
         if orthogonal:
             _initialize(self.policy, [0.01] * num_outputs + [1.0] * self.shared)
             if self.critic is not None:
                 _initialize(self.critic, [1.0])
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Map `[batch, *observation_shape]` to `[batch, num_outputs]` and `[batch]` float32, None without a critic."""
-        outputs = self.policy(observation)
-        if self.shared:
-            return outputs[:, :-1], outputs[:, -1]
-        return outputs, None if self.critic is None else self.critic(observation).squeeze(1)
+        """Map `[batch, *observation_shape]` to `[batch, num_outputs]` and `[batch]` float32, None without a critic.
+
+        Networks with a memory have `step` and `unroll` instead.
+        """
+        return self._told(
+            self.policy(observation), None if self.critic is None else self.critic(observation)
+        )
 
     def step(self, observation: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Do as `forward`, with a memory: take and return what it holds, `[batch, state_size]` float32."""
-        outputs, value = self(observation)
-        return outputs, value, state
+        return self._remembering(state, lambda network, memory: _step(network, observation, memory))
+
+    def unroll(
+        self, observation: Tensor, state: Tensor, begins: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Do what a `step` for each time does, in one pass.
+
+        Args:
+            observation: `[time, batch, *observation_shape]`.
+            state: `[batch, state_size]` float32, before the first time.
+            begins: `[time, batch]` bool, where the row is the first of an episode: nothing from before is remembered.
+
+        Returns:
+            `[time, batch, num_outputs]` and `[time, batch]` float32, the latter None without a critic, and the state
+            after the last time.
+        """
+        return self._remembering(
+            state, lambda network, memory: _unroll(network, observation, memory, begins)
+        )
+
+    def _remembering(
+        self, state: Tensor, run: Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Run policy and critic, each with its part of the state."""
+        before = state.split(self._state_sizes, dim=1)
+        outputs, after = run(self.policy, before[0])
+        if self.critic is None:
+            return *self._told(outputs, None), after
+        judged, critic_after = run(self.critic, before[1])
+        return *self._told(outputs, judged), torch.cat([after, critic_after], dim=1)
+
+    def _told(self, outputs: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return the policy's outputs and the states' values of what the networks put out."""
+        if self.shared:
+            return outputs[..., :-1], outputs[..., -1]
+        return outputs, None if judged is None else judged.squeeze(-1)
 
     def get_weights(self) -> dict[str, Any]:
         """Return the policy's parameters under their own names, which a behaviour clone has too, and the rest."""
@@ -93,15 +131,40 @@ class ActorCritic(nn.Module):
         self.policy.load_state_dict(rest)
 
 
+def _state_size(network: nn.Module | None) -> int:
+    return int(getattr(network, "state_size", 0))
+
+
+def _step(network: Any, observation: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    if _state_size(network):
+        return network.step(observation, state)
+    return network(observation), state
+
+
+def _unroll(
+    network: Any, observation: Tensor, state: Tensor, begins: Tensor
+) -> tuple[Tensor, Tensor]:
+    if _state_size(network):
+        return network.unroll(observation, state, begins)
+    return network(observation.flatten(0, 1)).unflatten(0, begins.shape), state
+
+
 def _initialize(network: nn.Module, head_gains: list[float]) -> None:
     layers = [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     for layer in layers:
         nn.init.orthogonal_(layer.weight, math.sqrt(2))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-    head = layers[-1]
-    if len(head.weight) != len(head_gains):
+    for memory in network.modules():
+        if isinstance(memory, nn.RNNBase):
+            for name, parameter in memory.named_parameters():
+                if name.startswith("weight"):
+                    nn.init.orthogonal_(parameter)
+                else:
+                    nn.init.zeros_(parameter)
+    if not layers or len(layers[-1].weight) != len(head_gains):
         return
-    nn.init.orthogonal_(head.weight, 1.0)
+    head = layers[-1].weight
+    nn.init.orthogonal_(head, 1.0)
     with torch.no_grad():
-        head.weight.mul_(torch.tensor(head_gains).unsqueeze(1))
+        head.mul_(torch.tensor(head_gains).unsqueeze(1))

@@ -156,10 +156,9 @@ class ObservationSpace:
         return tuple(found[entry] for entry in self.entries)
 
     @cached_property
-    def _is_plain(self) -> bool:
-        """Whether an observation is written as it comes."""
-        sole = self.fields[0].entry
-        return not (self.packed or sole.path or sole.sizes)
+    def _plain(self) -> Field | None:
+        """The sole entry where that is a box, which is kept as it comes; else None."""
+        return self.fields[0] if not self.packed and self.entries[0].kind == "box" else None
 
     def empty(self, *lead: int) -> np.ndarray:
         """Return zeros of `[*lead, *shape]`."""
@@ -172,7 +171,7 @@ class ObservationSpace:
             SpaceError: a part is missing, has another shape or holds a value that is not in its space.
         """
         # What most environments give, and nothing of it is looked at twice.
-        if self._is_plain and type(observation) is np.ndarray:
+        if type(observation) is np.ndarray and self._plain and not self._plain.entry.path:
             kind = observation.shape, observation.dtype
             if kind == (out.shape, out.dtype):
                 out[...] = observation
@@ -205,11 +204,18 @@ class ObservationSpace:
             observation: one, or a batch whose parts have a leading axis.
 
         Returns:
-            `[batch, *shape]`, and true where the batch is of one that had no leading axis.
+            `[batch, *shape]`, which may be the observation's own memory, and true where the batch is of one that had
+            no leading axis.
 
         Raises:
             SpaceError: as of `write`, or it has neither shape.
         """
+        if self._plain is not None and not self._plain.entry.path:  # nothing to put together
+            array = _as_kept(_part(observation, self._plain.entry), self._plain)
+            if array.shape == self._plain.shape:
+                return array[None], True
+            if array.ndim and array.shape[1:] == self._plain.shape:
+                return array, False
         first = self.entries[0]
         value = _part(observation, first)
         extra = value.ndim - len(first.shape)

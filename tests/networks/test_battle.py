@@ -20,7 +20,6 @@ def observations(layout, batch=5):
 def battle(layout):
     torch.manual_seed(0)
     return BattleNetwork(
-        observation_shape=(layout["size"],),
         num_outputs=layout["num_actions"],
         layout=layout,
         embedding_size=4,
@@ -70,9 +69,8 @@ def test_ids_are_little_endian_and_unsigned():
 
 
 def test_a_battle_network_refuses_plain_observations():
-    with pytest.raises(ValueError, match="choose network=mlp"):
+    with pytest.raises(ValueError, match="network=auto takes any"):
         BattleNetwork(
-            observation_shape=(4,),
             num_outputs=2,
             layout=None,
             embedding_size=4,

@@ -1,0 +1,96 @@
+"""A network for every space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from poke.networks.battle import BattleEncoder, BattleNetwork, num_actions
+from poke.networks.cnn import CNN, PictureEncoder
+from poke.networks.encoder import Encoder
+from poke.networks.memory import MemoryNetwork
+from poke.networks.mlp import MLP, MLPEncoder
+from poke.networks.packed import JoinedEncoder, number_scale
+from poke.networks.pictures import is_picture
+from poke.spaces import ObservationSpace
+
+
+def auto_network(
+    *,
+    observation_space: ObservationSpace,
+    num_outputs: int,
+    hidden_sizes: Sequence[int],
+    activation: str,
+    picture_size: int,
+    embedding_size: int,
+    entity_size: int,
+    battle_size: int,
+    memory: str | None = None,
+    memory_size: int = 64,
+) -> nn.Module:
+    """Return the network that observations ask for.
+
+    Numbers get an `MLP`, as one choice does, which is one-hot; a picture (see `poke.networks.pictures.is_picture`) a
+    `CNN`; a battle a `BattleNetwork`, or what it encodes battles with and a last layer where other outputs than the
+    scores of actions are asked for; several parts an encoder each (see `JoinedEncoder`). With a memory what encodes
+    observations is the same.
+
+    Args:
+        observation_space: what observations are made of.
+        num_outputs: size of the last layer.
+        hidden_sizes: width of each layer over numbers, and over all parts of an observation of several.
+        activation: of those layers: relu, tanh or gelu.
+        picture_size: width of an encoded picture.
+        embedding_size: width of an embedded choice, and of a battle's ids.
+        entity_size: width of an encoded Pokemon or move.
+        battle_size: width of an encoded battle.
+        memory: gru or lstm; None for a network that remembers nothing.
+        memory_size: width of what is remembered.
+    """
+    space, entry, layout = observation_space, observation_space.entries[0], observation_space.layout
+
+    def encoder() -> Encoder:
+        if layout is not None:
+            return BattleEncoder(
+                layout, embedding_size=embedding_size, entity_size=entity_size, size=battle_size
+            )
+        if space.packed:
+            return JoinedEncoder(
+                space,
+                hidden_sizes=hidden_sizes,
+                activation=activation,
+                picture_size=picture_size,
+                embedding_size=embedding_size,
+            )
+        if is_picture(entry):
+            return PictureEncoder(entry, picture_size)
+        return MLPEncoder(
+            space.shape,
+            hidden_sizes=hidden_sizes,
+            activation=activation,
+            scale=number_scale(entry),
+        )
+
+    if memory is not None:
+        return MemoryNetwork(encoder(), num_outputs, memory=memory, memory_size=memory_size)
+    if layout is not None and num_outputs == num_actions(layout):
+        return BattleNetwork(
+            num_outputs=num_outputs,
+            layout=layout,
+            embedding_size=embedding_size,
+            entity_size=entity_size,
+            hidden_size=battle_size,
+        )
+    if space.packed or layout is not None:
+        encoded = encoder()
+        return nn.Sequential(encoded, nn.Linear(encoded.size, num_outputs))
+    if is_picture(entry):
+        return CNN(observation_space=space, num_outputs=num_outputs, hidden_size=picture_size)
+    return MLP(
+        observation_shape=space.shape,
+        num_outputs=num_outputs,
+        hidden_sizes=hidden_sizes,
+        activation=activation,
+        scale=number_scale(entry),
+    )

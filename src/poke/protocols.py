@@ -1,4 +1,10 @@
-"""The contracts between the parts. Imports nothing of poke, and torch for types only.
+"""The contracts between the parts: all that the runner, or another part, asks of a part.
+
+Imports nothing of poke, and torch and numpy for types only. What a part must have stands in its protocol; it need not
+inherit from it. What it may have besides stands in the class of defaults below that protocol, each with what is taken
+where a part says nothing; a part may inherit from that, and need not either. What its constructor is given if it has a
+parameter of that name is in `GIVEN`; everything else there is a key of the part's group in the config. ``examples/``
+holds one of each kind.
 
 Glossary: a *step* is one gradient update offline and one environment transition online; an *epoch* is one
 pass over a dataset; a *category* (``train``, ``val``, ``eval``, ``time``, ``system``) names a stream of metrics
@@ -7,11 +13,52 @@ and is the first part of a metric's full name, ``category/name``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
+
+_PARTS = {
+    "seed": "int: the run's",
+    "device": "torch.device: where tensors are to be",
+    "environment": "the part of env; None where there is none",
+    "source": "the part of data",
+    "policy": "poke.policies.Policy: a new one of the configured network, without a critic",
+    "make_policy": "(*, critic=none|separate|shared, ...) -> Policy: the same, with a critic",
+    "network": "torch.nn.Module: a new one, with as many outputs as actions ask for",
+    "make_network": "(num_outputs) -> torch.nn.Module: the same, with so many outputs",
+    "observation_space": "poke.spaces.ObservationSpace: what the source says",
+    "action_space": "poke.spaces.ActionSpace: likewise",
+}
+# What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.
+GIVEN: Mapping[str, Mapping[str, str]] = {
+    "env": {
+        "seed": _PARTS["seed"],
+        "device": _PARTS["device"],
+        "gamma": "float or None: the algorithm's discount factor, where it has one",
+    },
+    "data": {name: _PARTS[name] for name in ("seed", "device", "environment")},
+    "algo": _PARTS,
+    "eval": _PARTS,
+    "network": {
+        "observation_space": _PARTS["observation_space"],
+        "observation_shape": "tuple of int: of one observation's array",
+        "num_outputs": "int: how many numbers it puts out",
+        "layout": "mapping or None: how the bytes of a battle are read",
+    },
+    "logger": {
+        "location": "pathlib.Path: where to write; the first argument",
+        "run_dir": "str: the run's directory, absolute",
+    },
+}
+# Keys of a node that are the run's business: a constructor gets those that it names.
+OF_THE_RUN: Mapping[str, Sequence[str]] = {
+    "data": ("on_change",),
+    "logger": ("enabled", "location"),
+}
 
 
 @runtime_checkable
@@ -30,6 +77,17 @@ class Stateful(Protocol):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore a state that ``get_state`` of an equally configured object returned."""
         ...
+
+
+class Stateless:
+    """A mix-in for a part that has nothing to save."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take nothing back."""
 
 
 class Batch(Protocol):
@@ -67,7 +125,10 @@ class Policy(Stateful, Protocol):
 
 
 class Algorithm(Stateful, Protocol):
-    """Owns optimizers, schedules and hyper-parameters, and the policy that it trains."""
+    """Owns optimizers, schedules and hyper-parameters, and the policy that it trains.
+
+    Its own state holds no weights: those are the policy's, which is saved besides.
+    """
 
     policy: Policy
 
@@ -80,13 +141,33 @@ class Algorithm(Stateful, Protocol):
         ...
 
 
-class Source(Stateful, Protocol):
-    """Owns experience: a dataset, a rollout collector, a replay buffer.
+class Actor(Algorithm, Protocol):
+    """An algorithm that `data=rollout` collects experience for; observations come normalised."""
 
-    One of recorded data may have an attribute ``fingerprint``, with ``to_dict()``, as `poke.data.fingerprint` makes
-    them: what was read and which of it is held out, so that a resume on other data is noticed and named. Where it is
-    missing, nobody can tell.
-    """
+    def rollout_step(
+        self, observation: np.ndarray, action_mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return sampled actions, their log-probabilities and the states' values, `[num_envs]` float32 each."""
+        ...
+
+    def value(self, observation: np.ndarray) -> np.ndarray:
+        """Return `[batch]` float32 values."""
+        ...
+
+
+class Network(Protocol):
+    """A torch.nn.Module that a policy, and where there is one its critic, is made of."""
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Map `[batch, *observation_space.shape]` to `[batch, num_outputs]` float32."""
+        ...
+
+
+class Source(Stateful, Protocol):
+    """Owns experience: a dataset, a rollout collector, a replay buffer."""
+
+    observation_space: Any  # poke.spaces.ObservationSpace: what the policy sees
+    action_space: Any  # poke.spaces.ActionSpace: what it chooses among
 
     @property
     def epoch(self) -> int:
@@ -98,14 +179,106 @@ class Source(Stateful, Protocol):
         ...
 
 
-class Evaluator(Stateful, Protocol):
-    """Measures an algorithm without changing it or any random state of training.
+class SourceDefaults:
+    """What a source may say besides."""
 
-    One that films episodes has an attribute ``film``: the last evaluation's, `[time, height, width, 3] uint8`, or None.
-    One that knows its metrics' names before it measures has ``metric_names``, a tuple of str without the category:
-    exactly those that ``evaluate`` returns. Where it is missing, a mistyped monitor is answered after the first
-    evaluation.
+    epoch: int = 0
+    masked: bool = False  # whether observations come with action masks
+    observation_clip: float | None = (
+        None  # normalise observations, clipped to this; None: leave them
+    )
+    exact_resume: bool = True  # whether a resumed run goes on as if it had never stopped
+    # With `to_dict()`, as `poke.data.fingerprint` makes them: what was read and which of it is held out, so that a
+    # resume on other data is noticed and named. None: nobody can tell.
+    fingerprint: Any = None
+
+    def attach(self, algorithm: Any) -> None:
+        """Take note of the algorithm, once, before the first sample; one that plays asks it for actions."""
+
+    def close(self) -> None:
+        """Let go of processes and files; may be called twice."""
+
+
+class VectorEnvironment(Stateful, Protocol):
+    """Environments stepped together, as `data=rollout` and `eval=episodes` see them.
+
+    The arrays are overwritten by every step. `set_state` is called only where `exact_state` is true.
     """
+
+    num_envs: int
+    action_space: Any  # poke.spaces.ActionSpace
+    observation: (
+        np.ndarray
+    )  # [num_envs, *observation_space.shape]: what to act on now, not normalised
+    reward: np.ndarray  # [num_envs] float32: of the last step, as training takes it
+    terminated: np.ndarray  # [num_envs] bool
+    truncated: np.ndarray  # [num_envs] bool
+    idle: np.ndarray  # [num_envs] bool: the next step only resets, whatever the action
+    finished: list[tuple[float, int]]  # return and length of episodes that ended in the last step
+    finished_envs: list[int]  # which environments they were in
+
+    def reset(self, entropy: Sequence[int]) -> None:
+        """Begin new episodes; the numbers decide every environment's seed."""
+        ...
+
+    def step(self, action: np.ndarray) -> None:
+        """Step every environment by a policy's own actions, `[num_envs, *action_space.action_shape]`."""
+        ...
+
+
+class VectorEnvironmentDefaults(Stateless):
+    """What environments may say besides."""
+
+    action_mask: np.ndarray | None = (
+        None  # [num_envs, action_space.mask_size] bool, true where legal
+    )
+    exact_state: bool = False  # whether get_state holds all of it, and set_state may be called
+    # Where the last step ended an episode and reset at once: its last observation, by environment.
+    final_observations: Mapping[int, np.ndarray] = {}
+
+    def reset(self, entropy: Sequence[int]) -> None:
+        """Begin new episodes."""
+        raise NotImplementedError
+
+    def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
+        """Begin new episodes with what earlier environments have learned of rewards."""
+        self.reset(entropy)
+
+    def render(self) -> np.ndarray | None:
+        """Return the first environment's picture, `[height, width, 3]` uint8; None where it has none."""
+        return None
+
+    def close(self) -> None:
+        """Let go of processes and files; may be called twice."""
+
+
+class Environment(Protocol):
+    """Describes environments and makes them. A Gymnasium environment needs none of this: `env=gym env.id=ID`."""
+
+    observation_space: Any  # poke.spaces.ObservationSpace
+    action_space: Any  # poke.spaces.ActionSpace
+    num_envs: int  # of training
+
+    def make(self) -> VectorEnvironment:
+        """Return the environments of training."""
+        ...
+
+    def make_evaluation(self, num_envs: int, *, render: bool = False) -> VectorEnvironment:
+        """Return so many environments for evaluation; they are asked for pictures where `render` is true."""
+        ...
+
+
+class EnvironmentDefaults:
+    """What a maker of environments may say besides."""
+
+    observation_clip: float | None = None  # as of `SourceDefaults`
+    # What its episodes depend on, as plain values by the names of the knobs under `env`. A run that is resumed with
+    # other values begins its episodes anew.
+    settings: Mapping[str, Any] = {}
+
+
+class Evaluator(Stateful, Protocol):
+    """Measures an algorithm without changing it or any random state of training."""
 
     @property
     def category(self) -> str:
@@ -117,15 +290,20 @@ class Evaluator(Stateful, Protocol):
         ...
 
 
+class EvaluatorDefaults(Stateless):
+    """What an evaluator may say besides."""
+
+    # Exactly the names that `evaluate` returns. None: a mistyped monitor is answered after the first evaluation.
+    metric_names: tuple[str, ...] | None = None
+    # Of the last evaluation, `[time, height, width, 3] uint8`, for the sinks that show it; None: it films nothing.
+    film: np.ndarray | None = None
+
+
 class Writer(Stateful, Protocol):
     """A sink of metrics: csv, console, TensorBoard, W&B.
 
-    A call that raises is made again later, those after it waiting behind it. One with a true attribute
-    ``in_background`` is called by one thread of its own, which flushes it whenever it has told it all: a row counts as
-    written when that has returned. One with an attribute ``row_time`` is told by it when the row that is written was
-    logged, in seconds since the epoch. It may have ``log_config(config)``, ``log_end(status)`` (how the run ended:
-    finished, failed or interrupted; before ``close``), ``log_histogram``, ``log_image`` and ``log_video``, as
-    `MetricsLogger` has them.
+    A call that raises is made again later, those after it waiting behind it. Its constructor is given its place first,
+    a path; see `GIVEN`.
     """
 
     def write(self, metrics: Mapping[str, float], step: int, category: str) -> None:
@@ -139,6 +317,78 @@ class Writer(Stateful, Protocol):
     def close(self) -> None:
         """Flush and release; may be called twice."""
         ...
+
+
+class WriterDefaults(Stateless):
+    """What a sink may say besides.
+
+    It may also have ``claim()`` (before the first row: raise ValueError if its place is another run's),
+    ``log_config(config)``, ``log_end(status)`` (how the run ended: finished, failed or interrupted; before ``close``),
+    ``log_histogram``, ``log_image`` and ``log_video``, as `MetricsLogger` has them; one that lacks the last two is said
+    to show none. One with an attribute ``row_time`` is told by it when the row that is written was logged, in seconds
+    since the epoch.
+    """
+
+    # True: called by one thread of its own, which flushes it whenever it has told it all: a row counts as written when
+    # that has returned.
+    in_background: bool = False
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+# What each group of the config names.
+OF_GROUP: Mapping[str, type] = {
+    "env": Environment,
+    "data": Source,
+    "algo": Algorithm,
+    "network": Network,
+    "eval": Evaluator,
+    "logger": Writer,
+}
+# Taken in their place, as torch names them.
+_TORCHS_OWN = {"get_state": "state_dict", "set_state": "load_state_dict"}
+
+
+def missing(part: Any, protocol: type) -> list[str]:
+    """Return what a part lacks of a protocol, in the protocol's order.
+
+    Args:
+        part: an object; or a class, of which only methods are asked for, since attributes may come with the object.
+        protocol: one of this module.
+    """
+    names = _methods(protocol) if inspect.isclass(part) else _members(protocol)
+    return [
+        name
+        for name in names
+        if not _has(part, name) and not _has(part, _TORCHS_OWN.get(name, name))
+    ]
+
+
+def _has(part: Any, name: str) -> bool:
+    # On the class too: a property may not be ready yet.
+    return name in dir(part)
+
+
+def _members(protocol: type) -> Iterable[str]:
+    annotated = (inspect.get_annotations(k) for k in _lineage(protocol))
+    return dict.fromkeys([*(name for names in annotated for name in names), *_defined(protocol)])
+
+
+def _methods(protocol: type) -> Iterable[str]:
+    return [name for name in _defined(protocol) if inspect.isfunction(getattr(protocol, name))]
+
+
+def _defined(protocol: type) -> Iterable[str]:
+    return dict.fromkeys(n for k in _lineage(protocol) for n in vars(k) if not n.startswith("_"))
+
+
+def _lineage(protocol: type) -> list[type]:
+    """The protocol and those it extends, without what Python adds."""
+    return [k for k in protocol.__mro__ if getattr(k, "_is_protocol", False) and k is not Protocol]
 
 
 class NonFiniteError(ArithmeticError):

@@ -144,8 +144,8 @@ def _begin(task: Task, primary: Primary, *, go_on: bool) -> int:
 
 def _run(composed: Composed, task: Task, primary: Primary) -> int:
     """Let Hydra make its part of the directory, which is ours from before that, and run."""
-    path = composed.run_dir or create_run_directory(Path("outputs"))
-    directory = RunDirectory(path)
+    directory = _new_directory(composed.run_dir)
+    path = directory.path
     outcomes: list[life.Outcome] = []
 
     def job(config: DictConfig) -> None:
@@ -162,6 +162,13 @@ def _run(composed: Composed, task: Task, primary: Primary) -> int:
     with directory.claimed(), primary.hydra() as engine:
         engine.run(primary.name, job, [*others, f"hydra.run.dir={composing.quoted(path)}"])
     return outcomes[0].exit_status
+
+
+def _new_directory(named: Path | None) -> RunDirectory:
+    """The directory of a run that begins, by default one that is made now; a run that is refused takes it away."""
+    if named is not None:
+        return RunDirectory(named)
+    return RunDirectory(create_run_directory(Path("outputs")), made=True)
 
 
 def _resume(where: str, task: Task, primary: Primary) -> int:
@@ -184,8 +191,7 @@ def _fork(where: str, task: Task, primary: Primary) -> int:
     kept = [o for o in task.overrides if _key(o) not in ("fork", "hydra.run.dir")]
     saved = _read(parent, kept, primary)
     own = Task(task.command, kept, task.signals, began=task.began)
-    path = Path(named) if named is not None else create_run_directory(Path("outputs"))
-    directory = RunDirectory(path)
+    directory = _new_directory(None if named is None else Path(named))
     with directory.claimed():
         return life.fork(saved, parent, checkpoint, directory, own).exit_status
 

@@ -9,7 +9,10 @@ from poke.data.demonstrations import Demonstrations
 from poke.data.rollout import Collector
 from poke.envs.evaluation import EpisodeEvaluator
 from poke.envs.gym import GymEnvironment
+from poke.networks.actor_critic import ActorCritic
 from poke.networks.mlp import MLP
+from poke.policies.policy import Policy
+from poke.spaces import ObservationNormalizer
 
 PPO_VALUES = {
     "lr": 1e-3,
@@ -28,20 +31,38 @@ PPO_VALUES = {
 }
 
 
-def mlp(source, num_outputs):
-    return MLP(
-        observation_shape=source.observation_shape,
-        num_outputs=num_outputs,
-        hidden_sizes=[8],
-        activation="tanh",
-        layout=source.layout,
-    )
+def policy_maker(source, make_network=None, **network):
+    """What an algorithm is given to make its policy, as a run gives it.
+
+    Args:
+        source: says what is seen and chosen among.
+        make_network: makes a network with so many outputs; a small MLP by default.
+        network: in which it is another one than by default.
+    """
+    space = source.observation_space
+    options = {"hidden_sizes": [8], "activation": "tanh", "layout": space.layout, **network}
+
+    def mlp(num_outputs):
+        return MLP(observation_shape=space.shape, num_outputs=num_outputs, **options)
+
+    def make_policy(*, critic="none", **weights):
+        clip = source.observation_clip
+        return Policy(
+            ActorCritic(make_network or mlp, source.action_space, critic=critic, **weights),
+            space,
+            source.action_space,
+            masked=source.masked,
+            normalizer=None if clip is None else ObservationNormalizer(space, clip),
+            seed=1,
+        )
+
+    return make_policy
 
 
 def demonstrations():
     torch.manual_seed(0)
     source = Demonstrations("sample:gen1randombattle", batch_size=32, val_fraction=0.05, seed=1)
-    algorithm = BehaviourCloning(mlp(source, source.num_actions), lr=1e-3, label_smoothing=0.1)
+    algorithm = BehaviourCloning(policy_maker(source)(), lr=1e-3, label_smoothing=0.1)
     return source, algorithm, HeldOutEvaluator(source, batch_size=4096)
 
 
@@ -49,9 +70,7 @@ def playing(id="CartPole-v1", **options):
     torch.manual_seed(0)
     environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **options})
     source = Collector(environment, num_steps=32, seed=1)
-    algorithm = PPO(
-        lambda n: mlp(source, n), action_space=source.action_space, seed=1, **PPO_VALUES
-    )
+    algorithm = PPO(policy_maker(source), seed=1, **PPO_VALUES)
     source.attach(algorithm)
     return source, algorithm, EpisodeEvaluator(environment, episodes=2, seed=3)
 

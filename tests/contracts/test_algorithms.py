@@ -21,6 +21,14 @@ def train(source, algorithm, num_updates):
     return [dict(algorithm.update(source.sample())) for _ in range(num_updates)]
 
 
+def whole_state(source, algorithm):
+    return {
+        "policy": algorithm.policy.get_state(),
+        "source": source.get_state(),
+        "algorithm": algorithm.get_state(),
+    }
+
+
 def test_they_are_what_the_protocols_say(make):
     source, algorithm, evaluator = make()
     assert isinstance(source, Source)
@@ -31,48 +39,53 @@ def test_they_are_what_the_protocols_say(make):
 def test_a_restored_pair_goes_on_to_the_same_numbers(make, tmp_path):
     source, algorithm, _ = make()
     train(source, algorithm, 3)
-    state = through_a_file(
-        {"source": source.get_state(), "algorithm": algorithm.get_state()}, tmp_path / "state.pt"
-    )
+    state = through_a_file(whole_state(source, algorithm), tmp_path / "state.pt")
     expected = train(source, algorithm, 4)
 
-    other_source, other, _ = make()
-    train(other_source, other, 1)
-    other_source.set_state(state["source"])
-    other.set_state(state["algorithm"])
-    assert_equal(train(other_source, other, 4), expected)
-    assert_equal(other.get_state(), algorithm.get_state())
-    assert_equal(other_source.get_state(), source.get_state())
+    for order in (["source", "policy", "algorithm"], ["algorithm", "policy", "source"]):
+        other_source, other, _ = make()
+        train(other_source, other, 1)
+        components = {"policy": other.policy, "source": other_source, "algorithm": other}
+        for name in order:
+            components[name].set_state(copy.deepcopy(state[name]))
+        assert_equal(train(other_source, other, 4), expected)
+        assert_equal(whole_state(other_source, other), whole_state(source, algorithm))
 
 
 def test_every_update_moves_the_clock_and_the_weights(make):
     source, algorithm, _ = make()
-    before = copy.deepcopy(algorithm.get_weights())
+    before = copy.deepcopy(algorithm.policy.get_state()["network"])
     batch = source.sample()
     assert batch.num_steps >= 1
     assert batch.num_samples >= 1
     metrics = algorithm.update(batch)
     assert all(np.isfinite(float(value)) for value in metrics.values())
-    after = algorithm.get_weights()
+    after = algorithm.policy.get_state()["network"]
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_weights_taken_over_make_the_same_choices(make):
+def test_a_policy_taken_over_makes_the_same_choices(make):
     source, algorithm, _ = make()
     train(source, algorithm, 2)
+    observation = np.asarray(source.sample().observation)
+    policy = algorithm.policy
     _, other, _ = make()
-    other.set_weights(algorithm.get_weights())
-    observation = torch.as_tensor(source.sample().observation).flatten(0, -2)[:8]
-    choices = [a.act(observation, action_mask=None, explore=False) for a in (algorithm, other)]
-    assert torch.equal(*choices)
+    other.policy.set_state(policy.get_state())
+    observation = observation.reshape(-1, *source.observation_space.shape)[:8]
+    mask = np.ones((8, source.action_space.mask_size), bool) if source.masked else None
+    chosen = [
+        p.act(observation, action_mask=mask, state=p.initial_state(8), return_info=True)
+        for p in (policy, other.policy)
+    ]
+    assert_equal(*chosen)
 
 
 def test_what_is_not_finite_never_reaches_the_weights(make):
     source, algorithm, _ = make()
     train(source, algorithm, 2)
-    before = copy.deepcopy(algorithm.get_state())
+    before = copy.deepcopy(whole_state(source, algorithm))
     batch = source.sample()
-    network = algorithm.network
+    network = algorithm.policy.network
     spoiled = next(iter(network.parameters()))
     kept = spoiled.detach().clone()
     with torch.no_grad():
@@ -82,20 +95,20 @@ def test_what_is_not_finite_never_reaches_the_weights(make):
     with torch.no_grad():
         assert torch.isnan(spoiled).all()
         spoiled.copy_(kept)
-    assert_equal(algorithm.get_state()["network"], before["network"])
-    assert_equal(algorithm.get_state()["optimizer"], before["optimizer"])
+    assert_equal(algorithm.policy.get_state()["network"], before["policy"]["network"])
+    assert_equal(algorithm.get_state()["optimizer"], before["algorithm"]["optimizer"])
 
 
 def test_an_evaluation_repeats_itself_and_disturbs_nothing(make):
     source, algorithm, evaluator = make()
     train(source, algorithm, 2)
-    before = copy.deepcopy((source.get_state(), algorithm.get_state(), evaluator.get_state()))
+    before = copy.deepcopy((whole_state(source, algorithm), evaluator.get_state()))
     randomness = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     first = evaluator.evaluate(algorithm)
     assert evaluator.metric_names == tuple(first)
     assert first == evaluator.evaluate(algorithm)
     assert all(np.isfinite(value) for value in first.values())
-    assert_equal((source.get_state(), algorithm.get_state(), evaluator.get_state()), before)
+    assert_equal((whole_state(source, algorithm), evaluator.get_state()), before)
     assert torch.equal(torch.get_rng_state(), randomness[0])
     assert np.random.get_state()[1].tolist() == randomness[1]
     assert random.getstate() == randomness[2]

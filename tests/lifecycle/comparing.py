@@ -23,7 +23,7 @@ def last_state(run_dir) -> dict:
     """What the newest checkpoint holds of training."""
     manager = CheckpointManager(Path(run_dir) / "checkpoints", open_now=False)
     checkpoint = manager.load(max(checkpoints(run_dir).items())[1])
-    names = ("algorithm", "source", "trainer")
+    names = ("policy", "algorithm", "source", "trainer")
     return {
         **{name: checkpoint.components[name] for name in names},
         "random_states": checkpoint.random_states,

@@ -1,5 +1,6 @@
 """Parts of a user's own, copied into the working directory of tests: each makes something happen once."""
 
+import json
 import os
 import signal
 import time
@@ -78,6 +79,7 @@ class Aging(BehaviourCloning):
         account = Path("run", "run.json")
         if self.num_updates == 15:
             os.utime(account, (0, 0))
+            assert json.loads(account.read_text())["device"] == "cpu"  # not auto
         if self.num_updates == 35:
             assert account.stat().st_mtime > 0, "no sign of life"
         return super().update(batch)

@@ -102,6 +102,29 @@ def test_an_output_folder_that_is_a_file_is_answered_in_one_line(poke):
     assert "cannot be made" in poke(*SHORT, expect=2)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["algo=ppo", "network=cnn"], "network=cnn needs pictures"),
+        (["data=file", "data.path=nothing.npz"], "nothing.npz: no such file"),
+    ],
+)
+def test_what_poke_cannot_make_sense_of_is_refused_without_a_directory(poke, given, said):
+    (line,) = poke(*given, expect=2).splitlines()
+    assert line.startswith(f"poke: {said}")
+    assert not list(poke.cwd.rglob("run.json"))
+    (line,) = poke(*given, "hydra.run.dir=named/run", expect=2).splitlines()
+    assert line.startswith(f"poke: {said}")
+    assert os.listdir(poke.cwd) in ([], ["outputs"])
+
+
+def test_a_directory_that_was_there_before_a_refused_run_stays(poke):
+    (poke.cwd / "run").mkdir()
+    (poke.cwd / "run" / "notes.txt").write_text("mine")
+    poke("algo=ppo", "network=cnn", "hydra.run.dir=run", expect=2)
+    assert (poke.cwd / "run" / "notes.txt").read_text() == "mine"
+
+
 def test_the_account_says_what_the_run_is_from_its_first_moment(poke):
     poke(*SHORT, "hydra.run.dir=run", "algo.warmup_steps=0")
     about = account(poke.cwd / "run")
@@ -161,9 +184,10 @@ def test_a_directory_in_use_is_refused_and_not_touched(poke):
 
 
 def test_run_json_says_what_is_bookkeeping_and_gives_a_sign_of_life_with_every_row(poke):
-    poke(*SMALL, "algo._target_=mine.Aging", "hydra.run.dir=run")
+    poke(*SMALL, "device=auto", "algo._target_=mine.Aging", "hydra.run.dir=run")
     about = account(poke.cwd / "run")
     assert {"logger", "checkpoint.save_every", "trainer.max_seconds"} <= {*about["bookkeeping"]}
+    assert about["defaults"]["trainer.early_stopping.patience"] == 0
     about["bookkeeping"] = None  # as an older poke left it
     (poke.cwd / "run" / "run.json").write_text(json.dumps(about))
     poke("resume=run", "trainer.max_steps=140")

@@ -90,3 +90,10 @@ def test_pokes_version_and_torchs_are_what_they_say_themselves():
 
     assert provenance.poke_itself()["version"] == poke.__version__
     assert provenance.packages()["torch"] == torch.__version__
+
+
+def test_what_customises_the_interpreter_is_nobodys_code(repository, tmp_path, monkeypatch):
+    (repository / "sitecustomize.py").write_text("b = 1\n")
+    imported(monkeypatch, repository, "sitecustomize")
+    untracked = provenance.user_code(tmp_path, 1)["untracked"]
+    assert not [path for path in untracked if path.endswith("sitecustomize.py")]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import torch
+from torch import Tensor
 
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.mlp import MLP
@@ -22,62 +21,68 @@ class Inference:
 
     def __init__(self, network: ActorCritic) -> None:
         self._network = network
-        self._small: bool | None = None  # computed in numpy; not known yet
-        self._own = _Own()
+        self._by_numpy: tuple[NumpyMLP, NumpyMLP | None] | None = None
+        self._chosen = False  # between numpy and torch
 
     def use_torch(self) -> None:
         """Let torch compute whatever the network is."""
-        self._small = False
+        self._by_numpy, self._chosen = None, True
 
-    def __call__(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return outputs `[batch, num_outputs]` and values `[batch]`, None without a critic; both float32."""
-        if self._small is None:
-            self._small = runs_in_numpy(self._network)
-        if not self._small:
-            return self._by_torch(observation)
-        sizes = self._own.sizes
-        size = len(observation)
-        if size not in sizes:
-            sizes[size] = numpy_networks(self._network, size)
-        policy, critic = sizes[size]
-        outputs = policy.forward(observation)
-        return outputs, None if critic is None else critic.forward(observation)[:, 0]
+    def __call__(
+        self, observation: np.ndarray, judge: bool = True
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return outputs `[batch, num_outputs]` and values `[batch]` float32.
+
+        Args:
+            observation: `[batch, *observation_shape]`.
+            judge: values are wanted; without it, or without a critic, they may be None.
+        """
+        if not self._chosen:
+            self._choose()
+        if self._by_numpy is None:
+            return self._by_torch(observation, judge)
+        policy, critic = self._by_numpy
+        outputs = policy.predict(observation)
+        if critic is None or not judge:
+            return outputs, None
+        return outputs, critic.predict(observation)[:, 0]
 
     @torch.no_grad()
     def step(
         self, observation: np.ndarray, state: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """The same of a network with memory: outputs, values, and the next state `[batch, state_size]` float32."""
-        network = self._network
-        device = next(network.parameters()).device
-        with _not_training(network):
-            seen, before = (torch.from_numpy(a).to(device) for a in (observation, state))
-            outputs, value, after = network.step(seen, before)
-        return (
-            outputs.cpu().numpy(),
-            None if value is None else value.cpu().numpy(),
-            after.cpu().numpy(),
-        )
+        with _not_training(self._network):
+            outputs, value, after = self._network.step(self._there(observation), self._there(state))
+        return *_here(outputs, value), after.cpu().numpy()
 
     @torch.no_grad()
-    def _by_torch(self, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        network = self._network
+    def _by_torch(
+        self, observation: np.ndarray, judge: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        network, seen = self._network, self._there(observation)
         with _not_training(network):
-            outputs, value = network(
-                torch.from_numpy(observation).to(next(network.parameters()).device)
-            )
-        return outputs.cpu().numpy(), None if value is None else value.cpu().numpy()
+            if network.critic is not None and not judge:
+                return _here(network.policy(seen), None)
+            return _here(*network(seen))
+
+    def _there(self, array: np.ndarray) -> Tensor:
+        # torch takes neither memory that is not to be written nor strides backwards.
+        array = np.require(array, requirements=("C", "W"))
+        return torch.from_numpy(array).to(next(self._network.parameters()).device)
+
+    def _choose(self) -> None:
+        if runs_in_numpy(self._network):
+            self._by_numpy = numpy_networks(self._network, 0)
+        self._chosen = True
 
 
-class _Own(threading.local):
-    """Networks in numpy by batch size: their buffers are one thread's."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[int, tuple[NumpyMLP, NumpyMLP | None]] = {}
+def _here(outputs: Tensor, value: Tensor | None) -> tuple[np.ndarray, np.ndarray | None]:
+    return outputs.cpu().numpy(), None if value is None else value.cpu().numpy()
 
 
 class _not_training:
-    """Switches dropout and the like off for a while, where they are on."""
+    """Switches dropout and the like off for a while, where somebody left them on."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         self._network = network if network.training else None
@@ -102,7 +107,12 @@ def runs_in_numpy(network: ActorCritic) -> bool:
 
 
 def numpy_networks(network: ActorCritic, batch_size: int) -> tuple[NumpyMLP, NumpyMLP | None]:
-    """Return policy and critic in numpy, of a network that `runs_in_numpy`."""
+    """Return policy and critic in numpy, of a network that `runs_in_numpy`.
+
+    Args:
+        network: whose weights are seen, changes in place too.
+        batch_size: of training, as of `NumpyMLP`.
+    """
     policy, critic = network.policy, network.critic
     assert isinstance(policy, MLP)
     assert critic is None or isinstance(critic, MLP)

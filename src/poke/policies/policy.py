@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,15 +35,22 @@ class Memory:
         """
         self.values[rows] = 0
 
+    def copy(self, rows: Any = slice(None)) -> Memory:
+        """Return what is remembered of episodes, to be moved on apart from this.
 
-@dataclass(frozen=True)
-class Choice:
+        Args:
+            rows: as of `reset`.
+        """
+        return Memory(self.values[rows].copy())
+
+
+class Choice(NamedTuple):
     """What a policy chose for a batch, before it is the environment's.
 
     Args:
         action: `[batch, *action_shape]`, the policy's own.
-        log_prob: `[batch]` float32, of the actions; None where it was not asked for.
-        value: `[batch]` float32; None where the policy judges no states.
+        log_prob: `[batch]` float32, of these actions; None where nothing was asked about them.
+        value: `[batch]` float32; None likewise, or where the policy judges no states.
         outputs: `[batch, num_outputs]` float32, of the network.
     """
 
@@ -55,7 +61,9 @@ class Choice:
 
 
 class Policy:
-    """Chooses actions. Several threads may use it; it is deterministic unless exploring; torch's generator is left alone.
+    """Chooses actions: deterministic unless exploring, by several threads if need be; torch's generator is left alone.
+
+    Its network is in eval mode; who trains it leaves that for an update.
 
     Args:
         network: maps observations to what the distribution over actions is made of.
@@ -78,7 +86,7 @@ class Policy:
         description: Mapping[str, Any] | None = None,
         seed: int | None = None,
     ) -> None:
-        self.network = network
+        self.network = network.eval()
         self.observation_space = observation_space
         self.action_space = action_space
         self.masked = masked
@@ -111,17 +119,20 @@ class Policy:
         Returns:
             The action as the environment takes it, or the batch of them; with `return_info` a pair of it and a dict of
             `log_prob`, `value` (where the policy judges states) and `probabilities` (of choices) or `mean` and `std`.
+            `log_prob` is of the action as the environment takes it where that was squashed; where it was clipped, of
+            the one before. `mean` and `std` are of the action before either.
 
         Raises:
             SpaceError: an observation or mask that does not fit.
-            PolicyError: no mask for a policy that chooses among legal actions, or no state for one with memory.
+            PolicyError: no mask for a policy that chooses among legal actions, or no state for one with memory, or one
+                of another number of episodes.
         """
         array, single = self.observation_space.encode(observation)
         mask = action_mask
         if mask is None:
             mask = self.observation_space.mask_of(observation)
-        if mask is None and info is not None:
-            mask = info.get("action_mask")
+            if mask is None and info is not None:
+                mask = info.get("action_mask")
         if mask is not None:
             mask = self.action_space.read_mask(mask, *(() if single else (len(array),)))
             mask = mask.reshape(len(array), -1)
@@ -130,7 +141,7 @@ class Policy:
                 "this policy chooses among legal actions: give action_mask=, or info="
             )
         choice = self.choose(
-            array, action_mask=mask, state=state, explore=explore, with_log_prob=return_info
+            array, action_mask=mask, state=state, explore=explore, judge=return_info
         )
         action = self.action_space.to_environment(choice.action)
         if not return_info:
@@ -146,7 +157,7 @@ class Policy:
         state: Memory | None = None,
         explore: bool = False,
         generator: np.random.Generator | None = None,
-        with_log_prob: bool = False,
+        judge: bool = False,
     ) -> Choice:
         """Choose for a batch of encoded observations.
 
@@ -156,38 +167,44 @@ class Policy:
             state: as of `act`.
             explore: sample from the distribution.
             generator: what to draw from; one's own by default.
-            with_log_prob: return it although the most probable action is chosen.
+            judge: tell log-probability and value too.
         """
         if self.normalizer is not None:
             observation = self.normalizer(observation)
-        outputs, value = self.infer(observation, state)
-        log_prob = None
+        outputs, value = self.infer(observation, state, judge=judge)
+        distribution = self.distribution
         if explore:
-            action, log_prob = self.distribution.sample(
-                outputs, action_mask, generator or self._generator
-            )
-        else:
-            action = self.distribution.mode(outputs, action_mask)
-            if with_log_prob:
-                log_prob = self.distribution.log_prob(outputs, action, action_mask)
-        return Choice(action, log_prob, value, outputs)
+            generator = generator or self._generator
+            action, log_prob = distribution.sample(outputs, action_mask, generator)
+            return Choice(action, log_prob, value, outputs)
+        action = distribution.mode(outputs, action_mask)
+        told = distribution.log_prob(outputs, action, action_mask) if judge else None
+        return Choice(action, told, value, outputs)
 
     def infer(
-        self, observation: np.ndarray, state: Memory | None = None
+        self, observation: np.ndarray, state: Memory | None = None, *, judge: bool = True
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the network's outputs and the states' values, for observations that are normalised already.
 
         Args:
             observation: `[batch, *observation_space.shape]`.
             state: as of `act`.
+            judge: without it a critic that is a network of its own may be left out.
 
         Returns:
-            `[batch, num_outputs]` and `[batch]` float32; the next call of this thread may overwrite them.
+            `[batch, num_outputs]` and `[batch]` float32.
+
+        Raises:
+            PolicyError: as of `act`.
         """
         if not self.network.state_size:
-            return self._inference(observation)
+            return self._inference(observation, judge)
         if state is None:
             raise PolicyError("this policy has a memory: give state=, as initial_state() makes it")
+        if len(state.values) != len(observation):
+            raise PolicyError(
+                f"state= is of {len(state.values)} episodes, the observations are of {len(observation)}"
+            )
         outputs, value, values = self._inference.step(observation, state.values)
         state.values = values
         return outputs, value
@@ -227,6 +244,9 @@ class Policy:
             self.normalizer.set_state(state["normalizer"])
 
     def _tell(self, choice: Choice, mask: np.ndarray | None) -> dict[str, np.ndarray]:
-        told = {"log_prob": choice.log_prob, "value": choice.value}
+        log_prob = choice.log_prob
+        if self.action_space.bounds == "squash" and log_prob is not None:
+            log_prob = log_prob - self.action_space.log_slope(choice.action)
+        told = {"log_prob": log_prob, "value": choice.value}
         known = {name: values for name, values in told.items() if values is not None}
         return {**known, **self.distribution.describe(choice.outputs, mask)}

@@ -201,6 +201,7 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "defaults": None,
         "sessions": [],
         "exact_resume": True,
+        "inexact_reason": None,
         "step": 0,
         "epoch": 0,
         "final": {},

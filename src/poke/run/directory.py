@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -95,10 +96,12 @@ class RunDirectory:
 
     Args:
         path: the directory.
+        made: whether this process has just made it, so that it may take it away again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, made: bool = False) -> None:
         self.path = path
+        self.made = made
         self._lock = FileLock(path / LOCK_NAME)
 
     @contextmanager
@@ -130,12 +133,19 @@ class RunDirectory:
         """
         self._refuse_a_run()
         try:
+            self.made = self.made or not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunDirectoryError(f"{self.path} cannot be made: {error.strerror}") from error
         with self.held():
             self._refuse_a_run()  # somebody may have been as quick
             yield
+
+    def take_away(self) -> None:
+        """Remove a directory that this process made for a run which was refused, and its day's, if it is empty."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
     def _refuse_a_run(self) -> None:
         if not holds_a_run(self.path):

@@ -14,9 +14,11 @@ from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
+from poke.config.own import dataclass_arguments
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.building import describe, offers
 from poke.policies.policy import Policy
+from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
 from poke.run.identity import fingerprint_of
 from poke.run.warmstart import WarmStartError, check_normalizer, fit
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
@@ -36,21 +38,8 @@ from poke.training.writers import ConsoleWriter
 
 log = logging.getLogger("poke")
 
-# What a constructor named in the config is given when it has a parameter of that name.
-PARTS = (
-    "seed",
-    "device",
-    "environment",
-    "source",
-    "policy",
-    "make_policy",
-    "network",
-    "make_network",
-    "observation_space",
-    "action_space",
-)
-# Keys of a group that are the run's business; a constructor gets those it names.
-OF_THE_RUN = {"data": ("on_change",)}
+# Keys whose values are handed over as they stand: they name what the object itself makes.
+AS_THEY_STAND = {"env": ("wrappers",)}
 
 
 class Agent:
@@ -68,11 +57,18 @@ class Agent:
         seed_everything(config["seed"])
         self.device = _device(config["device"])
         self.seed = config["seed"]
-        self.environment = self._build("env") if config.get("env") else None
+        self.environment = None
+        if config.get("env"):
+            self.environment = self._build("env", gamma=config["algo"].get("gamma"))
         self.source = self._build("data")
-        self.algorithm = self._build("algo")
-        if hasattr(self.source, "attach"):
-            self.source.attach(self.algorithm)
+        try:
+            self._check_spaces()
+            self.algorithm = self._build("algo")
+            if hasattr(self.source, "attach"):
+                self.source.attach(self.algorithm)
+        except BaseException:
+            self.close_parts()
+            raise
 
     def load(self, path: Path) -> None:
         """Take over what a run, or one of its checkpoint files, has learned.
@@ -81,6 +77,27 @@ class Agent:
             CheckpointError: it cannot be read.
         """
         self.algorithm.policy.set_state(load_components(weights_file(path), ["policy"])["policy"])
+
+    def close_parts(self) -> None:
+        """Let go of what holds processes or files; nothing is written."""
+        if hasattr(self.source, "close"):
+            self.source.close()
+
+    def _check_spaces(self) -> None:
+        """Refuse recorded data of another game than the one the policy is to be evaluated in."""
+        environment = self.environment
+        if environment is None:
+            return
+        pairs = {
+            "observations": (self.observation_space, environment.observation_space),
+            "actions": (self.action_space, environment.action_space),
+        }
+        for what, (recorded, played) in pairs.items():
+            if _kind(recorded) != _kind(played):
+                raise ConfigError(
+                    f"data has {what} of {recorded}, but in env.id={self.config['env'].get('id')} "
+                    f"they are {played}"
+                )
 
     @property
     def observation_space(self) -> ObservationSpace:
@@ -110,8 +127,8 @@ class Agent:
             weights: how they begin, likewise.
         """
         space, source = self.observation_space, self.source
-        masked = getattr(source, "masked", False)
-        clip = getattr(source, "observation_clip", None)
+        masked = getattr(source, "masked", SourceDefaults.masked)
+        clip = getattr(source, "observation_clip", SourceDefaults.observation_clip)
         network = ActorCritic(self.make_network, self.action_space, critic=critic, **weights)
         return Policy(
             network.to(self.device),
@@ -135,18 +152,28 @@ class Agent:
         return self._build("network", **offers(self.observation_space, num_outputs))
 
     def _build(self, group: str, **given: Any) -> Any:
-        """Instantiate a group's object, giving it those of the experiment's parts that its constructor names."""
+        """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
+
+        Raises:
+            ConfigError: it is no such part.
+        """
         node = dict(self.config[group])
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        constructor = get_object(node["_target_"])
+        parameters = inspect.signature(constructor).parameters
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
-        given = {name: part for name, part in given.items() if name in parameters}
-        for name in PARTS:
+        given = {k: v for k, v in given.items() if k in parameters and k not in node}
+        for name in AS_THEY_STAND.get(group, ()):
+            if name in parameters and name in node:
+                given[name] = node.pop(name)
+        for name in GIVEN[group].keys() - given.keys():
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)
+        given |= dataclass_arguments(constructor, node)
         # Given to Hydra, the parts would be copied into a config.
-        return instantiate(node, _convert_="all", _partial_=True)(**given)
+        part = instantiate(node, _convert_="all", _partial_=True)(**given)
+        return _complete(part, group, node["_target_"])
 
 
 class Experiment(Agent):
@@ -166,6 +193,13 @@ class Experiment(Agent):
         self, config: Mapping[str, Any], path: Path, *, deadline: float = math.inf
     ) -> None:
         super().__init__(config)
+        try:
+            self._wire(config, path, deadline)
+        except BaseException:
+            self.close_parts()
+            raise
+
+    def _wire(self, config: Mapping[str, Any], path: Path, deadline: float) -> None:
         self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
@@ -307,11 +341,6 @@ class Experiment(Agent):
         if first is not None:
             raise first
 
-    def close_parts(self) -> None:
-        """Let go of what holds processes or files; nothing is written."""
-        if hasattr(self.source, "close"):
-            self.source.close()
-
     def _check_monitor(self) -> None:
         """Refuse a mistyped monitor now, if the evaluator says what it measures; one of training shows later."""
         names = getattr(self.evaluator, "metric_names", None)
@@ -331,6 +360,22 @@ class _Kept:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.state = state
+
+
+def _kind(space: Any) -> tuple[Any, ...]:
+    """What two spaces must have in common for one policy to serve both."""
+    if isinstance(space, ObservationSpace):
+        return space.shape, space.dtype
+    return space.kind, space.num_outputs, space.action_shape
+
+
+def _complete(part: Any, group: str, target: str) -> Any:
+    """Return a part that has all that its group's protocol asks for."""
+    if lacking := missing(part, OF_GROUP[group]):
+        raise ConfigError(
+            f"{target} has no {', '.join(lacking)}: see {OF_GROUP[group].__name__} in poke.protocols"
+        )
+    return part
 
 
 def _device(name: str) -> torch.device:
@@ -376,7 +421,8 @@ def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> Metri
         if enabled:
             if "run_dir" in inspect.signature(get_object(sink["_target_"])).parameters:
                 sink["run_dir"] = str(path.absolute())
-            backends.append(instantiate(sink, location, _convert_="all"))
+            writer = instantiate(sink, location, _convert_="all")
+            backends.append(_complete(writer, "logger", sink["_target_"]))
     console = ConsoleWriter(
         path / "train.log",
         total_steps=config["trainer"]["max_steps"],

@@ -184,10 +184,16 @@ class _Life:
         self._first_step = trainer.step
         session = {"packages": account.sessions[-1]["packages"] and packages()}
         session["code"] = user_code(self._path, len(account.sessions))
-        exact = bool(getattr(experiment.source, "exact_resume", True))
+        exact = {
+            "exact_resume": bool(getattr(experiment.source, "exact_resume", True)),
+            "inexact_reason": getattr(experiment.source, "inexact_reason", None),
+        }
         used = {"device": str(experiment.device), "data": experiment.data}
-        account.run(session, exact_resume=exact, **used)
+        account.run(session, **exact, **used)
         log.info("run directory %s", shown(self._path))
+        if not exact["exact_resume"]:
+            why = exact["inexact_reason"] or "its environments cannot be copied"
+            log.info("a resume begins the episodes under way anew: %s", why)
         if line := run_out_schedule(config):
             log.warning("%s", line)
         experiment.logger.add_probe(self._look_around)
@@ -237,6 +243,10 @@ class _Life:
         """Something was raised: say what it was in one line and keep what can be kept, whatever fails on the way."""
         if not self._is_ours:
             return self._leave_as_it_was(signals, error)
+        if self._directory.made and self._is_refused(error):
+            log.error("poke: %s", one_line(_cause(error)))
+            self._directory.take_away()
+            return Outcome("failed", 2, None, one_line(_cause(error)))
         outcome, reason = self._explain(signals, error)
         facts: dict[str, Any] = {"step": None}
         try:
@@ -263,6 +273,14 @@ class _Life:
         how = {"status": outcome.status, "exit_reason": reason, "error": outcome.error}
         self._alert.ended({**known, **how})
         return outcome
+
+    def _is_refused(self, error: BaseException) -> bool:
+        """Whether it is poke that cannot do what was asked for; a user's own code leaves a traceback."""
+        cause = _cause(error)
+        if self._experiment is not None or not isinstance(cause, ValueError):
+            return False
+        frames = list(traceback.walk_tb(cause.__traceback__))
+        return bool(frames) and frames[-1][0].f_globals.get("__name__", "").startswith("poke.")
 
     def _explain(self, signals: Signals, error: BaseException) -> tuple[Outcome, str]:
         if isinstance(error, Interrupted):

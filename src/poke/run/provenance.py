@@ -115,9 +115,14 @@ def _imported_files() -> list[Path]:
     others |= {str(path) for path in getattr(sys.modules.get("hydra_plugins"), "__path__", ())}
     roots = [Path(folder).resolve() for folder in others]
     found = set()
-    for module in list(sys.modules.values()):
+    for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py"):
+        # Debian keeps the system's in /etc.
+        if (
+            name in ("sitecustomize", "usercustomize")
+            or not isinstance(file, str)
+            or not file.endswith(".py")
+        ):
             continue
         path = Path(file).resolve()
         if path.is_file() and not any(path.is_relative_to(root) for root in roots):

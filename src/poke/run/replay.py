@@ -89,7 +89,23 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
         }
         experiment.close()
     expected = {name: recorded.components[name] for name in replayed}
+    _fill_in(expected, replayed)
     return next(differences(expected, replayed), None)
+
+
+def _fill_in(recorded: dict[str, Any], replayed: Mapping[str, Any]) -> None:
+    """Take over from the replay what checkpoints of older formats did not hold."""
+    policy = recorded["policy"]
+    if policy["description"] is not None:
+        return
+    recorded["policy"] = {**policy, "description": replayed["policy"]["description"]}
+    if (
+        policy["normalizer"] is not None
+    ):  # of the observation to act on next, only how it is seen was kept
+        source, now = recorded["source"], replayed["source"]["environments"]
+        if "observation" in source["environments"]:
+            environments = {**source["environments"], "observation": now["observation"]}
+            recorded["source"] = {**source, "environments": environments}
 
 
 def differences(recorded: Any, replayed: Any, where: str = "") -> Iterator[Difference]:

@@ -77,30 +77,38 @@ class ObservationNormalizer:
         if space.dtype != np.float32 and not space.num_numbers:
             raise SpaceError(f"observations of {space} have no numbers to normalise")
         self.limit = limit
+        self._scale: np.ndarray | None = None  # of the moments as they are
         self.moments = RunningMoments((space.num_numbers,))
         self._space = space
 
     def learn(self, observation: np.ndarray) -> None:
         """Take `[batch, *shape]` observations into the statistics."""
         self.moments.update(self._space.numbers(observation))
+        self._scale = None
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """Return `[batch, *shape]` observations, normalised; a new array."""
+        if self._scale is None:
+            self._scale = np.sqrt(self.moments.variance + 1e-8)
+        numbers = (self._space.numbers(observation) - self.moments.mean) / self._scale
+        np.maximum(numbers, -self.limit, out=numbers)
+        np.minimum(numbers, self.limit, out=numbers)
+        if not self._space.packed:
+            return numbers.astype(np.float32).reshape(observation.shape)
         out = observation.copy()
-        scale = np.sqrt(self.moments.variance + 1e-8)
-        numbers = (self._space.numbers(observation) - self.moments.mean) / scale
-        np.clip(numbers, -self.limit, self.limit, out=self._space.numbers(out))
+        self._space.numbers(out)[...] = numbers
         return out
 
     def get_state(self) -> dict[str, Any]:
-        """Return the statistics and the limit."""
-        return {**self.moments.get_state(), "limit": self.limit}
+        """Return the statistics."""
+        return self.moments.get_state()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned; the limit stays one's own.
+        """Restore what `get_state` returned.
 
         Raises:
             ValueError: it is of other observations.
         """
         flat = {name: state[name].reshape(-1) for name in ("mean", "variance")}
         self.moments.set_state({**state, **flat})
+        self._scale = None

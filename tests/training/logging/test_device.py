@@ -94,6 +94,16 @@ def test_a_tensor_that_is_written_to_after_the_call_is_logged_as_it_was():
     assert train_rows(memory) == [(0, {"loss": 0.0}), (10, {"loss": 5.5})]
 
 
+def test_device_tensors_that_follow_tensors_on_the_cpu_are_not_read_at_once():
+    logger = MetricsLogger(backends=[MemoryWriter()], backend_frequency=100)
+    for step in range(1, 5):
+        logger.log({"loss": torch.tensor(1.0)}, step)
+    for step in range(5, 9):
+        logger.log({"loss": on_device(1.0)}, step)
+    assert not DeviceTensor.reads
+    logger.close()
+
+
 def test_an_event_and_a_state_bring_their_values_at_once():
     memory = MemoryWriter()
     logger = MetricsLogger(backends=[memory])

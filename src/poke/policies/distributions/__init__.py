@@ -1,0 +1,38 @@
+"""Distributions over actions, one a kind of action."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from poke.policies.distributions.binary import MultiBinary
+from poke.policies.distributions.categorical import Categorical, MultiDiscrete, masked_logits
+from poke.policies.distributions.gaussian import DiagonalGaussian
+from poke.policies.distributions.protocol import Differentiable, Distribution, Terms
+from poke.spaces import ActionSpace
+
+__all__ = [
+    "Categorical",
+    "DiagonalGaussian",
+    "Differentiable",
+    "Distribution",
+    "MultiBinary",
+    "MultiDiscrete",
+    "Terms",
+    "distribution_of",
+    "masked_logits",
+]
+
+
+def distribution_of(space: ActionSpace, log_std: nn.Parameter | None) -> Distribution:
+    """Return what a network's outputs mean for actions of a space.
+
+    Args:
+        space: of the actions.
+        log_std: the network's, where actions are continuous.
+    """
+    if space.kind == "continuous":
+        assert log_std is not None
+        return DiagonalGaussian(log_std)
+    if space.kind == "multi_discrete":
+        return MultiDiscrete(space.sizes)
+    return MultiBinary() if space.kind == "multi_binary" else Categorical()

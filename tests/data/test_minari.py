@@ -1,10 +1,6 @@
-import json
-
 import numpy as np
 import pytest
 
-from poke.data import trajectories
-from poke.data.demonstrations import Demonstrations
 from poke.data.trajectories import DataError
 
 
@@ -56,48 +52,3 @@ def test_a_local_minari_dataset_is_read(tmp_path, monkeypatch):
     assert (found.source, found.file, found.rows) == ("cartpole/test-v0", None, total)
     with pytest.raises(DataError, match=r"no Minari dataset no/such-v0 .*cartpole/test-v0"):
         read("no/such-v0")
-
-
-def arrays(**changes):
-    count = 6
-    metadata = {
-        "schema": "poke.trajectories",
-        "version": 1,
-        "observation": {"dtype": "float32", "shape": [2]},
-        "action": {"kind": "discrete", "num_actions": 3},
-    }
-    made = {
-        "observation": np.ones((count, 2), np.float32),
-        "action": np.array([0, 1, 2, 0, 1, 2]),
-        "reward": np.ones(count, np.float32),
-        "terminated": np.array([0, 0, 1, 0, 0, 1], bool),
-        "truncated": np.zeros(count, bool),
-        "episode": np.array([0, 0, 0, 1, 1, 1]),
-        "player": np.zeros(count, np.int8),
-        "timestep": np.array([0, 1, 2, 0, 1, 2], np.int32),
-        "outcome": np.zeros(count, np.int8),
-        "metadata": json.dumps(metadata),
-    }
-    return {**made, **changes}
-
-
-def test_an_npz_archive_is_read(tmp_path):
-    np.savez(tmp_path / "data.npz", **arrays())
-    data = trajectories.read(tmp_path / "data.npz")
-    assert data.action.tolist() == [0, 1, 2, 0, 1, 2]
-    assert data.action_mask is None
-    source = Demonstrations(str(tmp_path / "data.npz"), batch_size=2, val_fraction=0.5)
-    assert source.num_training == source.num_validation == 3
-
-
-def test_a_wrong_npz_archive_is_refused_in_one_line(tmp_path):
-    path = tmp_path / "data.npz"
-    np.savez(path, **arrays(action=np.array([0, 1, 3, 0, 1, 2])))
-    with pytest.raises(DataError, match="action is not one of 0 to 2"):
-        trajectories.read(path)
-    np.savez(path, **{k: v for k, v in arrays().items() if k != "reward"})
-    with pytest.raises(DataError, match="it has no array reward"):
-        trajectories.read(path)
-    path.write_bytes(b"nothing of the kind")
-    with pytest.raises(DataError, match="no readable npz file"):
-        trajectories.read(path)

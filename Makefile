@@ -23,7 +23,7 @@ check: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export]'
 	touch $@ .venv/run.stamp
 
 # The Pokemon Showdown server that recording and some tests need.

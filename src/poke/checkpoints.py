@@ -1,4 +1,4 @@
-"""`python -m poke.checkpoints`: list, verify, prune and export a run's checkpoints."""
+"""`python -m poke.checkpoints`: list, verify and prune a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -55,12 +55,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also what stands in superseded/, was set aside, or is an emergency checkpoint",
     )
-    command = add("export", "export", "one checkpoint's weights as safetensors")
-    command.add_argument(
-        "--checkpoint", default="best", metavar="FILE", help="best, newest or a file's name"
-    )
-    command.add_argument("--component", default="algorithm", metavar="NAME")
-    command.add_argument("-o", "--output", type=Path, default=None, metavar="FILE")
     return parser
 
 

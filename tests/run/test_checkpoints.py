@@ -5,7 +5,6 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from poke.checkpoints import main
 from poke.run.directory import RunDirectory
@@ -107,27 +106,13 @@ def test_prune_leaves_a_run_in_progress_alone(run_dir, capsys):
     assert len(list((run_dir / "checkpoints").glob("checkpoint_*"))) == 4
 
 
-@pytest.mark.parametrize(("which", "step"), [("best", "200"), ("newest", "400")])
-def test_export_writes_the_weights_as_safetensors(
-    run_dir, algorithm, tmp_path, which, step, capsys
-):
-    output = tmp_path / "weights.safetensors"
-    assert main(["export", str(run_dir), "--checkpoint", which, "-o", str(output)]) == 0
-    assert f"step {step}" in capsys.readouterr().out
-    weights = load_file(output)
-    assert sorted(weights) == ["network.bias", "network.weight", "tied"]
-    assert torch.equal(weights["network.weight"], algorithm.network.weight)
-
-
 def test_what_cannot_be_done_is_said_in_one_line(run_dir, tmp_path, capsys):
     assert main(["list", str(tmp_path)]) == 2
-    assert main(["export", str(run_dir), "--component", "policy"]) == 2
     damage(run_dir / "checkpoints" / "checkpoints.json")
     assert main(["list", str(run_dir)]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 3
+    assert len(errors) == 2
     assert "holds no checkpoints" in errors[0]
-    assert "lacks the component policy" in errors[1]
     assert all(line.startswith("poke: ") for line in errors)
 
 

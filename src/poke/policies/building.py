@@ -6,6 +6,7 @@ it was trained with. It may come from a stranger: only classes of `poke.policies
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -105,36 +106,47 @@ def construct(
     """Call what a node's `_target_` names, nodes within it first.
 
     Args:
-        node: `_target_`, perhaps `_args_` and `_partial_`, and arguments.
+        node: `_target_`, arguments, and perhaps `_args_`, `_partial_` and `_recursive_` as Hydra has them.
         given: more arguments, for those of these names that the outermost has.
         trust: as of `build`.
 
     Raises:
         PolicyError: as of `build`.
     """
-    target = resolve(node["_target_"], trust)
-    arguments = {
-        key: _constructed(value, trust) for key, value in node.items() if key not in _OF_HYDRA
-    }
-    positional = [_constructed(value, trust) for value in node.get("_args_", ())]
+    target, positional, arguments = _call_of(node, trust)
     more = {name: part for name, part in (given or {}).items() if takes(target, name)}
-    if node.get("_partial_"):
-        raise PolicyError(f"{node['_target_']} is given in part (_partial_), which a policy is not")
     try:
         return target(*positional, **{**more, **arguments})
-    except (TypeError, ValueError) as error:
-        line = " ".join(str(error).split())
+    except PolicyError:
+        raise
+    except Exception as error:
+        line = " ".join(str(error).split()) or type(error).__name__
         raise PolicyError(f"{node['_target_']} cannot be built: {line}") from error
 
 
 _OF_HYDRA = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
 
 
+def _call_of(
+    node: Mapping[str, Any], trust: Sequence[str]
+) -> tuple[Callable[..., Any], list[Any], dict[str, Any]]:
+    """Return what a node calls and with which arguments."""
+    target = resolve(node["_target_"], trust)
+    positional = list(node.get("_args_", ()))
+    arguments = {key: value for key, value in node.items() if key not in _OF_HYDRA}
+    if node.get("_recursive_", True):
+        positional, arguments = _constructed(positional, trust), _constructed(arguments, trust)
+    return target, positional, arguments
+
+
 def _constructed(value: Any, trust: Sequence[str]) -> Any:
     if isinstance(value, Mapping):
-        if "_target_" in value:
-            return construct(value, trust=trust)
-        return {key: _constructed(item, trust) for key, item in value.items()}
+        if "_target_" not in value:
+            return {key: _constructed(item, trust) for key, item in value.items()}
+        if value.get("_partial_"):
+            target, positional, arguments = _call_of(value, trust)
+            return functools.partial(target, *positional, **arguments)
+        return construct(value, trust=trust)
     if isinstance(value, list | tuple):
         return [_constructed(item, trust) for item in value]
     return value

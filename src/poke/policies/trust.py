@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,52 +27,73 @@ def refuse_untrusted(node: Any, trust: Sequence[str]) -> None:
     Raises:
         PolicyError: the first that is not trusted, by its name.
     """
-    for target in _targets(node):
+    for target in targets(node):
         resolve(target, trust)
 
 
 def resolve(target: Any, trust: Sequence[str]) -> Any:
-    """Return what a `_target_` names.
+    """Return what a `_target_` names: a class of networks, or whatever a trusted package has under that name.
 
     Raises:
         PolicyError: it is not trusted, or does not exist.
     """
-    name = str(target)
-    if any(name == package or name.startswith(f"{package}.") for package in trust):
-        return _found(name)
-    if isinstance(target, str) and any(name.startswith(f"{room}.") for room in OWN):
-        found = _found(name)
+    if trusted(target, trust):
+        return _found(target)
+    if trusted(target, OWN) and _is_public(target):
+        found = _found(target)
         # `poke.networks.mlp.math.prod` stands in a room of poke's, and is not poke's.
-        if getattr(found, "__module__", "").startswith(OWN) and _makes_networks(found):
+        if trusted(getattr(found, "__module__", None), OWN) and _makes_networks(found):
             return found
-    package = name.partition(".")[0]
-    raise PolicyError(
-        f"it names {name}, which is neither poke's nor torch.nn's: trust=[{package}] lets it be built"
+    raise PolicyError(refusal(target))
+
+
+def trusted(name: Any, packages: Sequence[str]) -> bool:
+    """Whether a dotted name stands in one of the packages, or is one."""
+    return isinstance(name, str) and any(f"{name}.".startswith(f"{p}.") for p in packages)
+
+
+def refusal(target: Any) -> str:
+    """Return the line that refuses a `_target_`."""
+    package = str(target).partition(".")[0]
+    # To trust one of these would let anything run.
+    if package in ("poke", "torch", "hydra") or package in sys.stdlib_module_names:
+        return f"it names {target}, which is no network of poke's or torch.nn's"
+    return (
+        f"it names {target}, which is neither poke's nor torch.nn's: "
+        f"trust=[{package}] lets it be built, if you know where it comes from"
     )
 
 
-def _makes_networks(found: Any) -> bool:
-    from torch import nn
-
-    if inspect.isclass(found):
-        return issubclass(found, nn.Module)
-    return inspect.isfunction(found) and found.__module__.startswith("poke.networks.")
-
-
-def _targets(node: Any) -> Iterator[Any]:
+def targets(node: Any) -> Iterator[Any]:
+    """Yield every `_target_` in plain containers."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield node["_target_"]
         for value in node.values():
-            yield from _targets(value)
+            yield from targets(value)
     elif isinstance(node, list | tuple):
         for item in node:
-            yield from _targets(item)
+            yield from targets(item)
+
+
+def _is_public(name: str) -> bool:
+    return all(part.isidentifier() and not part.startswith("_") for part in name.split("."))
+
+
+def _makes_networks(found: Any) -> bool:
+    """Whether something of `OWN` is a class of networks, or a function of poke's that says it returns one."""
+    from torch import nn
+
+    if inspect.isfunction(found) and trusted(found.__module__, ("poke.networks",)):
+        found = typing.get_type_hints(found).get("return")
+    return inspect.isclass(found) and issubclass(found, nn.Module)
 
 
 def _found(name: str) -> Any:
     """Import a dotted name: the longest module in it, then attributes."""
     parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise PolicyError(f"there is no {name!r}")
     for cut in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:cut])
         try:

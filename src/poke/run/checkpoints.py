@@ -1,4 +1,4 @@
-"""What can be done with a run's checkpoints besides training: list, verify, prune, export."""
+"""What can be done with a run's checkpoints besides training: list, verify, prune."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from poke.training.checkpointing.directory import CheckpointDirectory, delete_le
 from poke.training.checkpointing.files import CORRUPT_SUFFIX, CheckpointError, format_bytes
 from poke.training.checkpointing.index import CHECKPOINT_NAME, Index, read_index
 from poke.training.checkpointing.retention import Monitor, Retention
-from poke.training.checkpointing.staging import flatten
 from poke.training.checkpointing.survey import BEST_NAME
 
 MAX_METRICS = 4
@@ -87,40 +86,6 @@ def prune(
         if leftovers:
             deleted += delete_leftovers(directory)
     return [f"deleted {name}" for name in deleted] or ["nothing to delete"], 0
-
-
-def export(
-    run_dir: Path, checkpoint: str, component: str, output: Path | None
-) -> tuple[list[str], int]:
-    """Write one checkpoint's weights as safetensors, and return what was written, and 0.
-
-    Args:
-        run_dir: the run's.
-        checkpoint: best, newest or a file's name.
-        component: whose weights.
-        output: the file; by default named after the checkpoint, in the working directory.
-    """
-    from safetensors.torch import save_file
-
-    directory = _directory(run_dir)
-    index = _index(directory)
-    names = {"newest": index.entries[-1].file.name, "best": index.best}
-    name = names.get(checkpoint, checkpoint)
-    if name is None:
-        raise CheckpointError(f"{directory} has no best checkpoint: --checkpoint=newest")
-    found = read_checkpoint(directory / name, names=(component,))
-    tensors = flatten(found.components[component])
-    output = output or Path(name).with_suffix(".safetensors")
-    metadata = found.metadata
-    temporary = output.with_name(f".{output.name}.tmp")
-    # A safetensors file takes no two tensors of one memory, which tied weights are.
-    save_file(
-        {name: tensor.clone().contiguous() for name, tensor in tensors.items()},
-        temporary,
-        metadata={"step": str(metadata.step), "epoch": str(metadata.epoch), "from": name},
-    )
-    temporary.replace(output)
-    return [f"{output}: {len(tensors)} tensors of {component}, step {metadata.step}"], 0
 
 
 def _directory(where: Path) -> Path:

@@ -38,6 +38,9 @@ from poke.training.writers import ConsoleWriter
 
 log = logging.getLogger("poke")
 
+# Keys whose values are handed over as they stand: they name what the object itself makes.
+AS_THEY_STAND = {"env": ("wrappers",)}
+
 
 class Agent:
     """An algorithm, and where its experience comes from.
@@ -161,6 +164,9 @@ class Agent:
             if name not in parameters:
                 node.pop(name, None)
         given = {k: v for k, v in given.items() if k in parameters and k not in node}
+        for name in AS_THEY_STAND.get(group, ()):
+            if name in parameters and name in node:
+                given[name] = node.pop(name)
         for name in GIVEN[group].keys() - given.keys():
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)

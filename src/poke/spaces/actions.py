@@ -101,24 +101,6 @@ class ActionSpace:
         """Of a policy's own action."""
         return np.dtype(np.float32 if self.continuous else np.int64)
 
-    @cached_property
-    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
-        # In the environment's own precision, so that no rounding puts a number beyond its bounds.
-        low, high = (np.asarray(end, self.dtype) for end in (self.low, self.high))
-        return low, high
-
-    @cached_property
-    def _bounded(self) -> bool:
-        return any(map(math.isfinite, self.low + self.high))
-
-    @cached_property
-    def _counts_from(self) -> np.ndarray | None:
-        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
-
-    @cached_property
-    def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype)
-
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         """Return a policy's actions as the environment takes them: within bounds, in its shape, counted as it counts.
 

@@ -212,7 +212,7 @@ class ObservationSpace:
             SpaceError: as of `write`, or it has neither shape.
         """
         if self._plain is not None:  # nothing to put together
-            array = np.asarray(observation, self._plain.dtype)
+            array = _as_kept(np.asarray(observation), self._plain)
             if array.shape == self._plain.shape:
                 return array[None], True
             if array.ndim and array.shape[1:] == self._plain.shape:

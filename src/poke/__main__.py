@@ -1,5 +1,8 @@
 """`python -m poke`: the commands, a line each."""
 
+import os
+import sys
+
 COMMANDS = {
     "train": "train an agent, or sweep with -m",
     "record": "write demonstrations of an expert",
@@ -22,9 +25,24 @@ def train() -> int:
     from poke.run.signals import guard_the_door
 
     guard_the_door()  # before what takes time to import: a signal may come at any moment
+    _find_modules_here()
     from poke.train import main as run
 
     return run()
+
+
+def record() -> int:
+    """`poke-record`: as `python -m poke.record`."""
+    _find_modules_here()
+    from poke.record import main as run
+
+    return run()
+
+
+def _find_modules_here() -> None:
+    """Look for modules in the working directory first, as `python -m` does and an installed script does not."""
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
 
 
 if __name__ == "__main__":

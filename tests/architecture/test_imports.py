@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "training.checkpointing": {"protocols", "training.rng"},
     "training.logging": {"protocols"},
     "training.writers": {"protocols"},
-    "config": {"envs.registration"},
+    "config": {"protocols", "envs.registration"},
     "run": {"protocols", "spaces", "policies", "networks", "data", "envs", "training", "config"},
     "sweep": {"run", "config"},
     "comparison": set(),

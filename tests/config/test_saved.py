@@ -158,10 +158,22 @@ def test_a_knob_that_came_since_gets_its_default_and_one_that_went_is_dropped(bc
     ]
 
 
-def test_a_users_own_parts_keep_keys_that_poke_does_not_know(tmp_path):
-    run = save(tmp_path / "run", "algo._target_=mine.Algorithm", "+algo.own=3")
-    saved = read_run(run, ["algo.own=4"])
-    assert (saved.plain["algo"]["own"], saved.notes) == (4, [])
+def test_a_users_own_parts_keep_keys_that_poke_does_not_know(tmp_path, monkeypatch):
+    (tmp_path / "saved_by_mine.py").write_text(
+        "from poke.protocols import Stateless\n"
+        "class Algorithm(Stateless):\n"
+        "    def __init__(self, policy, *, own: int): pass\n"
+        "    def update(self, batch): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = ("algo._target_=saved_by_mine.Algorithm", "+algo.own=3")
+    run = save(tmp_path / "run", *given, choices={"algo": "bc"})
+    saved = read_run(run, ["algo=bc", given[0], "algo.own=4"])
+    validate(saved.plain)
+    assert (saved.plain["algo"].keys(), saved.notes) == ({"_target_", "own"}, [])
+    assert saved.changed == {"algo.own": (3, 4)}
+    with pytest.raises(ConfigError, match=r"algo\.own must be a whole number, not 'x'"):
+        validate(read_run(run, ["algo.own=x"]).plain)
 
 
 def test_a_config_of_a_newer_poke_is_refused_and_of_an_older_one_migrated(bc, monkeypatch):

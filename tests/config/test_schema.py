@@ -89,16 +89,11 @@ def test_list_items_are_checked_one_by_one():
         "device=cuda:1",
         "debug=fast",
         "~eval",
-        "+logger.mine._target_=mine.Sink",
         "logger=many",
     ],
 )
 def test_what_is_right_is_accepted(override):
     validate(compose(override))
-
-
-def test_a_users_own_target_is_left_to_its_constructor():
-    validate(compose("algo._target_=mine.Algorithm", "+algo.temperature=hot"))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """Behaviour cloning: supervised learning of a teacher's actions.
 
 Pomerleau, "ALVINN: An Autonomous Land Vehicle in a Neural Network", NeurIPS 1988. The loss is cross-entropy with
-label smoothing (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7).
+label smoothing (Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7); of
+continuous actions the negative log-likelihood of a Gaussian whose deviation is learned and does not depend on the
+state, or the mean squared error.
+
+A network with a memory learns from sequences that are cut at episode ends; it remembers nothing at the first of one.
 
 Deliberate deviations:
 - Illegal actions are masked out of the softmax, and smoothing spreads over the *legal* actions only. Spread over all
@@ -12,53 +16,38 @@ Deliberate deviations:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from poke.algorithms.heldout import HeldOutEvaluator, decisions
+from poke.algorithms.imitation import imitation_of
 from poke.algorithms.optimizers import AdamW, restore_optimizer
 from poke.data.demonstrations import DemonstrationBatch
-from poke.policies.distributions import masked_logits
 from poke.policies.policy import Policy
 from poke.protocols import NonFiniteError
 
-
-def smoothed_cross_entropy(
-    log_probs: Tensor, action: Tensor, action_mask: Tensor | None, label_smoothing: float
-) -> Tensor:
-    """Return the mean cross-entropy against `(1 - s) * onehot + s * uniform(legal actions)`.
-
-    Args:
-        log_probs: `[batch, num_actions]` float32, masked and normalised.
-        action: `[batch]` int64.
-        action_mask: `[batch, num_actions]` bool or None.
-        label_smoothing: s, in [0, 1).
-    """
-    nll = nn.functional.nll_loss(log_probs, action)
-    if label_smoothing == 0:
-        return nll
-    if action_mask is None:
-        uniform = -log_probs.mean()
-    else:
-        legal = log_probs.masked_fill(~action_mask, 0.0)
-        uniform = -(legal.sum(dim=1) / action_mask.sum(dim=1)).mean()
-    return (1 - label_smoothing) * nll + label_smoothing * uniform
+__all__ = ["BehaviourCloning", "HeldOutEvaluator"]
 
 
 class BehaviourCloning:
-    """Algorithm: AdamW on the smoothed cross-entropy of demonstrated actions.
+    """Algorithm: AdamW on what demonstrated actions say.
 
     Args:
-        policy: its network maps observations to `[batch, num_actions]` float32 logits.
+        policy: is trained; its critic, if it has one, is not.
         lr: AdamW's peak learning rate.
         weight_decay: AdamW's decoupled weight decay.
-        label_smoothing: share of the target spread over the legal actions.
+        loss: nll, or mse for continuous actions.
+        label_smoothing: share of the target spread over the legal actions; means nothing for continuous ones.
         max_grad_norm: global gradient norm to clip at; 0: no clipping.
         lr_schedule: constant, or cosine from lr to 0.
         schedule_steps: the update at which the cosine reaches 0.
         warmup_steps: updates of linear warm-up.
+
+    Raises:
+        ValueError: mse for actions that are choices.
     """
 
     def __init__(
@@ -67,6 +56,7 @@ class BehaviourCloning:
         *,
         lr: float,
         weight_decay: float = 0.0,
+        loss: str = "nll",
         label_smoothing: float = 0.0,
         max_grad_norm: float = 0.0,
         lr_schedule: str = "constant",
@@ -75,7 +65,9 @@ class BehaviourCloning:
     ) -> None:
         self.policy = policy
         self.network = policy.network
-        self.label_smoothing = label_smoothing
+        self.imitation = imitation_of(
+            policy.action_space, policy.distribution, loss=loss, label_smoothing=label_smoothing
+        )
         self.max_grad_norm = max_grad_norm
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -87,36 +79,34 @@ class BehaviourCloning:
         # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
         self._met_non_finite = torch.zeros((), device=self._parameters[0].device)
 
-    @torch.no_grad()
-    def logits(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
-        """Return masked `[batch, num_actions]` float32 logits, without gradient."""
-        return masked_logits(self.network(observation)[0], action_mask)
-
     def update(self, batch: DemonstrationBatch) -> Mapping[str, Tensor | float]:
         """Make one gradient update.
 
         Returns:
-            loss, accuracy (share of demonstrated actions that were the most probable), grad_norm (before clipping), lr.
+            loss; of choices accuracy (share of demonstrated actions that were the most probable; where an action is
+            several choices besides part_accuracy, of single ones), of numbers mse; grad_norm (before clipping), lr.
 
         Raises:
             NonFiniteError: the loss or the gradient is not finite; the weights are as before.
         """
         lr = self._learning_rate()
-        logits = masked_logits(self.network(batch.observation)[0], batch.action_mask)
-        loss = smoothed_cross_entropy(
-            logits.log_softmax(dim=1), batch.action, batch.action_mask, self.label_smoothing
-        )
-        for parameter in self._parameters:  # zero_grad, without its profiler's 8 us
-            parameter.grad = None
-        loss.backward()
+        self.network.train()
+        try:
+            outputs, action, mask = decisions(self.network, batch)
+            loss = self.imitation.loss(outputs, action, mask)
+            for parameter in self._parameters:  # zero_grad, without its profiler's 8 us
+                parameter.grad = None
+            loss.backward()
+        finally:
+            self.network.eval()
         norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
         loss = loss.detach()
         self._guard(loss=loss, grad_norm=norm)
         self._optimizer.param_groups[0]["lr"] = lr
         self._optimizer.step()
         self.num_updates += 1
-        accuracy = (logits.detach().argmax(dim=1) == batch.action).float().mean()
-        return {"loss": loss, "accuracy": accuracy, "grad_norm": norm.detach(), "lr": lr}
+        progress = self.imitation.progress(outputs.detach(), action, mask)
+        return {"loss": loss, **progress, "grad_norm": norm.detach(), "lr": lr}
 
     def get_state(self) -> dict[str, Any]:
         """Return optimizer and the number of updates; the weights are the policy's.
@@ -159,89 +149,3 @@ class BehaviourCloning:
         bad = ~torch.stack([torch.isfinite(v) for v in quantities.values()]).all()
         self._optimizer.found_inf = bad.float()  # type: ignore[attr-defined]
         self._met_non_finite.add_(bad)
-
-
-class HeldOutData(Protocol):
-    """A source that keeps demonstrations back for validation."""
-
-    @property
-    def action_kinds(self) -> Mapping[str, Tensor]:
-        """Kind of action (move, switch) to a `[num_actions]` bool mask."""
-        ...
-
-    def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
-        """Yield every held-out decision once, in a fixed order."""
-        ...
-
-
-_OF_ALL_DECISIONS = ("loss", "accuracy", "top3_accuracy")
-
-
-class HeldOutEvaluator:
-    """Evaluator: how well the policy predicts demonstrations it was not trained on.
-
-    Args:
-        source: holds the validation data.
-        batch_size: decisions at once; memory and speed only.
-    """
-
-    category = "val"
-
-    def __init__(self, source: HeldOutData, *, batch_size: int) -> None:
-        self._source = source
-        self._batch_size = batch_size
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """The names that `evaluate` returns: no kind of action that no held-out decision is of."""
-        seen = {
-            kind
-            for batch in self._source.validation_batches(self._batch_size)
-            for kind, of_kind in self._source.action_kinds.items()
-            if of_kind[batch.action].any()
-        }
-        kinds = [kind for kind in self._source.action_kinds if kind in seen]
-        return (*_OF_ALL_DECISIONS, *(f"{kind}_accuracy" for kind in kinds))
-
-    @torch.no_grad()
-    def evaluate(self, algorithm: BehaviourCloning) -> dict[str, float]:
-        """Return loss (mean negative log-likelihood), accuracy, top3_accuracy, and accuracy by kind of action."""
-        network = algorithm.network
-        network.eval()
-        try:
-            return self._measure(algorithm)
-        finally:  # an interruption passes through here too, and training may go on after it
-            network.train()
-
-    def _measure(self, algorithm: BehaviourCloning) -> dict[str, float]:
-        totals = dict.fromkeys(_OF_ALL_DECISIONS, 0.0)
-        kinds = self._source.action_kinds
-        count = 0
-        counts = dict.fromkeys(kinds, 0)
-        hits = dict.fromkeys(kinds, 0.0)
-        for batch in self._source.validation_batches(self._batch_size):
-            logits = algorithm.logits(batch.observation, batch.action_mask)
-            action = batch.action
-            nll = -logits.log_softmax(dim=1).gather(1, action.unsqueeze(1)).squeeze(1)
-            right = logits.argmax(dim=1) == action
-            top3 = logits.topk(min(3, logits.shape[1]), dim=1).indices
-            totals["loss"] += nll.double().sum().item()
-            totals["accuracy"] += right.sum().item()
-            totals["top3_accuracy"] += (top3 == action.unsqueeze(1)).any(dim=1).sum().item()
-            count += len(action)
-            for kind, of_kind in kinds.items():
-                chosen = of_kind[action]
-                counts[kind] += int(chosen.sum().item())
-                hits[kind] += (right & chosen).sum().item()
-        metrics = {name: total / count for name, total in totals.items()}
-        for kind in kinds:
-            if counts[kind]:
-                metrics[f"{kind}_accuracy"] = hits[kind] / counts[kind]
-        return metrics
-
-    def get_state(self) -> dict[str, Any]:
-        """Return nothing: the validation data stands still."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take nothing back."""

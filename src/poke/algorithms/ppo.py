@@ -14,12 +14,17 @@ Deliberate deviations:
 - An episode cut off by a time limit is bootstrapped from its final observation (Pardo et al., ICML 2018), and rows
   that only reset an environment are no experience: they are neither learned from nor counted as steps.
 - Minibatches are of nearly equal size where such rows make the block's size no multiple of `minibatch_size`.
+- A network with a memory learns from whole environments' sequences, and its hidden state goes on from block to block.
+- `target_kl` is asked of every minibatch before its gradient step, as in Stable-Baselines3, and not after each epoch.
+- Squashed continuous actions (`env.action_bounds=squash`) are learned as the numbers before the squashing, whose ratio
+  of probabilities is the same; the entropy bonus is theirs too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,17 +32,10 @@ import torch
 from torch import Tensor
 
 from poke.algorithms.optimizers import Adam, restore_optimizer
-from poke.algorithms.surrogate import (
-    STATISTICS,
-    Block,
-    Coefficients,
-    NumpySurrogate,
-    Surrogate,
-    TorchSurrogate,
-)
-from poke.data.rollout import Rollout
+from poke.algorithms.surrogate import STATISTICS, Block, Coefficients, surrogate_for
+from poke.data.block import Rollout
 from poke.networks.flat import flatten_parameters
-from poke.policies.policy import Policy
+from poke.policies.policy import Memory, Policy
 from poke.protocols import NonFiniteError
 
 
@@ -48,18 +46,21 @@ class PPO:
         make_policy: makes the policy; takes how its critic is to be and its weights to begin, see `ActorCritic`.
         lr: Adam's learning rate at the start.
         lr_schedule: constant, or linear to 0.
-        schedule_steps: the transition at which the linear schedule reaches 0.
+        schedule_steps: the transition at which the linear schedules reach 0.
         gamma: discount factor.
         gae_lambda: of generalised advantage estimation.
         num_epochs: passes over each block.
-        minibatch_size: transitions a gradient step.
-        clip_range: of the probability ratio, and of the value if that is clipped.
+        minibatch_size: transitions a gradient step; of a network with a memory, whole environments' sequences.
+        clip_range: of the probability ratio, and of the value if that is clipped; at the start.
+        clip_range_schedule: constant, or linear to 0.
         clip_value_loss: clip the value's change too.
         normalize_advantage: to mean 0 and deviation 1 in each minibatch.
         entropy_coefficient: weight of the entropy bonus.
         value_coefficient: weight of the value loss.
         max_grad_norm: global gradient norm to clip at; 0: no clipping.
-        target_kl: end an update after the epoch in which the policy moved further; None: never.
+        target_kl: end an update at the minibatch on which the policy is found to have moved further (by `approx_kl`),
+            before its gradient step; None: never.
+        initial_log_std: logarithm of the deviation of continuous actions at the start.
         shared_network: one network for policy and value.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
         seed: of sampling and shuffling.
@@ -83,12 +84,14 @@ class PPO:
         value_coefficient: float,
         max_grad_norm: float,
         target_kl: float | None = None,
+        clip_range_schedule: str = "constant",
+        initial_log_std: float = 0.0,
         shared_network: bool = False,
         fast_path: bool = True,
         seed: int,
     ) -> None:
         critic = "shared" if shared_network else "separate"
-        self.policy = make_policy(critic=critic, orthogonal=True)
+        self.policy = make_policy(critic=critic, orthogonal=True, log_std=initial_log_std)
         network = self.policy.network
         self.lr = lr
         self.lr_schedule = lr_schedule
@@ -102,37 +105,40 @@ class PPO:
         self.num_steps = 0
         self._parameters = flatten_parameters(network)
         self._optimizer = Adam([self._parameters], lr=lr, eps=1e-5, fused=True)
+        self.clip_range = clip_range
+        self.clip_range_schedule = clip_range_schedule
         coefficients = Coefficients(
             clip_range, clip_value_loss, normalize_advantage, entropy_coefficient, value_coefficient
         )
-        in_numpy = fast_path and NumpySurrogate.supports(network)
-        chosen = NumpySurrogate if in_numpy else TorchSurrogate
-        self._surrogate: Surrogate = chosen(network, self.policy.distribution, coefficients)
+        self._surrogate = surrogate_for(
+            network, self.policy.distribution, coefficients, fast_path=fast_path
+        )
         if not fast_path:
             self.policy.use_torch()
         self._sampling = np.random.default_rng([seed, 0])
         self._shuffling = np.random.default_rng([seed, 1])
 
     def rollout_step(
-        self, observation: np.ndarray, action_mask: np.ndarray | None
+        self, observation: np.ndarray, action_mask: np.ndarray | None, memory: Memory | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sample actions for training.
 
         Args:
-            observation: `[batch, *observation_shape]`.
-            action_mask: `[batch, num_actions]` bool, or None.
+            observation: `[batch, *observation_shape]`, normalised if that is asked for.
+            action_mask: `[batch, mask_size]` bool, or None.
+            memory: of these episodes, moved on in place; None without one.
 
         Returns:
             Actions, their log-probabilities and the states' values, the latter both `[batch]` float32.
         """
-        outputs, value = self.policy.infer(observation)
+        outputs, value = self.policy.infer(observation, memory)
         assert value is not None
         action, log_prob = self.policy.distribution.sample(outputs, action_mask, self._sampling)
         return action, log_prob, value
 
-    def value(self, observation: np.ndarray) -> np.ndarray:
-        """Return `[batch]` float32 values of `[batch, *observation_shape]` observations."""
-        value = self.policy.infer(observation)[1]
+    def value(self, observation: np.ndarray, memory: Memory | None = None) -> np.ndarray:
+        """Return the values of observations, `[batch]` float32; the arguments are as of `rollout_step`."""
+        value = self.policy.infer(observation, memory)[1]
         assert value is not None
         return value
 
@@ -141,27 +147,20 @@ class PPO:
 
         Returns:
             The means over minibatches of loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction and grad_norm
-            (before clipping), then explained_variance, lr, and what the block tells of episodes.
+            (before clipping), then explained_variance, lr, with a schedule clip_range, with a target_kl gradient_steps
+            (that were made), and what the block tells of episodes.
 
         Raises:
             NonFiniteError: a loss or gradient is not finite; weights and optimizer are as before.
+            ValueError: `minibatch_size` is not of whole sequences, and the network has a memory.
         """
         before = [tensor.clone() for tensor in self._tensors()]
         lr_before = self._optimizer.param_groups[0]["lr"]
-        lr = self._optimizer.param_groups[0]["lr"] = self._learning_rate()
+        lr = self._optimizer.param_groups[0]["lr"] = self.lr * self._left(self.lr_schedule)
+        clip_range = self.clip_range * self._left(self.clip_range_schedule)
+        self._surrogate.coefficients = replace(self._surrogate.coefficients, clip_range=clip_range)
         advantage, return_ = batch.advantages(self.gamma, self.gae_lambda)
-        self._surrogate.load(_block(batch, advantage, return_))
-        rows = batch.rows()
-        num_minibatches = max(1, batch.reward.size // self.minibatch_size)
-        statistics: list[Tensor] = []
-        for _ in range(self.num_epochs):
-            self._shuffling.shuffle(rows)
-            epoch = [self._gradient_step(part) for part in np.array_split(rows, num_minibatches)]
-            statistics += epoch
-            if self.target_kl is not None:
-                divergence = torch.stack(epoch)[:, STATISTICS.index("approx_kl")].mean()
-                if divergence.item() > self.target_kl:
-                    break
+        statistics, num_gradient_steps = self._learn(batch, advantage, return_)
         means = torch.stack(statistics).mean(dim=0).tolist()
         metrics = dict(zip((*STATISTICS, "grad_norm"), means, strict=True))
         for name, value in metrics.items():
@@ -173,7 +172,12 @@ class PPO:
         self.num_steps += batch.num_steps
         real = ~batch.idle
         metrics["explained_variance"] = _explained_variance(batch.value[real], return_[real])
-        return metrics | {"lr": lr} | batch.metrics
+        metrics["lr"] = lr
+        if self.clip_range_schedule != "constant":
+            metrics["clip_range"] = clip_range
+        if self.target_kl is not None:
+            metrics["gradient_steps"] = num_gradient_steps
+        return metrics | batch.metrics
 
     def get_state(self) -> dict[str, Any]:
         """Return optimizer, clock and generators; the weights are the policy's."""
@@ -191,13 +195,49 @@ class PPO:
         self._sampling.bit_generator.state = state["sampling"]
         self._shuffling.bit_generator.state = state["shuffling"]
 
-    def _learning_rate(self) -> float:
-        if self.lr_schedule == "constant":
-            return self.lr
-        return self.lr * max(0.0, 1 - self.num_steps / self.schedule_steps)
+    def _left(self, schedule: str) -> float:
+        """How much of a scheduled value is left: all, or what the linear schedule says by now."""
+        if schedule == "constant":
+            return 1.0
+        return max(0.0, 1 - self.num_steps / self.schedule_steps)
 
-    def _gradient_step(self, rows: np.ndarray) -> Tensor:
-        """Make one gradient step, which changes nothing if the gradient is not finite; return what is told of it."""
+    def _learn(
+        self, batch: Rollout, advantage: np.ndarray, return_: np.ndarray
+    ) -> tuple[list[Tensor], int]:
+        """Make gradient steps; return what is told of each minibatch, and how many steps they were."""
+        network = self.policy.network
+        self._surrogate.load(_block(batch, advantage, return_, in_sequence=network.state_size > 0))
+        statistics: list[Tensor] = []
+        network.train()
+        try:
+            for part in self._minibatches(batch):
+                statistics.append(self._differentiate(part))
+                if self.target_kl is not None and statistics[-1][_KL].item() > self.target_kl:
+                    return statistics, len(statistics) - 1
+                self._optimizer.step()
+        finally:
+            network.eval()
+        return statistics, len(statistics)
+
+    def _minibatches(self, batch: Rollout) -> Iterator[np.ndarray]:
+        """Yield rows of the block, or environments of it, shuffled anew every epoch."""
+        num_minibatches = max(1, batch.reward.size // self.minibatch_size)
+        if self.policy.network.state_size:
+            length, num_envs = batch.reward.shape
+            if self.minibatch_size % length or num_envs % (self.minibatch_size // length):
+                raise ValueError(
+                    f"algo.minibatch_size={self.minibatch_size} must be sequences of data.num_steps={length} of a "
+                    f"divisor of env.num_envs={num_envs}: a network with a memory learns from whole sequences"
+                )
+            rows = np.arange(num_envs)
+        else:
+            rows = batch.rows()
+        for _ in range(self.num_epochs):
+            self._shuffling.shuffle(rows)
+            yield from np.array_split(rows, num_minibatches)
+
+    def _differentiate(self, rows: np.ndarray) -> Tensor:
+        """Write the clipped gradient, which a step skips if it is not finite; return what is told of the minibatch."""
         statistics = torch.as_tensor(self._surrogate.differentiate(rows))
         gradient = self._parameters.grad
         assert gradient is not None
@@ -205,7 +245,6 @@ class PPO:
         if self.max_grad_norm:
             gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self._optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
-        self._optimizer.step()
         return torch.cat([statistics, norm[None]])
 
     def _tensors(self) -> list[Tensor]:
@@ -214,20 +253,28 @@ class PPO:
         return [self._parameters.detach(), *state.values()]
 
 
-def _block(batch: Rollout, advantage: np.ndarray, return_: np.ndarray) -> Block:
-    """Return a rollout flat."""
+_KL = STATISTICS.index("approx_kl")
 
-    def flat(array: np.ndarray) -> np.ndarray:
-        return array.reshape(-1, *array.shape[2:])
+
+def _block(
+    batch: Rollout, advantage: np.ndarray, return_: np.ndarray, *, in_sequence: bool
+) -> Block:
+    """Return a rollout flat, or in sequence for a memory."""
+
+    def rows(array: np.ndarray) -> np.ndarray:
+        return array if in_sequence else array.reshape(-1, *array.shape[2:])
 
     return Block(
-        observation=flat(batch.observation),
-        action=flat(batch.action),
-        action_mask=None if batch.action_mask is None else flat(batch.action_mask),
-        log_prob=flat(batch.log_prob),
-        value=flat(batch.value),
-        advantage=flat(advantage),
-        return_=flat(return_),
+        observation=rows(batch.observation),
+        action=rows(batch.action),
+        action_mask=None if batch.action_mask is None else rows(batch.action_mask),
+        log_prob=rows(batch.log_prob),
+        value=rows(batch.value),
+        advantage=rows(advantage),
+        return_=rows(return_),
+        begins=batch.begins if in_sequence else None,
+        real=~batch.idle if in_sequence else None,
+        state=batch.state if in_sequence else None,
     )
 
 

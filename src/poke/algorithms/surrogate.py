@@ -1,12 +1,12 @@
 """PPO's loss of a minibatch and its gradient: by torch for any network, by hand in numpy for small ones.
 
-Both write into the gradients that the networks' parameters have by then, and both return the same numbers.
+All write into the gradients that the networks' parameters have by then, and all return the same numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,12 @@ from torch import Tensor
 
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.numpy_mlp import NumpyMLP
-from poke.policies.distributions import Distribution
+from poke.policies.distributions import (
+    Categorical,
+    DiagonalGaussian,
+    Differentiable,
+    Distribution,
+)
 from poke.policies.inference import numpy_networks, runs_in_numpy
 
 STATISTICS = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
@@ -33,7 +38,11 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class Block:
-    """Transitions to learn from; arrays or tensors of `[rows, ...]`."""
+    """Transitions to learn from; arrays or tensors of `[rows, ...]`, or `[time, environments, ...]` for a memory.
+
+    Only for a memory there are `begins` (where a row is the first of an episode), `real` (where it is a transition),
+    and `state` (what is remembered before the first row, `[environments, state_size]`).
+    """
 
     observation: Any
     action: Any
@@ -42,17 +51,22 @@ class Block:
     value: Any
     advantage: Any
     return_: Any
+    begins: Any = None
+    real: Any = None
+    state: Any = None
 
 
 class Surrogate(Protocol):
     """Gradients of the loss."""
 
+    coefficients: Coefficients
+
     def load(self, block: Block) -> None:
-        """Take a block of flat numpy arrays, from which minibatches are then chosen."""
+        """Take a block of numpy arrays, from which minibatches are then chosen."""
         ...
 
     def differentiate(self, rows: np.ndarray) -> Tensor | np.ndarray:
-        """Write the gradients of the loss over these rows of the block, `[batch]` int64.
+        """Write the gradients of the loss over these rows, or environments, of the block, `[batch]` int64.
 
         Returns:
             `[len(STATISTICS)]` float32.
@@ -72,9 +86,9 @@ class TorchSurrogate:
     def __init__(
         self, network: ActorCritic, distribution: Distribution, coefficients: Coefficients
     ) -> None:
+        self.coefficients = coefficients
         self._network = network
         self._distribution = distribution
-        self._coefficients = coefficients
         self._parameters = list(network.parameters())
         self._block: Block
 
@@ -89,17 +103,20 @@ class TorchSurrogate:
     def differentiate(self, rows: np.ndarray) -> Tensor:
         """Write the gradients over these rows and return the statistics."""
         index = torch.from_numpy(rows).to(self._parameters[0].device)
-        columns = (getattr(self._block, f.name) for f in fields(self._block))
-        loss, statistics = self.loss(Block(*(None if c is None else c[index] for c in columns)))
+        loss, statistics = self._loss(*self._evaluate(index))
         torch._foreach_zero_([p.grad for p in self._parameters if p.grad is not None])
         loss.backward()
         return statistics
 
-    def loss(self, batch: Block) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, index: Tensor) -> tuple[Tensor, Tensor, Block]:
+        """Return the network's outputs and values for these rows, and the rows."""
+        columns = (getattr(self._block, f.name) for f in fields(self._block))
+        batch = Block(*(None if c is None else c[index] for c in columns))
+        return *self._network(batch.observation), batch
+
+    def _loss(self, outputs: Tensor, value: Tensor, batch: Block) -> tuple[Tensor, Tensor]:
         """Return the loss with its graph, and the statistics."""
-        c = self._coefficients
-        outputs, value = self._network(batch.observation)
-        assert value is not None
+        c = self.coefficients
         log_prob, entropy = self._distribution.log_prob_and_entropy(
             outputs, batch.action, batch.action_mask
         )
@@ -126,8 +143,33 @@ class TorchSurrogate:
         return loss, statistics
 
 
+class SequenceSurrogate(TorchSurrogate):
+    """Gradients through time, for networks with a memory: minibatches are of whole environments' sequences.
+
+    The gradient goes back to the block's first row and no further. What was remembered before that row is as it was
+    when the block was collected; within the block it is remembered anew by the weights of the moment.
+    """
+
+    def _evaluate(self, index: Tensor) -> tuple[Tensor, Tensor, Block]:
+        block = self._block
+        state = block.state.index_select(0, index)
+        observation, begins = (c.index_select(1, index) for c in (block.observation, block.begins))
+        outputs, value, _ = self._network.unroll(observation, state, begins)
+        assert value is not None
+        real = block.real.index_select(1, index)
+        names = ("action", "action_mask", "log_prob", "value", "advantage", "return_")
+        columns = {name: getattr(block, name) for name in names}
+        batch = Block(
+            observation=None,
+            **{
+                n: None if c is None else c.index_select(1, index)[real] for n, c in columns.items()
+            },
+        )
+        return outputs[real], value[real], batch
+
+
 class NumpySurrogate:
-    """Gradients by hand, for a policy and a critic that `NumpyMLP` supports.
+    """Gradients by hand, for what it `supports`.
 
     Args:
         network: has gradients already.
@@ -136,18 +178,19 @@ class NumpySurrogate:
     """
 
     def __init__(
-        self, network: ActorCritic, distribution: Distribution, coefficients: Coefficients
+        self, network: ActorCritic, distribution: Differentiable, coefficients: Coefficients
     ) -> None:
+        self.coefficients = coefficients
         self._network = network
         self._distribution = distribution
-        self._coefficients = coefficients
         self._sizes: dict[int, tuple[NumpyMLP, NumpyMLP | None]] = {}
         self._block: Block
 
     @staticmethod
-    def supports(network: ActorCritic) -> bool:
-        """Whether both networks are small MLPs on the CPU."""
-        return runs_in_numpy(network) and network.critic is not None
+    def supports(network: ActorCritic, distribution: Distribution) -> bool:
+        """Whether both networks are small MLPs on the CPU, and the distribution one that numpy differentiates."""
+        known = type(distribution) in (Categorical, DiagonalGaussian)
+        return known and runs_in_numpy(network) and network.critic is not None
 
     def load(self, block: Block) -> None:
         """Take a block."""
@@ -155,7 +198,7 @@ class NumpySurrogate:
 
     def differentiate(self, rows: np.ndarray) -> np.ndarray:
         """Write the gradients over these rows and return the statistics."""
-        c, block, count = self._coefficients, self._block, len(rows)
+        c, block, count = self.coefficients, self._block, len(rows)
         if count not in self._sizes:
             self._sizes[count] = numpy_networks(self._network, count)
         policy_network, value_network = self._sizes[count]
@@ -194,7 +237,7 @@ class NumpySurrogate:
     def _value_loss(
         self, value: np.ndarray, old_value: np.ndarray, return_: np.ndarray
     ) -> tuple[np.floating[Any], np.ndarray]:
-        c = self._coefficients
+        c = self.coefficients
         error = value - return_
         squared = error * error
         scale = np.float32(c.value_coefficient / len(value))
@@ -206,3 +249,25 @@ class NumpySurrogate:
         # Outside the range a bounded error that is the greater one has no slope.
         slope = (squared >= bounded) | (np.abs(change) <= c.clip_range)
         return 0.5 * np.maximum(squared, bounded).mean(), scale * error * slope
+
+
+def surrogate_for(
+    network: ActorCritic,
+    distribution: Distribution,
+    coefficients: Coefficients,
+    *,
+    fast_path: bool,
+) -> Surrogate:
+    """Return what computes the gradients of a network.
+
+    Args:
+        network: as of the surrogates.
+        distribution: likewise.
+        coefficients: likewise.
+        fast_path: in numpy where that is supported.
+    """
+    if network.state_size:
+        return SequenceSurrogate(network, distribution, coefficients)
+    if fast_path and NumpySurrogate.supports(network, distribution):
+        return NumpySurrogate(network, cast(Differentiable, distribution), coefficients)
+    return TorchSurrogate(network, distribution, coefficients)

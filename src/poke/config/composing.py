@@ -34,6 +34,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
+from poke.config.loading import Loader
 
 # Options that come with a package of their own.
 PLUGIN_PACKAGES = {
@@ -86,7 +87,9 @@ class Primary:
         before = get_gh_backup()  # a sweep's, while its job looks something up
         GlobalHydra.instance().clear()
         try:
-            yield Hydra.create_main_hydra2(self.name, search_path)
+            engine = Hydra(self.name, Loader(search_path, config_dir().absolute()))
+            GlobalHydra.instance().initialize(engine)
+            yield engine
         finally:
             restore_gh_from_backup(before)
 

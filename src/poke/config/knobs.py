@@ -10,9 +10,9 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, is_dataclass
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 
 class ConfigError(ValueError):
@@ -40,16 +40,22 @@ def knob(
 
 
 def check(
-    config: Mapping[str, Any], schema: type, targets: Mapping[str, type], path: str = ""
+    config: Mapping[str, Any],
+    schema: type,
+    targets: Mapping[str, type],
+    path: str = "",
+    *,
+    may_lack: Collection[str] = (),
 ) -> None:
     """Check a mapping against a dataclass schema, and nodes below it against theirs.
 
     Args:
         config: plain containers.
-        schema: a dataclass made of `knob` fields; with a true `takes_targets`, nodes that have a `_target_` may be
-            added under names of their own.
+        schema: a dataclass, of `knob` fields where values have ranges; with a true `takes_targets`, nodes that have a
+            `_target_` may be added under names of their own.
         targets: the schema of each `_target_` that is held to one.
         path: the mapping's own dotted key, for the messages.
+        may_lack: names that need not be there even without a default.
 
     Raises:
         ConfigError: for the first mistake.
@@ -65,7 +71,7 @@ def check(
             check(value, targets[value["_target_"]], targets, f"{path}{key}.")
     for name, knob_field in known.items():
         if name not in config:
-            if knob_field.default is MISSING:
+            if name not in may_lack and not _has_default(knob_field):
                 raise ConfigError(f"{path}{name} is missing")
             continue
         _check_value(config[name], _hints(schema)[name], knob_field, targets, f"{path}{name}")
@@ -113,6 +119,10 @@ def leaf_keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
             yield from leaf_keys(value, f"{path}{key}.")
 
 
+def _has_default(knob_field: Field[Any]) -> bool:
+    return not (knob_field.default is MISSING and knob_field.default_factory is MISSING)
+
+
 @functools.cache
 def _hints(schema: type) -> dict[str, Any]:
     return typing.get_type_hints(schema)
@@ -144,22 +154,50 @@ def _check_value(
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return
-        hint = next(a for a in arguments if a is not type(None))
+        kinds = [a for a in arguments if a is not type(None)]
+        if len(kinds) > 1:
+            _check_one_of(value, kinds, knob_field, targets, path)
+            return
+        hint = kinds[0]
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is list:
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(
+                f"{path} must be one of {', '.join(map(str, arguments))}, not {value!r}"
+            )
+    elif hint in _LISTS or origin in _LISTS:
         if not isinstance(value, list):
             raise ConfigError(f"{path} must be a list, as in {path}=[...], not {value!r}")
+        kinds = set(arguments) - {...}
+        kind = kinds.pop() if len(kinds) == 1 else Any  # of tuple[int, str] nothing is said
         for i, item in enumerate(value):
-            _check_scalar(item, arguments[0], knob_field, f"{path}[{i}]")
-    elif origin is dict:
+            _check_value(item, kind, knob_field, targets, f"{path}[{i}]")
+    elif hint in _MAPPINGS or origin in _MAPPINGS:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path} must be a mapping, not {value!r}")
+        kind = arguments[1] if arguments else Any
         for key, item in value.items():
-            _check_scalar(item, arguments[1], knob_field, f"{path}.{key}")
-    else:
+            _check_value(item, kind, knob_field, targets, f"{path}.{key}")
+    elif hint in _KINDS:
         _check_scalar(value, hint, knob_field, path)
+    # Of anything else, such as a module that a node with a `_target_` makes, a config's values say nothing.
 
 
+def _check_one_of(
+    value: Any, kinds: list[Any], knob_field: Field[Any], targets: Mapping[str, type], path: str
+) -> None:
+    """Check a value that may be of several kinds; what it is nearest to is not known, so the first answers."""
+    mistakes = []
+    for kind in kinds:
+        try:
+            return _check_value(value, kind, knob_field, targets, path)
+        except ConfigError as mistake:
+            mistakes.append(mistake)
+    raise mistakes[0]
+
+
+_LISTS = (list, tuple, set, frozenset, Sequence, Iterable, Collection)
+_MAPPINGS = (dict, Mapping)
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
@@ -167,9 +205,12 @@ def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> 
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
         raise ConfigError(f"{path} must be {_KINDS[kind]}, not {value!r}")
-    choices = knob_field.metadata["choices"]
+    choices = knob_field.metadata.get("choices")
     if choices and value not in choices:
         raise ConfigError(f"{path} must be one of {', '.join(choices)}, not {value!r}")
+    bounds = knob_field.metadata.get("bounds")
+    if bounds is None:  # of a user's own, where infinity may mean something
+        return
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path} must be finite, not {value}")
     for word, sign, holds in (
@@ -178,6 +219,6 @@ def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> 
         ("at_most", "<=", lambda bound: value <= bound),
         ("below", "<", lambda bound: value < bound),
     ):
-        bound = knob_field.metadata["bounds"][word]
+        bound = bounds[word]
         if bound is not None and not holds(bound):
             raise ConfigError(f"{path} must be {sign} {bound}, not {value}")

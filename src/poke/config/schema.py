@@ -26,6 +26,7 @@ class BehaviourCloningConfig:
     lr_schedule: str = knob(choices=("constant", "cosine"))
     schedule_steps: int = knob(at_least=1, help="where the cosine reaches 0")
     warmup_steps: int = knob(at_least=0)
+    loss: str = knob(choices=("nll", "mse"), default="nll", help="mse: of continuous actions")
 
 
 @dataclass
@@ -73,6 +74,9 @@ class DemonstrationsConfig:
     path: str = knob(help="a file of demonstrations, or sample:NAME for one shipped with poke")
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    sequence_length: int = knob(
+        at_least=1, default=32, help="decisions a sequence, for networks with a memory"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -88,6 +92,9 @@ class MinariConfig:
     dataset_id: str = knob(help="as Minari names it; nothing is downloaded")
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    sequence_length: int = knob(
+        at_least=1, default=32, help="decisions a sequence, for networks with a memory"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -109,7 +116,7 @@ class PPOConfig:
 
     lr: float = knob(above=0, help="Adam's learning rate at the start")
     lr_schedule: str = knob(choices=("constant", "linear"))
-    schedule_steps: int = knob(at_least=1, help="where the linear schedule reaches 0")
+    schedule_steps: int = knob(at_least=1, help="where the linear schedules reach 0")
     gamma: float = knob(at_least=0, at_most=1)
     gae_lambda: float = knob(at_least=0, at_most=1)
     num_epochs: int = knob(at_least=1, help="passes over each block of experience")
@@ -120,9 +127,15 @@ class PPOConfig:
     entropy_coefficient: float = knob()
     value_coefficient: float = knob(at_least=0)
     max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
-    target_kl: float | None = knob(above=0)
+    target_kl: float | None = knob(
+        above=0, help="ends an update at the minibatch on which the policy has moved further"
+    )
     shared_network: bool = knob(help="one network for policy and value")
     fast_path: bool = knob(help="small networks on the CPU in numpy, forwards and backwards")
+    clip_range_schedule: str = knob(choices=("constant", "linear"), default="constant")
+    initial_log_std: float = knob(
+        default=0.0, help="logarithm of the deviation of continuous actions at the start"
+    )
 
 
 @dataclass
@@ -140,7 +153,16 @@ class GymEnvironmentConfig:
     observation_clip: float = knob(above=0)
     normalize_reward: bool = knob()
     reward_clip: float = knob(above=0)
-    reward_gamma: float = knob(at_least=0, at_most=1)
+    reward_gamma: float | None = knob(at_least=0, at_most=1, help="null: algo.gamma")
+    wrappers: Any = knob(
+        default=None, help="each {_target_: gymnasium.wrappers.NAME, ...arguments}, innermost first"
+    )
+    action_bounds: str = knob(
+        choices=("clip", "squash"), default="clip", help="how numbers are kept within a Box"
+    )
+    probe_exact: bool = knob(
+        default=True, help="try whether environments can be copied, so that a resume is exact"
+    )
 
 
 @dataclass
@@ -158,6 +180,10 @@ class EpisodeEvaluatorConfig:
     episodes: int = knob(at_least=1)
     seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
     video: bool = knob(bookkeeping=True, help="film an episode for the sinks that can show it")
+    explore: bool = knob(default=False, help="sample actions, not the most probable")
+    max_episode_steps: int | None = knob(
+        at_least=1, default=None, help="cut episodes here; null: the environment's own limit"
+    )
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poke.config.knobs import ConfigError, check
+from poke.config.own import check_own
 from poke.config.schema import TARGETS, RecordConfig, ShowdownRecorderConfig, TrainConfig
 
 
@@ -20,6 +21,7 @@ def validate(config: Mapping[str, Any]) -> None:
         ConfigError: for the first unknown key, wrong type, value out of range or contradiction.
     """
     check(config, TrainConfig, TARGETS)
+    check_own(config)
     if not _known_device(config["device"]):
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, not '{config['device']}'")
     name = config["sweep"]["name"]
@@ -107,6 +109,16 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
             )
+        if config["network"].get("memory", "none") not in (None, "none"):
+            _check_sequences(nodes[0]["num_envs"], nodes[1]["num_steps"], size)
+
+
+def _check_sequences(num_envs: int, num_steps: int, minibatch_size: int) -> None:
+    if minibatch_size % num_steps:
+        raise ConfigError(
+            f"algo.minibatch_size={minibatch_size} must be a multiple of data.num_steps={num_steps}: "
+            f"a network with a memory learns from the whole sequences of its {num_envs} environments"
+        )
 
 
 def _check_registered(id: str) -> None:

@@ -1,10 +1,10 @@
-"""Demonstrations held in memory, split by episode, served in shuffled batches."""
+"""Demonstrations held in memory, split by episode, served in shuffled batches of decisions or of sequences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,21 +20,31 @@ class DemonstrationBatch:
     """Decisions of a teacher.
 
     Args:
-        observation: `[batch, *observation_shape]` in the dtype it was recorded in.
-        action: `[batch]` int64.
-        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
+        observation: `[batch, *observation_shape]` in the dtype it was recorded in; `[time, batch, ...]` of sequences,
+            and so of all below.
+        action: `[batch, *action_shape]` int64, or float32 of continuous ones: a policy's own.
+        action_mask: `[batch, mask_size]` bool, true where legal; None where everything is.
         num_steps: 1, for one gradient update.
+        real: of sequences, `[time, batch]` bool: false after a sequence's end. Each begins with an episode, or in its
+            middle, and is of one episode alone.
     """
 
     observation: Tensor
     action: Tensor
     action_mask: Tensor | None
     num_steps: int = 1
+    real: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
         """How many decisions these are."""
-        return len(self.action)
+        return len(self.action) if self.real is None else int(self.real.count_nonzero())
+
+
+class Learner(Protocol):
+    """An algorithm that learns from demonstrations."""
+
+    policy: Any
 
 
 class Demonstrations:
@@ -44,9 +54,12 @@ class Demonstrations:
     decisions, and after episodes were appended on the old ones still. The incomplete last batch of an epoch is left
     out. `fingerprint` says what was read and how it was split.
 
+    An algorithm whose policy has a memory is given sequences in place of single decisions, once it is attached.
+
     Args:
         path: a file in poke's schema, ``sample:NAME`` for one shipped with poke, or what was read already.
-        batch_size: decisions an update.
+        batch_size: decisions an update; of sequences, as many as have so many decisions if none is cut short.
+        sequence_length: decisions a sequence; an episode's last one may be shorter.
         val_fraction: share of the episodes held out.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
@@ -61,6 +74,7 @@ class Demonstrations:
         *,
         batch_size: int,
         val_fraction: float,
+        sequence_length: int = 32,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -68,10 +82,6 @@ class Demonstrations:
         file = None if isinstance(path, Trajectories) else file_digest(path)
         data = path if isinstance(path, Trajectories) else trajectories.read(path)
         path = data.metadata.get("name", "the data") if isinstance(path, Trajectories) else path
-        if data.action.ndim != 1:
-            raise DataError(
-                f"{path} holds continuous actions, behaviour cloning here takes discrete ones"
-            )
         self.observation_space = data.observation_space
         self.action_space = data.action_space
         self.masked = data.action_mask is not None
@@ -92,6 +102,11 @@ class Demonstrations:
         self._decisions = _all_decisions(data, device)
         self._training = torch.from_numpy(np.flatnonzero(~kept_back)).to(device)
         self._validation = torch.from_numpy(np.flatnonzero(kept_back)).to(device)
+        self._episodes = episodes_of(data)
+        self._kept_back = kept_back
+        self._sequences: Sequences | None = None  # that are trained on, for a policy with a memory
+        self._sequence_length = sequence_length
+        self._served = self._training  # what is shuffled: rows, or numbers of sequences
         self._batch_size = min(batch_size, self.num_training)
         self._device = device
         self._generator = torch.Generator().manual_seed(seed)
@@ -107,17 +122,37 @@ class Demonstrations:
         """How many decisions are held out."""
         return len(self._validation)
 
+    def attach(self, algorithm: Learner) -> None:
+        """Serve sequences from now on if this algorithm's policy has a memory."""
+        if algorithm.policy.initial_state(1) is None or self._sequences is not None:
+            return
+        training = [rows for rows in self._episodes if not self._kept_back[rows.start]]
+        self._sequences = Sequences(training, self._sequence_length)
+        self._served = torch.arange(len(self._sequences), device=self._device)
+        wanted = max(1, self._batch_size // self._sequence_length)
+        self._batch_size = min(wanted, len(self._sequences))
+        self._generator.set_state(self._generator_at_epoch_start)
+        self._begin_epoch()
+
     def sample(self) -> DemonstrationBatch:
-        """Return the next `batch_size` decisions of the epoch."""
+        """Return the next `batch_size` decisions of the epoch, or sequences of so many."""
         if self._position + self._batch_size > len(self._order):
             self.epoch += 1
             self._begin_epoch()
         index = self._order[self._position : self._position + self._batch_size]
         self._position += self._batch_size
-        return self._select(index)
+        if self._sequences is None:
+            return self._select(index)
+        return self._select_sequences(*self._sequences.rows(index.cpu().numpy()))
 
     def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
-        """Yield every held-out decision once, in the file's order."""
+        """Yield every held-out decision once, in the file's order; for a memory, in whole episodes."""
+        if self._sequences is not None:
+            held_back = [rows for rows in self._episodes if self._kept_back[rows.start]]
+            for together in _side_by_side(held_back, batch_size):
+                whole = Sequences(together, max(map(len, together)))
+                yield self._select_sequences(*whole.rows(np.arange(len(together))))
+            return
         for start in range(0, self.num_validation, batch_size):
             yield self._select(self._validation[start : start + batch_size])
 
@@ -138,8 +173,8 @@ class Demonstrations:
 
     def _begin_epoch(self) -> None:
         self._generator_at_epoch_start = self._generator.get_state()
-        order = torch.randperm(self.num_training, generator=self._generator)
-        self._order = self._training[order.to(self._device)]
+        order = torch.randperm(len(self._served), generator=self._generator)
+        self._order = self._served[order.to(self._device)]
         self._position = 0
 
     def _select(self, rows: Tensor) -> DemonstrationBatch:
@@ -151,12 +186,70 @@ class Demonstrations:
             action_mask=None if mask is None else mask.index_select(0, rows),
         )
 
+    def _select_sequences(self, rows: np.ndarray, real: np.ndarray) -> DemonstrationBatch:
+        flat = self._select(torch.from_numpy(rows.reshape(-1)).to(self._device))
+        mask = flat.action_mask
+        return DemonstrationBatch(
+            observation=flat.observation.unflatten(0, rows.shape),
+            action=flat.action.unflatten(0, rows.shape),
+            action_mask=None if mask is None else mask.unflatten(0, rows.shape),
+            real=torch.from_numpy(real).to(self._device),
+        )
+
+
+class Sequences:
+    """Pieces of episodes, of one length but for each episode's last.
+
+    Args:
+        episodes: their rows.
+        length: of a piece.
+    """
+
+    def __init__(self, episodes: Sequence[range], length: int) -> None:
+        begins = [range(rows.start, rows.stop, length) for rows in episodes]
+        self._begin = np.concatenate([np.asarray(part, np.int64) for part in begins])
+        ends = np.repeat([rows.stop for rows in episodes], [len(part) for part in begins])
+        self._end = np.minimum(self._begin + length, ends)
+        self._length = length
+
+    def __len__(self) -> int:
+        return len(self._begin)
+
+    def rows(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of sequences by number, and which of them are real: both `[time, len(numbers)]`.
+
+        What is not real repeats the last row.
+        """
+        last = self._end[numbers] - 1
+        rows = self._begin[numbers] + np.arange(self._length)[:, None]
+        return np.minimum(rows, last), rows <= last
+
+
+def episodes_of(data: Trajectories) -> list[range]:
+    """Return the rows of each player's episodes, in the file's order."""
+    begins = np.flatnonzero(data.timestep == 0).tolist()
+    return [range(a, b) for a, b in zip(begins, [*begins[1:], len(data)], strict=True)]
+
+
+def _side_by_side(episodes: Sequence[range], batch_size: int) -> Iterator[list[range]]:
+    """Yield episodes in turn, as many together as padded to one length have so many rows; one at least."""
+    together: list[range] = []
+    for rows in episodes:
+        longest = max(len(rows), *map(len, together), 0)
+        if together and longest * (len(together) + 1) > batch_size:
+            yield together
+            together = []
+        together.append(rows)
+    yield together
+
 
 def _all_decisions(data: Trajectories, device: str | torch.device) -> DemonstrationBatch:
-    mask = data.action_mask
+    mask, action = data.action_mask, data.action
+    if data.action_space.continuous:  # recorded as the environment got them
+        action = data.action_space.from_environment(action)
     return DemonstrationBatch(
         observation=torch.from_numpy(data.observation).to(device),
-        action=torch.from_numpy(data.action).to(device),
+        action=torch.from_numpy(action).to(device),
         action_mask=None if mask is None else torch.from_numpy(mask).to(device),
     )
 

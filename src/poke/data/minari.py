@@ -16,6 +16,7 @@ class MinariDemonstrations(Demonstrations):
         dataset_id: as Minari names it, such as D4RL/door/human-v2. Nothing is downloaded.
         batch_size: decisions an update.
         val_fraction: share of the episodes held out.
+        sequence_length: as of `Demonstrations`.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
 
@@ -29,6 +30,7 @@ class MinariDemonstrations(Demonstrations):
         *,
         batch_size: int,
         val_fraction: float,
+        sequence_length: int = 32,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -36,6 +38,7 @@ class MinariDemonstrations(Demonstrations):
             read(dataset_id),
             batch_size=batch_size,
             val_fraction=val_fraction,
+            sequence_length=sequence_length,
             seed=seed,
             device=device,
         )

@@ -1,9 +1,4 @@
-"""Experience collected by playing: one preallocated block of transitions, filled anew for every update.
-
-Generalised advantage estimation: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage
-Estimation", ICLR 2016, equations 11-16; bootstrapping at time limits: Pardo et al., "Time Limits in Reinforcement
-Learning", ICML 2018, section 2.
-"""
+"""Experience collected by playing: one preallocated block of transitions, filled anew for every update."""
 
 from __future__ import annotations
 
@@ -15,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from poke.data.block import Rollout
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 
 log = logging.getLogger("poke")
@@ -60,107 +56,47 @@ class Environment(Protocol):
     def make(self) -> VectorEnvironment: ...
 
 
-class Normalized(Protocol):
-    """A policy that may see observations normalised."""
+class Remembered(Protocol):
+    """A policy's memory of the episodes it plays side by side."""
+
+    values: np.ndarray  # [num_envs, state_size] float32
+
+    def reset(self, rows: Any = ...) -> None:
+        """Forget these episodes."""
+        ...
+
+    def copy(self, rows: Any = ...) -> Any:
+        """Return what is remembered of these, to move on apart from this."""
+        ...
+
+
+class Seeing(Protocol):
+    """A policy that may see observations normalised, and remember them."""
 
     normalizer: ObservationNormalizer | None
 
-
-class ActorCritic(Protocol):
-    """The side of an algorithm that collects; it sees observations normalised already."""
-
-    policy: Normalized
-
-    def rollout_step(
-        self, observation: np.ndarray, action_mask: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return sampled actions, their log-probabilities and the states' values."""
-        ...
-
-    def value(self, observation: np.ndarray) -> np.ndarray:
-        """Return `[batch]` float32 values."""
+    def initial_state(self, batch_size: int) -> Any:
+        """Return a memory of nothing, for so many episodes side by side; None where there is none."""
         ...
 
 
-class Rollout:
-    """A block of transitions, time first.
+class Actor(Protocol):
+    """The side of an algorithm that collects; it sees observations normalised already.
 
-    Args:
-        num_steps: transitions of each environment.
-        num_envs: environments.
-        observation_space: decides shape and dtype of observations.
-        action_space: decides shape and dtype of actions.
-        masked: whether there are action masks.
+    One whose policy has a memory is given that too, as the last argument.
     """
 
-    def __init__(
-        self,
-        num_steps: int,
-        num_envs: int,
-        observation_space: ObservationSpace,
-        action_space: ActionSpace,
-        masked: bool,
-    ) -> None:
-        block = (num_steps, num_envs)
-        self.observation = observation_space.empty(*block)
-        self.action = np.zeros((*block, *action_space.action_shape), action_space.action_dtype)
-        self.action_mask = np.ones((*block, action_space.mask_size), np.bool_) if masked else None
-        self.log_prob = np.zeros(block, np.float32)
-        self.value = np.zeros(block, np.float32)
-        self.reward = np.zeros(block, np.float32)
-        self.terminated = np.zeros(block, np.bool_)
-        self.truncated = np.zeros(block, np.bool_)
-        self.idle = np.zeros(block, np.bool_)
-        # The value of the state a transition led to, where that is not the next row's state.
-        self.final_value = np.zeros(block, np.float32)
-        self.last_value = np.zeros(num_envs, np.float32)
-        self.last_idle = np.zeros(num_envs, np.bool_)
-        self.metrics: dict[str, float] = {}
+    policy: Seeing
 
-    @property
-    def num_steps(self) -> int:
-        """How many transitions are real: rows that only reset an environment are none."""
-        return self.idle.size - int(np.count_nonzero(self.idle))
+    def rollout_step(
+        self, observation: np.ndarray, action_mask: np.ndarray | None, *memory: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return sampled actions, their log-probabilities and the states' values; a memory is moved on."""
+        ...
 
-    @property
-    def num_samples(self) -> int:
-        """How many transitions are learned from: all."""
-        return self.num_steps
-
-    def rows(self) -> np.ndarray:
-        """Return `[num_steps]` int64: the flat indices of real transitions."""
-        return np.flatnonzero(~self.idle.reshape(-1))
-
-    def advantages(self, gamma: float, gae_lambda: float) -> tuple[np.ndarray, np.ndarray]:
-        """Estimate advantages and returns.
-
-        An episode that was cut off goes on in the estimate with the value of its final observation; one that
-        terminated does not.
-
-        Args:
-            gamma: discount factor.
-            gae_lambda: 0 for one-step estimates, 1 for Monte-Carlo ones.
-
-        Returns:
-            Advantages and returns (advantage + value), `[num_steps, num_envs]` float32. Idle rows mean nothing.
-        """
-        ended = self.terminated | self.truncated
-        next_value = np.concatenate([self.value[1:], self.last_value[None]])
-        # Where environments reset in the step that ends an episode, the next row is another episode's.
-        np.copyto(next_value, self.final_value, where=ended & ~self._idle_next())
-        delta = self.reward + gamma * next_value * ~self.terminated - self.value
-        carry = (gamma * gae_lambda * ~ended).astype(np.float32)
-        advantage = np.empty_like(delta)
-        running = np.zeros_like(self.last_value)
-        for t in range(len(delta) - 1, -1, -1):
-            running *= carry[t]
-            running += delta[t]
-            advantage[t] = running
-        return advantage, advantage + self.value
-
-    def _idle_next(self) -> np.ndarray:
-        """True where the next row is the final observation itself, waiting for the reset."""
-        return np.concatenate([self.idle[1:], self.last_idle[None]])
+    def value(self, observation: np.ndarray, *memory: Any) -> np.ndarray:
+        """Return `[batch]` float32 values; a memory, of these rows, may be moved on."""
+        ...
 
 
 class Collector:
@@ -196,50 +132,65 @@ class Collector:
         self._seed = seed
         self._num_rollouts = 0
         self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
-        self._policy: ActorCritic | None = None
+        self._num_steps = num_steps
+        self._actor: Actor | None = None
         self._normalizer: ObservationNormalizer | None = None
-        self._seen = self.environments.observation  # what to act on next, normalised
+        self._memory: Remembered | None = None
+        # What to act on next, normalised; None while the normaliser has yet to learn of it.
+        self._seen: np.ndarray | None = None
+        self._begins = np.ones(
+            environment.num_envs, np.bool_
+        )  # where that is the first of an episode
         self.masked = self.environments.action_mask is not None
-        self._rollout = Rollout(
-            num_steps,
-            environment.num_envs,
-            environment.observation_space,
-            environment.action_space,
-            masked=self.masked,
-        )
+        self._rollout: Rollout
 
     @property
     def exact_resume(self) -> bool:
         """Whether a resumed run goes on with the very environments it was stopped with."""
         return self.environments.exact_state
 
-    def attach(self, algorithm: ActorCritic) -> None:
+    def attach(self, algorithm: Actor) -> None:
         """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen."""
-        self._policy = algorithm
+        self._actor = algorithm
         self._normalizer = algorithm.policy.normalizer
-        self._see()
+        self._memory = algorithm.policy.initial_state(self.environments.num_envs)
+        self._seen = None
+        self._rollout = Rollout(
+            self._num_steps,
+            self.environments.num_envs,
+            self.observation_space,
+            self.action_space,
+            self.masked,
+            state_size=0 if self._memory is None else self._memory.values.shape[1],
+        )
 
     def sample(self) -> Rollout:
         """Play and return the block; the next call overwrites it."""
-        if self._policy is None:
+        if self._actor is None:
             raise RuntimeError("attach an algorithm before sampling")
-        rollout, environments, policy = self._rollout, self.environments, self._policy
+        rollout, environments, actor = self._rollout, self.environments, self._actor
+        memory = () if self._memory is None else (self._memory,)
+        seen = self._see() if self._seen is None else self._seen
         num_finished = 0
         rollout.final_value.fill(0)
-        for t in range(len(rollout.reward)):
-            rollout.observation[t] = self._seen
+        for t in range(self._num_steps):
+            if self._memory is not None:
+                rollout.begins[t] = self._begins
+                if t == 0:
+                    rollout.state[...] = self._memory.values
+            rollout.observation[t] = seen
             rollout.idle[t] = environments.idle
             mask = environments.action_mask
             if mask is not None and rollout.action_mask is not None:
                 if not mask.any(axis=1).all():
                     raise ValueError("the environment's action mask forbids every action")
                 rollout.action_mask[t] = mask
-            action, rollout.log_prob[t], rollout.value[t] = policy.rollout_step(
-                rollout.observation[t], mask
+            action, rollout.log_prob[t], rollout.value[t] = actor.rollout_step(
+                rollout.observation[t], mask, *memory
             )
             rollout.action[t] = action
             environments.step(action)
-            self._see()
+            seen = self._see()
             rollout.reward[t] = environments.reward
             rollout.terminated[t] = environments.terminated
             rollout.truncated[t] = environments.truncated
@@ -248,8 +199,13 @@ class Collector:
                 self._recent.extend(environments.finished)
                 for i, final in environments.final_observations.items():
                     if environments.truncated[i] and not environments.terminated[i]:
-                        rollout.final_value[t, i] = policy.value(self._normalized(final[None]))[0]
-        rollout.last_value[...] = policy.value(self._seen)
+                        rollout.final_value[t, i] = self._final_value(final[None], i)
+            if self._memory is not None:
+                # What ended has begun anew, unless it waits for that, and so has what was waiting.
+                ended = environments.terminated | environments.truncated | rollout.idle[t]
+                self._begins = ended & ~environments.idle
+                self._memory.reset(self._begins)
+        rollout.last_value[...] = actor.value(seen, *(m.copy() for m in memory))
         rollout.last_idle[...] = environments.idle
         if not np.isfinite(rollout.reward).all():
             t, i = np.argwhere(~np.isfinite(rollout.reward))[0]
@@ -262,7 +218,9 @@ class Collector:
         """Return the environments with their half-finished episodes, and the returns of those just finished."""
         return {
             "environments": self.environments.get_state(),
-            "seen": None if self._normalizer is None else torch.from_numpy(self._seen.copy()),
+            "seen": None if self._normalizer is None else _tensor(self._seen),
+            "memory": None if self._memory is None else _tensor(self._memory.values),
+            "begins": self._begins.tolist(),
             "exact": self.exact_resume,
             "settings": self._settings,
             "num_rollouts": self._num_rollouts,
@@ -292,12 +250,19 @@ class Collector:
         self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
         if changes or not (self.exact_resume and state.get("exact", True)):
             self.environments.restart(state["environments"], [self._seed, self._num_rollouts])
-            self._see()
+            # Learned of when playing goes on: the normaliser may be restored after this.
+            self._seen = None
+            self._begins.fill(True)
+            if self._memory is not None:
+                self._memory.reset()
         else:
             self.environments.set_state(state["environments"])
-            # The normaliser learned of it before the state was taken.
+            # The normaliser learned of it before the state was taken, if anything had been played.
             seen = state["seen"]
-            self._seen = self.environments.observation if seen is None else seen.numpy().copy()
+            self._seen = None if seen is None else seen.numpy().copy()
+            if self._memory is not None:
+                self._memory.values[...] = state["memory"].numpy()
+                self._begins = np.array(state["begins"], np.bool_)
         if changes:
             log.info("%s: all episodes begin anew", ", ".join(changes))
 
@@ -305,15 +270,23 @@ class Collector:
         """Close the environments."""
         self.environments.close()
 
-    def _see(self) -> None:
-        """Let the normaliser learn of the environments' observations, and take what it makes of them."""
-        self._seen = self.environments.observation
+    def _see(self) -> np.ndarray:
+        """Let the normaliser learn of the environments' observations, and return what it makes of them."""
+        seen = self.environments.observation
         if self._normalizer is not None:
-            self._normalizer.learn(self._seen)
-            self._seen = self._normalizer(self._seen)
+            self._normalizer.learn(seen)
+            seen = self._normalizer(seen)
+        self._seen = seen
+        return seen
 
-    def _normalized(self, observation: np.ndarray) -> np.ndarray:
-        return observation if self._normalizer is None else self._normalizer(observation)
+    def _final_value(self, observation: np.ndarray, i: int) -> float:
+        """Return the value of environment i's last observation, `[1, *shape]`, which nothing is learned of."""
+        assert self._actor is not None
+        if self._normalizer is not None:
+            observation = self._normalizer(observation)
+        if self._memory is None:
+            return float(self._actor.value(observation)[0])
+        return float(self._actor.value(observation, self._memory.copy([i]))[0])
 
     def _episode_metrics(self, num_finished: int) -> dict[str, float]:
         metrics: dict[str, float] = {"episodes": num_finished}
@@ -321,3 +294,7 @@ class Collector:
             metrics["episode_return"] = float(np.mean([episode[0] for episode in self._recent]))
             metrics["episode_length"] = float(np.mean([episode[1] for episode in self._recent]))
         return metrics
+
+
+def _tensor(array: np.ndarray | None) -> torch.Tensor | None:
+    return None if array is None else torch.from_numpy(array.copy())

@@ -28,8 +28,9 @@ def unpack(observation: Tensor, space: ObservationSpace) -> list[Tensor]:
     parts = []
     for field in space.fields:
         raw = observation[:, field.offset : field.offset + field.num_bytes]
-        # A copy is aligned, whatever row of whatever tensor it is of.
-        values = raw.clone(memory_format=torch.contiguous_format).view(_torch_dtype(field.dtype))
+        # A copy is aligned, whatever rows of whatever tensor it is of.
+        copy = raw.clone(memory_format=torch.contiguous_format)
+        values = copy.view(getattr(torch, field.dtype.name))
         parts.append(values.reshape(observation.shape[0], *field.shape))
     return parts
 
@@ -119,7 +120,3 @@ class JoinedEncoder(Encoder):
 def number_scale(entry: Entry) -> float:
     """Return what an entry's numbers are multiplied by: whole ones are brought within -1 and 1, if bounds are known."""
     return 1.0 if np.dtype(entry.dtype).kind == "f" else 1 / divisor(entry)
-
-
-def _torch_dtype(dtype: np.dtype) -> torch.dtype:
-    return torch.from_numpy(np.empty(0, dtype)).dtype

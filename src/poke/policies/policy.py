@@ -35,6 +35,14 @@ class Memory:
         """
         self.values[rows] = 0
 
+    def copy(self, rows: Any = slice(None)) -> Memory:
+        """Return what is remembered of episodes, to be moved on apart from this.
+
+        Args:
+            rows: as of `reset`.
+        """
+        return Memory(self.values[rows].copy())
+
 
 class Choice(NamedTuple):
     """What a policy chose for a batch, before it is the environment's.

@@ -14,6 +14,7 @@ from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
+from poke.config.own import dataclass_arguments
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.building import describe, offers
 from poke.policies.policy import Policy
@@ -154,7 +155,8 @@ class Agent:
             ConfigError: it is no such part.
         """
         node = dict(self.config[group])
-        parameters = inspect.signature(get_object(node["_target_"])).parameters
+        constructor = get_object(node["_target_"])
+        parameters = inspect.signature(constructor).parameters
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
@@ -162,6 +164,7 @@ class Agent:
         for name in GIVEN[group].keys() - given.keys():
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)
+        given |= dataclass_arguments(constructor, node)
         # Given to Hydra, the parts would be copied into a config.
         part = instantiate(node, _convert_="all", _partial_=True)(**given)
         return _complete(part, group, node["_target_"])

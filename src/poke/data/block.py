@@ -1,0 +1,98 @@
+"""A block of experience, and what is estimated of it.
+
+Generalised advantage estimation: Schulman et al., "High-Dimensional Continuous Control Using Generalized Advantage
+Estimation", ICLR 2016, equations 11-16; bootstrapping at time limits: Pardo et al., "Time Limits in Reinforcement
+Learning", ICML 2018, section 2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from poke.spaces import ActionSpace, ObservationSpace
+
+
+class Rollout:
+    """A block of transitions, time first.
+
+    Args:
+        num_steps: transitions of each environment.
+        num_envs: environments.
+        observation_space: decides shape and dtype of observations.
+        action_space: decides shape and dtype of actions.
+        masked: whether there are action masks.
+        state_size: numbers that the policy remembers of an episode; 0 without a memory.
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        num_envs: int,
+        observation_space: ObservationSpace,
+        action_space: ActionSpace,
+        masked: bool,
+        state_size: int = 0,
+    ) -> None:
+        block = (num_steps, num_envs)
+        self.observation = observation_space.empty(*block)
+        self.action = np.zeros((*block, *action_space.action_shape), action_space.action_dtype)
+        self.action_mask = np.ones((*block, action_space.mask_size), np.bool_) if masked else None
+        self.log_prob = np.zeros(block, np.float32)
+        self.value = np.zeros(block, np.float32)
+        self.reward = np.zeros(block, np.float32)
+        self.terminated = np.zeros(block, np.bool_)
+        self.truncated = np.zeros(block, np.bool_)
+        self.idle = np.zeros(block, np.bool_)
+        # The value of the state a transition led to, where that is not the next row's state.
+        self.final_value = np.zeros(block, np.float32)
+        self.last_value = np.zeros(num_envs, np.float32)
+        self.last_idle = np.zeros(num_envs, np.bool_)
+        # What is remembered before the first row, and where rows are the first of an episode.
+        self.state = np.zeros((num_envs, state_size), np.float32)
+        self.begins = np.zeros(block, np.bool_)
+        self.metrics: dict[str, float] = {}
+
+    @property
+    def num_steps(self) -> int:
+        """How many transitions are real: rows that only reset an environment are none."""
+        return self.idle.size - int(np.count_nonzero(self.idle))
+
+    @property
+    def num_samples(self) -> int:
+        """How many transitions are learned from: all."""
+        return self.num_steps
+
+    def rows(self) -> np.ndarray:
+        """Return `[num_steps]` int64: the flat indices of real transitions."""
+        return np.flatnonzero(~self.idle.reshape(-1))
+
+    def advantages(self, gamma: float, gae_lambda: float) -> tuple[np.ndarray, np.ndarray]:
+        """Estimate advantages and returns.
+
+        An episode that was cut off goes on in the estimate with the value of its final observation; one that
+        terminated does not.
+
+        Args:
+            gamma: discount factor.
+            gae_lambda: 0 for one-step estimates, 1 for Monte-Carlo ones.
+
+        Returns:
+            Advantages and returns (advantage + value), `[num_steps, num_envs]` float32. Idle rows mean nothing.
+        """
+        ended = self.terminated | self.truncated
+        next_value = np.concatenate([self.value[1:], self.last_value[None]])
+        # Where environments reset in the step that ends an episode, the next row is another episode's.
+        np.copyto(next_value, self.final_value, where=ended & ~self._idle_next())
+        delta = self.reward + gamma * next_value * ~self.terminated - self.value
+        carry = (gamma * gae_lambda * ~ended).astype(np.float32)
+        advantage = np.empty_like(delta)
+        running = np.zeros_like(self.last_value)
+        for t in range(len(delta) - 1, -1, -1):
+            running *= carry[t]
+            running += delta[t]
+            advantage[t] = running
+        return advantage, advantage + self.value
+
+    def _idle_next(self) -> np.ndarray:
+        """True where the next row is the final observation itself, waiting for the reset."""
+        return np.concatenate([self.idle[1:], self.last_idle[None]])

@@ -57,7 +57,7 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
     target = (config["env"] or {}).get("_target_")
     if config["policy"] is not None:
-        if target != "poke.envs.gym.GymEnvironment":
+        if target is None or TARGETS.get(target) is ShowdownRecorderConfig:
             raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
         return
     if target == "poke.envs.gym.GymEnvironment":

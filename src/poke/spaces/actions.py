@@ -114,10 +114,10 @@ class ActionSpace:
             low, high = self._ends
             if self.bounds == "squash":
                 action = low + (np.tanh(action) + 1) / 2 * (high - low)
-            if self._bounded:
-                action = np.minimum(np.maximum(action, low), high)
-        elif self._counts_from is not None:
-            action = action + self._counts_from
+            # np.clip does this, in three times the time.
+            action = np.minimum(np.maximum(action, low), high)
+        elif self._first is not None:
+            action = action + self._first
         return action.reshape(len(action), *self.shape).astype(self._dtype, copy=False)
 
     def log_slope(self, action: np.ndarray) -> np.ndarray:
@@ -151,9 +151,22 @@ class ActionSpace:
             span = np.where(high > low, high - low, 1)
             unit = np.clip((action - low) / span * 2 - 1, -1 + 1e-6, 1 - 1e-6)
             action = np.arctanh(unit)
-        elif self._counts_from is not None:
-            action = action - self._counts_from
+        elif self._first is not None:
+            action = action - self._first
         return action.astype(self.action_dtype, copy=False)
+
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
+
+    @cached_property
+    def _first(self) -> np.ndarray | None:
+        """Each choice's least value; None where all are 0."""
+        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
 
     def read_mask(self, mask: Any, *lead: int) -> np.ndarray:
         """Return an action mask as `[*lead, mask_size]` bool.

@@ -117,8 +117,10 @@ class Endless(Counted):
 
 
 def endless(register, episodes=2, limit=None, **options):
-    register("Endless-v0", Endless, max_episode_steps=limit)
-    environment = GymEnvironment("Endless-v0", num_envs=1, probe_exact=False)
+    name = f"Endless{limit}-v0"
+    if name not in gym.registry:
+        register(name, Endless, max_episode_steps=limit)
+    environment = GymEnvironment(name, num_envs=1, probe_exact=False)
     return EpisodeEvaluator(environment, episodes=episodes, seed=3, **options)
 
 

@@ -20,6 +20,8 @@ _IRRELEVANT = (
     types.BuiltinFunctionType,
     types.MethodWrapperType,
     types.MethodType,
+    types.GenericAlias,
+    types.UnionType,
     functools.partial,
     property,
     staticmethod,
@@ -31,15 +33,15 @@ _IRRELEVANT = (
     type(threading.Lock()),
     type(threading.RLock()),
 )
-# Packages whose objects draw and do not play.
-_DRAWING = ("pygame", "glfw", "OpenGL", "matplotlib", "pyglet", "moviepy")
+# Packages whose objects draw or describe, and do not play.
+_IRRELEVANT_PACKAGES = ("typing", "pygame", "glfw", "OpenGL", "matplotlib", "pyglet", "moviepy")
 # Whose classes keep what they hold in memory of their own.
 _FOREIGN = ("pybind11_builtins", "nanobind", "Boost")
 
 
 def is_irrelevant(value: Any) -> bool:
     """Whether a value is code, a definition or for drawing, and no state."""
-    return isinstance(value, _IRRELEVANT) or _package(type(value)) in _DRAWING
+    return isinstance(value, _IRRELEVANT) or _package(type(value)) in _IRRELEVANT_PACKAGES
 
 
 def attributes(owner: Any) -> dict[str, Any]:

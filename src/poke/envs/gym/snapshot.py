@@ -90,12 +90,8 @@ def _take(value: Any) -> list[Any]:
     # By the very class: a float64 of numpy is a float too, and no plain value.
     if kind in PLAIN:
         return ["plain", value]
-    if isinstance(value, np.generic | np.ndarray):
-        if (
-            value.dtype.hasobject
-            or value.dtype.names is not None
-            or isinstance(value, np.ma.MaskedArray)
-        ):
+    if isinstance(value, np.generic) or kind is np.ndarray:
+        if value.dtype.hasobject or value.dtype.names is not None:
             raise _Unknown
         if isinstance(value, np.generic):
             return ["scalar", value.dtype.str, value.tobytes()]

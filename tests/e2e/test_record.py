@@ -144,13 +144,10 @@ def mean_return(run_dir, name="eval/return_mean"):
 
 def test_the_clone_of_a_normalised_policy_plays_as_its_teacher(session_poke, teacher):
     data = trajectories.read(session_poke.cwd / "played.parquet")
-    moments = poke_load(teacher).normalizer.moments
     assert data.num_episodes == 60
-    # Raw: what a cart's position is in metres, not in deviations.
-    assert np.abs(data.observation[:, 0]).max() <= 2.5
-    assert np.allclose(data.observation.std(axis=0), np.sqrt(moments.variance), rtol=0.9)
     told = poke_load(teacher).act(data.observation)
-    assert np.array_equal(told, data.action), "what is recorded is what the policy does"
+    assert np.array_equal(told, data.action), "raw observations, and what the policy does at them"
+    assert np.abs(data.observation[:, 2]).max() < 0.3, "an angle in radians, not in deviations"
 
     clone = session_poke.cwd / "clone"
     session_poke(
@@ -181,21 +178,41 @@ def poke_load(path):
     return poke.load(path)
 
 
-def test_a_recording_of_a_policy_that_is_stopped_leaves_nothing(session_poke, teacher):
-    process = session_poke.start(
-        *("poke.record", "env=cartpole", f"policy={teacher}", "episodes=1000000"),
-        *("out=stopped/stopped.parquet", "env.kwargs={}"),
-    )
-    # Once it has mapped torch it has handlers of its own, or the door's guard.
-    maps = f"/proc/{process.pid}/maps"
-    while "libtorch" not in open(maps).read():
+ENDLESS = """
+import pathlib
+import gymnasium as gym
+
+class Endless(gym.Env):
+    observation_space = gym.spaces.Box(0, 1, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.low, {}
+
+    def step(self, action):
+        pathlib.Path("stepped").touch()
+        return self.observation_space.high, 1.0, False, False, {}
+
+gym.register("Endless-v0", Endless)
+"""
+
+
+def test_a_recording_of_a_policy_that_is_stopped_leaves_nothing(poke):
+    (poke.cwd / "endless.py").write_text(ENDLESS)
+    env = ("env=gym", "env.id='endless:Endless-v0'")
+    short = ("env.max_episode_steps=50", "trainer.max_steps=2048", "eval.episodes=1")
+    poke("poke.train", "algo=ppo", *env, *short, "hydra.run.dir=run")
+    (poke.cwd / "stepped").unlink()
+    many = ("episodes=1000000", "out=some/stopped.parquet")
+    process = poke.start("poke.record", *env, "policy=run", *many)
+    while not (poke.cwd / "stepped").exists():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert out == ""
-    assert err == "poke: received SIGINT: nothing is written\n"
-    assert not (session_poke.cwd / "stopped").exists()
+    assert (out, err) == ("", "poke: received SIGINT: nothing is written\n")
+    assert not (poke.cwd / "some").exists()
 
 
 HOSTILE = {"_target_": "os.system", "command": "touch marker"}

@@ -257,10 +257,13 @@ class ObservationSpace:
         return sum(math.prod(f.shape) for f in floats)
 
     def as_numbers(self) -> ObservationSpace:
-        """Return this space with a sole box of bytes kept as float32, so that it can be normalised."""
-        if self.packed:
-            return self
-        return replace(self, entries=(replace(self.entries[0], dtype="float32"),))
+        """Return this space as it is when its numbers are normalised: they keep no bounds, and a sole box is numbers."""
+        if not self.packed:
+            return replace(self, entries=(_unbounded(self.entries[0], "float32"),))
+        entries = (
+            _unbounded(e, e.dtype) if _kept_dtype(e) == np.float32 else e for e in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON holds it."""
@@ -283,6 +286,10 @@ class ObservationSpace:
     def __str__(self) -> str:
         parts = [f"{e.name} {_shown(e)}" if e.path else _shown(e) for e in self.entries]
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _unbounded(entry: Entry, dtype: str) -> Entry:
+    return replace(entry, dtype=dtype, low=None, high=None)
 
 
 def _shown(entry: Entry) -> str:

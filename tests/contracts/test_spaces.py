@@ -6,8 +6,10 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from poke.config import composing
 from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment
+from poke.run.experiment import Agent
 
 from .parts import through_a_file
 
@@ -206,3 +208,49 @@ def test_a_copy_goes_on_as_the_original_does_whatever_its_spaces(seed, tmp_path)
         assert np.array_equal(first.observation, second.observation)
         assert first.finished == second.finished
     assert torch.load(tmp_path / "state.pt", weights_only=True)["idle"] == [False, False]
+
+
+SETTINGS = (
+    "algo=ppo",
+    "env=gym",
+    "env.id=Sampled-v0",
+    "env.num_envs=2",
+    "env.probe_exact=false",
+    "data.num_steps=8",
+    "algo.minibatch_size=8",
+    "algo.num_epochs=1",
+)
+
+
+def agent(*overrides):
+    return Agent(composing.to_plain(composing.compose("train", [*SETTINGS, *overrides])))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_policy_learns_from_any_observations_and_acts_on_them(seed):
+    learner = agent(f"+env.kwargs.seed={seed}")
+    try:
+        for _ in range(2):
+            metrics = learner.algorithm.update(learner.source.sample())
+            assert all(np.isfinite(value) for value in metrics.values())
+    finally:
+        learner.close_parts()
+    env = Sampled(seed)
+    observation, info = env.reset(seed=0)
+    for _ in range(5):
+        action = learner.algorithm.policy.act(observation, info=info, explore=True)
+        observation, _, _, _, info = env.step(action)
+
+
+@pytest.mark.parametrize("actions", ACTIONS)
+def test_a_policy_learns_actions_of_any_kind_and_acts_as_the_environment_takes_them(actions):
+    learner = agent(f"+env.kwargs.actions={actions}", "env.frame_stack=2")
+    try:
+        for _ in range(2):
+            learner.algorithm.update(learner.source.sample())
+        source = learner.source
+        choice = learner.algorithm.policy.choose(source.environments.observation, explore=True)
+        for action in source.action_space.to_environment(choice.action):
+            assert ACTIONS[actions].contains(np.asarray(action))
+    finally:
+        learner.close_parts()

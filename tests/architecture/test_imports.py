@@ -47,7 +47,15 @@ MAY_IMPORT = {
 }
 MAY_COMPOSE = {"config", "run", "sweep"} | DOORS
 # Of these rooms, all but the files that are named build and train.
-FREE_OF_TORCH = {"protocols", "spaces", "config", "run", "sweep", "comparison", "training.logging"} | DOORS
+FREE_OF_TORCH = {
+    "protocols",
+    "spaces",
+    "config",
+    "run",
+    "sweep",
+    "comparison",
+    "training.logging",
+} | DOORS
 BUILDS = {"run.experiment", "run.warmstart", "run.checkpoints"}
 
 

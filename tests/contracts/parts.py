@@ -14,6 +14,9 @@ from poke.networks.auto import auto_network
 from poke.policies.policy import Policy
 from poke.spaces import ObservationNormalizer
 
+# As a run does: on a busy machine threads wait for each other longer than a small network takes.
+torch.set_num_threads(1)
+
 PPO_VALUES = {
     "lr": 1e-3,
     "lr_schedule": "linear",

@@ -1,7 +1,8 @@
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 
 from poke.envs.evaluation import EpisodeEvaluator
 from poke.envs.gym import GymEnvironment
@@ -44,13 +45,19 @@ def registered():
 
 
 class Player:
+    """An algorithm and its policy in one."""
+
     def __init__(self, breaks=None):
         self.breaks = breaks
+        self.policy = self
 
-    def act(self, observation, *, action_mask=None, explore=False):
+    def initial_state(self, batch_size):
+        return None
+
+    def choose(self, observation, *, explore=False, generator=None, **_):
         if self.breaks is not None:
             raise self.breaks
-        return torch.ones(len(observation), dtype=torch.long)
+        return SimpleNamespace(action=np.ones(len(observation), np.int64))
 
 
 def evaluator(vectorization="serial", video=False, **kwargs):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,23 @@ from poke.envs.gym import GymEnvironment
 pytest.importorskip("pygame", reason="drawing classic control needs pygame (the extra video)")
 
 
-class Balancer:
-    """Leans against the pole's fall: keeps CartPole up for a while."""
+class Playing:
+    """An algorithm and its policy in one."""
 
-    def act(self, observation, *, action_mask=None, explore=False):
-        return (observation[:, 2] + 0.5 * observation[:, 3] > 0).long()
+    def __init__(self, decide):
+        self.decide = decide
+        self.policy = self
+
+    def initial_state(self, batch_size):
+        return None
+
+    def choose(self, observation, **_):
+        return SimpleNamespace(action=self.decide(observation).astype(np.int64))
+
+
+def balancer():
+    """Leans against the pole's fall: keeps CartPole up for a while."""
+    return Playing(lambda seen: seen[:, 2] + 0.5 * seen[:, 3] > 0)
 
 
 def evaluator(**options):
@@ -23,7 +37,7 @@ def evaluator(**options):
 
 def test_without_video_there_is_no_film():
     plain = evaluator()
-    plain.evaluate(Balancer())
+    plain.evaluate(balancer())
     assert plain.film is None
 
 
@@ -31,7 +45,7 @@ def test_a_film_shows_the_episode_and_changes_nothing():
     torch.manual_seed(0)
     state = torch.get_rng_state()
     filming = evaluator(video=True)
-    assert filming.evaluate(Balancer()) == evaluator().evaluate(Balancer())
+    assert filming.evaluate(balancer()) == evaluator().evaluate(balancer())
     assert torch.equal(torch.get_rng_state(), state)
     film = filming.film
     assert film.dtype == np.uint8
@@ -41,10 +55,6 @@ def test_a_film_shows_the_episode_and_changes_nothing():
 
 
 def test_a_short_film_has_every_step():
-    class Faller:
-        def act(self, observation, *, action_mask=None, explore=False):
-            return torch.zeros(len(observation), dtype=torch.long)
-
     filming = evaluator(video=True)
-    filming.evaluate(Faller())
+    filming.evaluate(Playing(lambda seen: np.zeros(len(seen))))
     assert 8 <= len(filming.film) <= 11  # CartPole pushed one way falls within these many steps

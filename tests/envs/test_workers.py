@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from poke.envs.gym import GymEnvironment
-from poke.envs.workers import LEFT_TO_PARENT, EnvironmentFailedError
+from poke.envs.gym.workers import LEFT_TO_PARENT, EnvironmentFailedError
 
 DEADLINE = 60  # seconds, for what takes fractions of one
 
@@ -19,7 +19,7 @@ PREAMBLE = """
 import multiprocessing, os, re, signal, sys, time
 import gymnasium as gym
 import numpy as np
-from poke.envs import workers
+from poke.envs.gym import workers
 from poke.envs.gym import GymEnvironment
 
 class Stuck(gym.Env):

@@ -153,7 +153,16 @@ class GymEnvironmentConfig:
     observation_clip: float = knob(above=0)
     normalize_reward: bool = knob()
     reward_clip: float = knob(above=0)
-    reward_gamma: float = knob(at_least=0, at_most=1)
+    reward_gamma: float | None = knob(at_least=0, at_most=1, help="null: algo.gamma")
+    wrappers: Any = knob(
+        default=None, help="each {_target_: gymnasium.wrappers.NAME, ...arguments}, innermost first"
+    )
+    action_bounds: str = knob(
+        choices=("clip", "squash"), default="clip", help="how numbers are kept within a Box"
+    )
+    probe_exact: bool = knob(
+        default=True, help="try whether environments can be copied, so that a resume is exact"
+    )
 
 
 @dataclass
@@ -171,6 +180,10 @@ class EpisodeEvaluatorConfig:
     episodes: int = knob(at_least=1)
     seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
     video: bool = knob(bookkeeping=True, help="film an episode for the sinks that can show it")
+    explore: bool = knob(default=False, help="sample actions, not the most probable")
+    max_episode_steps: int | None = knob(
+        at_least=1, default=None, help="cut episodes here; null: the environment's own limit"
+    )
 
 
 @dataclass

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from poke.envs.normalization import RewardScaler
-from poke.envs.steppers import Stepper
 from poke.spaces import ActionSpace
+
+
+class Stepper(Protocol):
+    """Several environments; the arrays are overwritten by every step."""
+
+    num_envs: int
+    members: Sequence[Any]  # the environments themselves, where they are in this process
+    observation: np.ndarray  # [num_envs, *shape]
+    action_mask: np.ndarray | None  # [num_envs, mask_size] bool; None where there never is one
+    reward: np.ndarray  # [num_envs] float64
+    terminated: np.ndarray  # [num_envs] bool
+    truncated: np.ndarray  # [num_envs] bool
+    idle: np.ndarray  # [num_envs] bool: the next step only resets
+    final_observations: dict[int, np.ndarray]  # of those that ended and began anew in the last step
+
+    def reset(self, seeds: Sequence[int]) -> None: ...
+    def step(self, action: np.ndarray) -> None: ...
+    def get_state(self) -> Any: ...
+    def set_state(self, state: Any) -> None: ...
+    def render(self) -> np.ndarray | None: ...
+    def close(self) -> None: ...
 
 
 class Environments:
@@ -21,7 +40,9 @@ class Environments:
         stepper: runs them.
         action_space: makes a policy's actions the environments' own.
         scaler: of rewards; None to leave them.
-        exact_state: whether the stepper's state is all there is, see `is_exact`.
+        inexact_reason: why the stepper's state may not be all there is, None where it is
+            (`poke.envs.gym.exactness`).
+        episode_limit: how many steps an episode has at most; None where that is not known.
     """
 
     def __init__(
@@ -30,15 +51,17 @@ class Environments:
         action_space: ActionSpace,
         *,
         scaler: RewardScaler | None = None,
-        exact_state: bool = False,
+        inexact_reason: str | None = "nobody tried it",
+        episode_limit: int | None = None,
     ) -> None:
         self._stepper = stepper
         self._scaler = scaler
         self.action_space = action_space
-        self.exact_state = exact_state
+        self.inexact_reason = inexact_reason
+        self.episode_limit = episode_limit
         self.num_envs = stepper.num_envs
         self.observation = stepper.observation
-        self.action_mask: np.ndarray | None = None
+        self.action_mask = stepper.action_mask
         self.reward = np.zeros(self.num_envs, np.float32)
         self.terminated = np.zeros(self.num_envs, np.bool_)
         self.truncated = np.zeros(self.num_envs, np.bool_)
@@ -46,8 +69,19 @@ class Environments:
         self.final_observations: dict[int, np.ndarray] = {}
         self.finished: list[tuple[float, int]] = []
         self.finished_envs: list[int] = []
+        self.begun: list[int] = []  # whose observation now is the first of an episode
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
+
+    @property
+    def exact_state(self) -> bool:
+        """Whether `get_state` holds all of the environments, so that they go on where it was taken."""
+        return self.inexact_reason is None
+
+    @property
+    def members(self) -> Sequence[Any]:
+        """The environments themselves; none where they are in other processes."""
+        return self._stepper.members
 
     def reset(self, entropy: Sequence[int]) -> None:
         """Begin new episodes.
@@ -60,6 +94,7 @@ class Environments:
         self._stepper.reset((seeds >> 1).tolist())
         self._returns.fill(0)
         self._lengths.fill(0)
+        self.begun = list(range(self.num_envs))
         self._observe()
 
     def step(self, action: np.ndarray) -> None:
@@ -78,8 +113,14 @@ class Environments:
         self.terminated, self.truncated = stepper.terminated, stepper.truncated
         if self.finished:
             self.finished, self.finished_envs = [], []
+        if self.begun:
+            self.begun = []
         if self.terminated.any() or self.truncated.any():
             self._finish(self.terminated | self.truncated)
+        if was_idle is not None:
+            self.begun = np.flatnonzero(was_idle).tolist()
+        elif self.finished:
+            self.begun = list(stepper.final_observations)
         if self._scaler is None:
             self.reward[:] = stepper.reward
         else:
@@ -121,8 +162,8 @@ class Environments:
         self._stepper.idle[:] = self.idle[:] = state["idle"]
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
-        if "action_mask" in state:
-            self.action_mask = state["action_mask"].numpy().copy()
+        if "action_mask" in state and self.action_mask is not None:
+            self.action_mask[...] = state["action_mask"].numpy()
 
     def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
         """Begin new episodes with what earlier environments, these or others, have learned of rewards.
@@ -138,6 +179,10 @@ class Environments:
         if self._scaler is not None:
             self._scaler.restart(state["scaler"])
         self.reset(entropy)
+
+    def so_far(self, i: int) -> tuple[float, int]:
+        """Return what return and length the episode has that environment `i` plays."""
+        return float(self._returns[i]), int(self._lengths[i])
 
     def random_actions(self, generator: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield random legal actions for every environment, for ever."""
@@ -181,37 +226,3 @@ class Environments:
         self.action_mask = stepper.action_mask
         np.copyto(self.idle, stepper.idle)
         self.final_observations = stepper.final_observations
-
-
-def is_exact(make: Callable[[], Environments], num_steps: int = 200) -> bool:
-    """Try whether environments, restored into fresh ones, go on as the first do.
-
-    Args:
-        make: makes environments that believe their state to be exact; two are made and closed.
-        num_steps: how far they are stepped before the copy, and both after it, by the same random actions.
-    """
-    with closing(make()) as first, closing(make()) as second:
-        first.reset([0])
-        second.reset([1])
-        actions = first.random_actions(np.random.default_rng(0))
-        for _ in range(num_steps):
-            first.step(next(actions))
-        try:
-            second.set_state(first.get_state())
-        except (
-            Exception
-        ):  # anything may be raised by a foreign environment whose attributes are set
-            return False
-        return all(_step_alike(first, second, next(actions)) for _ in range(num_steps))
-
-
-def _step_alike(first: Environments, second: Environments, action: np.ndarray) -> bool:
-    if not np.array_equal(first.observation, second.observation):
-        return False
-    first.step(action)
-    second.step(action)
-    return (
-        np.array_equal(first.reward, second.reward)
-        and np.array_equal(first.terminated, second.terminated)
-        and np.array_equal(first.truncated, second.truncated)
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,10 +11,15 @@ import numpy as np
 
 from poke.data.trajectories import Trajectories
 from poke.envs.environments import Environments
-from poke.envs.evaluation import Player
+from poke.envs.evaluation import Player, act, default_limit
 from poke.spaces import ActionSpace
 
+log = logging.getLogger("poke")
+
 Row = dict[str, Any]
+RECORDING = (
+    1  # makes the episodes' seeds others than those of training and evaluation, whatever `seed` is
+)
 
 
 def record_episodes(
@@ -23,10 +29,12 @@ def record_episodes(
     num_episodes: int,
     seed: int,
     metadata: Mapping[str, Any],
+    max_steps: int | None = None,
 ) -> Trajectories:
     """Let a policy play by its most probable actions, and return what it saw and did.
 
-    The first `num_episodes` that were begun are kept, so that none is left out for being long.
+    The first `num_episodes` that were begun are kept, so that none is left out for being long. Observations are as the
+    environment gives them, and actions as it takes them where they are numbers, else the policy's own.
 
     Args:
         environments: as evaluation has them; are reset first.
@@ -34,32 +42,38 @@ def record_episodes(
         num_episodes: in all.
         seed: of the episodes.
         metadata: what the file is to say of itself besides the kinds of observation and action.
+        max_steps: cut episodes off here, as truncated; None for the environment's own limit, or 27,000 steps where
+            it is not known to have one.
     """
-    environments.reset([seed])
+    max_steps = max_steps or default_limit(environments)
     num_envs = environments.num_envs
-    space = environments.action_space
-    state = policy.initial_state(num_envs)
-    episodes: list[list[Row]] = [[] for _ in range(num_envs)]
-    playing = list(range(num_envs))  # which episode each environment plays
-    while any(number < num_episodes for number in playing):
-        mask = environments.action_mask
-        observation = environments.observation.copy()
-        action = policy.choose(observation, action_mask=mask, state=state).action
-        mask = None if mask is None else mask.copy()
+    episodes: list[list[Row]] = []
+    playing: list[int | None] = []  # which episode each environment plays; None when it was cut
+    state: Any = None
+    num_begun = num_cut = 0
+    while len(episodes) < num_episodes or any(n is not None and n < num_episodes for n in playing):
+        if all(number is None for number in playing):
+            environments.reset([seed, num_begun, RECORDING])
+            num_begun += 1
+            state = policy.initial_state(num_envs)
+            playing = list(range(len(episodes), len(episodes) + num_envs))
+            episodes += [[] for _ in range(num_envs)]
         idle = environments.idle.copy()
-        environments.step(action)
-        if space.continuous:  # what was done, not what was meant
-            action = space.to_environment(action).reshape(num_envs, -1).astype(np.float32)
+        rows = _step(environments, policy, state)
         for i in np.flatnonzero(~idle).tolist():
-            row = {"observation": observation[i], "action": action[i]}
-            if mask is not None:
-                row["action_mask"] = mask[i]
-            for name in ("reward", "terminated", "truncated"):
-                row[name] = getattr(environments, name)[i]
-            episodes[playing[i]].append(row)
-        for i in environments.finished_envs:
-            playing[i] = len(episodes)
-            episodes.append([])
+            number = playing[i]
+            if number is None:
+                continue
+            episodes[number].append(rows[i])
+            if i in environments.finished_envs:
+                playing[i] = len(episodes)
+                episodes.append([])
+            elif len(episodes[number]) == max_steps:
+                rows[i]["truncated"] = np.True_
+                playing[i] = None
+                num_cut += number < num_episodes
+    if num_cut:
+        log.warning("%d episodes did not end and were cut at %d steps", num_cut, max_steps)
     seen = policy.observation_space
     described = {
         "observation": {
@@ -67,9 +81,29 @@ def record_episodes(
             "shape": list(seen.shape),
             "space": seen.to_dict(),
         },
-        "action": _described(space),
+        "action": _described(environments.action_space),
     }
     return _joined(episodes[:num_episodes], {**described, **metadata})
+
+
+def _step(environments: Environments, policy: Player, state: Any) -> list[Row]:
+    """Step, and return what was seen and done in each environment."""
+    mask = environments.action_mask
+    mask = None if mask is None else mask.copy()
+    observation = environments.observation.copy()
+    action = act(environments, policy, state)
+    space = environments.action_space
+    if space.continuous:  # what was done, not what was meant
+        action = space.to_environment(action).reshape(len(action), -1).astype(np.float32)
+    rows = []
+    for i in range(environments.num_envs):
+        row = {"observation": observation[i], "action": action[i]}
+        if mask is not None:
+            row["action_mask"] = mask[i]
+        for name in ("reward", "terminated", "truncated"):
+            row[name] = getattr(environments, name)[i]
+        rows.append(row)
+    return rows
 
 
 def _described(space: ActionSpace) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import importlib
 
 import gymnasium as gym
 
-from poke.envs.spaces import UnsupportedEnvironmentError
+
+class UnsupportedEnvironmentError(ValueError):
+    """An environment that does not exist or that poke cannot play; the message is one line."""
 
 
 def find(id: str) -> gym.envs.registration.EnvSpec:

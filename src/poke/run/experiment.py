@@ -51,6 +51,8 @@ PARTS = (
 )
 # Keys of a group that are the run's business; a constructor gets those it names.
 OF_THE_RUN = {"data": ("on_change",)}
+# Keys whose values are handed over as they stand: they name what the object itself makes.
+AS_THEY_STAND = {"env": ("wrappers",)}
 
 
 class Agent:
@@ -142,6 +144,9 @@ class Agent:
             if name not in parameters:
                 node.pop(name, None)
         given = {name: part for name, part in given.items() if name in parameters}
+        for name in AS_THEY_STAND.get(group, ()):
+            if name in parameters and name in node:
+                given[name] = node.pop(name)
         for name in PARTS:
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -101,6 +101,24 @@ class ActionSpace:
         """Of a policy's own action."""
         return np.dtype(np.float32 if self.continuous else np.int64)
 
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        # In the environment's own precision, so that no rounding puts a number beyond its bounds.
+        low, high = (np.asarray(end, self.dtype) for end in (self.low, self.high))
+        return low, high
+
+    @cached_property
+    def _bounded(self) -> bool:
+        return any(map(math.isfinite, self.low + self.high))
+
+    @cached_property
+    def _counts_from(self) -> np.ndarray | None:
+        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
+
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         """Return a policy's actions as the environment takes them: within bounds, in its shape, counted as it counts.
 
@@ -114,10 +132,10 @@ class ActionSpace:
             low, high = self._ends
             if self.bounds == "squash":
                 action = low + (np.tanh(action) + 1) / 2 * (high - low)
-            # np.clip does this, in three times the time.
-            action = np.minimum(np.maximum(action, low), high)
-        elif self._first is not None:
-            action = action + self._first
+            if self._bounded:
+                action = np.minimum(np.maximum(action, low), high)
+        elif self._counts_from is not None:
+            action = action + self._counts_from
         return action.reshape(len(action), *self.shape).astype(self._dtype, copy=False)
 
     def log_slope(self, action: np.ndarray) -> np.ndarray:
@@ -134,7 +152,9 @@ class ActionSpace:
         low, high = self._ends
         # log(1 - tanh(a)^2), which is 0 too soon where it is computed as it stands.
         bent = 2 * (math.log(2) - action - np.logaddexp(0, -2 * action))
-        return (bent + np.log((high - low) / 2)).sum(axis=1).astype(np.float32)
+        return (
+            (bent + np.log(np.where(high > low, high - low, 1) / 2)).sum(axis=1).astype(np.float32)
+        )
 
     def from_environment(self, action: np.ndarray) -> np.ndarray:
         """Return actions of the environment as a policy's own; squashed ones a hair within the bounds.
@@ -148,30 +168,19 @@ class ActionSpace:
         action = np.asarray(action).reshape(len(action), *self.action_shape)
         if self.continuous and self.bounds == "squash":
             low, high = self._ends
-            unit = np.clip((action - low) / (high - low) * 2 - 1, -1 + 1e-6, 1 - 1e-6)
+            span = np.where(high > low, high - low, 1)
+            unit = np.clip((action - low) / span * 2 - 1, -1 + 1e-6, 1 - 1e-6)
             action = np.arctanh(unit)
-        elif self._first is not None:
-            action = action - self._first
+        elif self._counts_from is not None:
+            action = action - self._counts_from
         return action.astype(self.action_dtype, copy=False)
-
-    @cached_property
-    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
-
-    @cached_property
-    def _first(self) -> np.ndarray | None:
-        """Each choice's least value; None where all are 0."""
-        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
-
-    @cached_property
-    def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype)
 
     def read_mask(self, mask: Any, *lead: int) -> np.ndarray:
         """Return an action mask as `[*lead, mask_size]` bool.
 
         Args:
-            mask: numbers that are true where legal, or for several choices a tuple of one such array each.
+            mask: numbers that are true where legal, or for several choices a tuple of one such array each, nested as
+                the choices are.
             lead: the axes before, none or the batch.
 
         Raises:
@@ -179,9 +188,13 @@ class ActionSpace:
         """
         if not self.mask_size:
             raise SpaceError(f"an action mask is of choices, and these actions are {self}")
-        if isinstance(mask, tuple | list) and len(self.sizes) > 1 and len(mask) == len(self.sizes):
-            mask = np.concatenate([np.asarray(part) for part in mask], axis=-1)
-        array = np.asarray(mask)
+        try:
+            parts = list(_flat(mask)) if isinstance(mask, tuple | list) else []
+            if len(self.sizes) > 1 and len(parts) == len(self.sizes):
+                mask = np.concatenate(parts, axis=-1)
+            array = np.asarray(mask)
+        except ValueError as error:  # lists of different lengths
+            raise SpaceError(f"an action mask is no array: {error}") from error
         if array.shape != (*lead, self.mask_size):
             raise SpaceError(
                 f"an action mask has shape {list(array.shape)}, not {[*lead, self.mask_size]}"
@@ -218,3 +231,12 @@ class ActionSpace:
         if self.kind == "discrete":
             return f"one of {self.sizes[0]}"
         return f"{self.kind} {list(self.sizes)}"
+
+
+def _flat(mask: Any) -> Iterator[Any]:
+    """Yield the arrays of nested tuples."""
+    for part in mask:
+        if isinstance(part, tuple):
+            yield from _flat(part)
+        else:
+            yield np.asarray(part)

@@ -27,9 +27,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from poke.envs import snapshot
-from poke.envs.steppers import mask_of
-from poke.spaces import ObservationSpace
+from poke.envs.gym import snapshot
+from poke.envs.gym.masks import Masks, find_mask
+from poke.envs.gym.steppers import read_reward
+from poke.spaces import ActionSpace, ObservationSpace
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 GRACE_SECONDS = 5.0  # for closing an environment; what takes longer is killed
@@ -61,22 +62,33 @@ class Workers:
         make: makes one environment; called in its process.
         num_envs: how many.
         observations: how to read observations.
+        actions: what the environments take.
+        masked: whether they give action masks.
 
     Raises:
         EnvironmentFailedError: one could not be made; as from every other method when one fails.
     """
 
+    members: Sequence[Any] = ()  # they are elsewhere
+
     def __init__(
-        self, make: Callable[[], gym.Env[Any, Any]], num_envs: int, observations: ObservationSpace
+        self,
+        make: Callable[[], gym.Env[Any, Any]],
+        num_envs: int,
+        observations: ObservationSpace,
+        actions: ActionSpace,
+        masked: bool,
     ) -> None:
         self.num_envs = num_envs
+        self._masks = Masks(num_envs, actions, masked)
+        self._plain_actions = actions.kind == "discrete"
         shape = (num_envs, *observations.shape)
         size = int(np.prod(shape)) * observations.dtype.itemsize
         # Shared with the workers, each of which writes its row.
         memory = mmap.mmap(-1, max(1, size))
         self.observation = np.frombuffer(memory, observations.dtype, int(np.prod(shape)))
         self.observation = self.observation.reshape(shape)
-        self.action_mask: np.ndarray | None = None
+        self.action_mask = self._masks.rows
         self.reward = np.zeros(num_envs)
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
@@ -97,20 +109,24 @@ class Workers:
 
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin new episodes; each environment has its seed."""
-        masks = self._ask("reset", [int(seed) for seed in seeds])
-        self.action_mask = None if masks[0] is None else np.array(masks, np.bool_)
+        for i, mask in enumerate(self._ask("reset", [int(seed) for seed in seeds])):
+            self._masks.put(i, mask, begins=True)
         self.final_observations = {}
 
     def step(self, action: np.ndarray) -> None:
-        """Step every environment; `[num_envs]` int64 or `[num_envs, size]` float32."""
-        actions = action.tolist() if action.ndim == 1 else list(action)
+        """Step every environment.
+
+        Args:
+            action: `[num_envs, *shape]`, as the environments take it.
+        """
+        rows = range(self.num_envs)
+        actions = action.tolist() if self._plain_actions else [action[i, ...] for i in rows]
         self.final_observations = {}
         for i, taken in enumerate(self._ask("step", actions)):
             self.reward[i], self.terminated[i], self.truncated[i], mask, final = taken
             if final is not None:
                 self.final_observations[i] = final
-            if self.action_mask is not None:
-                self.action_mask[i] = mask
+            self._masks.put(i, mask, begins=final is not None)
 
     def get_state(self) -> list[Any]:
         """Return a snapshot of each environment."""
@@ -211,13 +227,13 @@ class _Worker:
     def made(self, _: None) -> None:
         self._env = self._make()
 
-    def reset(self, seed: int) -> np.ndarray | None:
+    def reset(self, seed: int) -> Any:
         assert self._env is not None
         observation, info = self._env.reset(seed=seed)
         self._observations.write(observation, self._observation)
-        return mask_of(observation, info, self._observations)
+        return find_mask(observation, info, self._observations)
 
-    def step(self, action: Any) -> tuple[float, bool, bool, np.ndarray | None, np.ndarray | None]:
+    def step(self, action: Any) -> tuple[float, bool, bool, Any, np.ndarray | None]:
         assert self._env is not None
         final = None
         observation, reward, terminated, truncated, info = self._env.step(action)
@@ -226,8 +242,8 @@ class _Worker:
             self._observations.write(observation, final)
             observation, info = self._env.reset()
         self._observations.write(observation, self._observation)
-        mask = mask_of(observation, info, self._observations)
-        return float(reward), bool(terminated), bool(truncated), mask, final
+        mask = find_mask(observation, info, self._observations)
+        return read_reward(reward), bool(terminated), bool(truncated), mask, final
 
     def get_state(self, _: None) -> dict[str, Any]:
         return snapshot.take(self._env)

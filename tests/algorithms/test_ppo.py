@@ -192,7 +192,6 @@ def test_the_clip_range_falls_to_0_with_the_steps():
     source, algorithm = make(schedule_steps=128 * 4, clip_range_schedule="linear")
     told = [algorithm.update(source.sample()) for _ in range(5)]
     assert [m["clip_range"] for m in told] == pytest.approx([0.1, 0.075, 0.05, 0.025, 0])
-    assert told[4]["clip_fraction"] == 0  # nor does the learning rate leave anything to clip
     assert "clip_range" not in make()[1].update(source.sample())
 
 
@@ -259,15 +258,22 @@ def test_one_bad_minibatch_takes_back_the_good_ones_before_it(fast_path):
     "space", [gym.spaces.MultiDiscrete([2] * 3), gym.spaces.MultiBinary(3)], ids=str
 )
 def test_actions_of_several_parts_are_learned(space):
-    source, algorithm = make("Several-v0", environment={"kwargs": {"action_space": space}})
-    told = [algorithm.update(source.sample())["episode_return"] for _ in range(40)]
+    # What is done now changes nothing of what comes.
+    source, algorithm = make(
+        "Several-v0",
+        environment={"kwargs": {"action_space": space}},
+        schedule_steps=4000,
+        gamma=0.0,
+    )
+    told = [algorithm.update(source.sample())["episode_return"] for _ in range(25)]
     assert told[0] < 5.5
     assert told[-1] > 6.5
 
 
-@pytest.mark.parametrize("vectorization", ["serial", "vector_entry_point"])
 @pytest.mark.parametrize("memory", ["gru", "lstm"])
-@pytest.mark.parametrize("limit", [None, 13])
+@pytest.mark.parametrize(
+    ("vectorization", "limit"), [("serial", None), ("serial", 13), ("vector_entry_point", None)]
+)
 def test_what_a_memory_learns_from_is_what_was_played(memory, vectorization, limit):
     """While nothing is learned, the probabilities of the update are those of the play, whatever began and ended."""
     source, algorithm = make(

@@ -8,6 +8,7 @@ import torch
 
 from poke.algorithms.ppo import PPO
 from poke.data.rollout import Collector
+from poke.envs.evaluation import EpisodeEvaluator
 from poke.envs.gym import GymEnvironment
 from poke.protocols import NonFiniteError
 
@@ -51,11 +52,55 @@ class Masked(gym.Env):
         return self.np_random.normal(size=3).astype(np.float32), {"action_mask": self.mask}
 
 
+class Several(gym.Env):
+    """Rewarded is what the observation asks for, in each of an action's parts."""
+
+    observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
+
+    def __init__(self, action_space):
+        self.action_space = action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(np.asarray(action, self.action_space.dtype))
+        reward = float((np.asarray(action) == (self.asked > 0)).mean())
+        self.count += 1
+        return self._observe(), reward, False, self.count == 8, {}
+
+    def _observe(self):
+        self.asked = self.np_random.uniform(-1, 1, 3).astype(np.float32)
+        return self.asked
+
+
+class Counting(gym.Env):
+    """Shows how many steps it has taken; nothing happens but that a time limit ends it."""
+
+    observation_space = gym.spaces.Box(0, 10, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.count += 1
+        return np.full(1, self.count, np.float32), 1.0, False, self.count == 5, {}
+
+
+OWN = {"Masked-v0": Masked, "Several-v0": Several, "Counting-v0": Counting}
+
+
 @pytest.fixture(autouse=True)
 def registered():
-    gym.register("Masked-v0", Masked)
+    for name, kind in OWN.items():
+        gym.register(name, kind)
     yield
-    del gym.registry["Masked-v0"]
+    for name in OWN:
+        del gym.registry[name]
 
 
 def make(id="CartPole-v1", num_steps=32, num_envs=4, network=None, environment=None, **options):
@@ -147,7 +192,6 @@ def test_the_clip_range_falls_to_0_with_the_steps():
     source, algorithm = make(schedule_steps=128 * 4, clip_range_schedule="linear")
     told = [algorithm.update(source.sample()) for _ in range(5)]
     assert [m["clip_range"] for m in told] == pytest.approx([0.1, 0.075, 0.05, 0.025, 0])
-    assert told[4]["clip_fraction"] == 0  # nor does the learning rate leave anything to clip
     assert "clip_range" not in make()[1].update(source.sample())
 
 
@@ -210,39 +254,112 @@ def test_one_bad_minibatch_takes_back_the_good_ones_before_it(fast_path):
     assert after["optimizer"]["param_groups"] == before["optimizer"]["param_groups"]
 
 
-class Several(gym.Env):
-    """Rewarded is what the observation asks for, in each of an action's parts."""
-
-    observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
-
-    def __init__(self, action_space):
-        self.action_space = action_space
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.count = 0
-        return self._observe(), {}
-
-    def step(self, action):
-        assert self.action_space.contains(np.asarray(action, self.action_space.dtype))
-        reward = float((np.asarray(action) == (self.asked > 0)).mean())
-        self.count += 1
-        return self._observe(), reward, False, self.count == 8, {}
-
-    def _observe(self):
-        self.asked = self.np_random.uniform(-1, 1, 3).astype(np.float32)
-        return self.asked
-
-
-@pytest.mark.parametrize("kind", ["multi_discrete", "multi_binary"])
-def test_actions_of_several_parts_are_learned(kind):
-    space = ActionSpace(kind, (2,) * 3, (0,) * 3, (3,), "int64" if kind == "multi_discrete" else "int8")
-    taken = gym.spaces.MultiDiscrete([2] * 3) if kind == "multi_discrete" else gym.spaces.MultiBinary(3)
-    environment = Playing(lambda: Several(taken), space, 4)
-    torch.manual_seed(0)
-    source = Collector(environment, num_steps=32, seed=0)
-    algorithm = PPO(policy_maker(source, hidden_sizes=[16]), seed=0, **VALUES)
-    source.attach(algorithm)
-    told = [algorithm.update(source.sample())["episode_return"] for _ in range(40)]
+@pytest.mark.parametrize(
+    "space", [gym.spaces.MultiDiscrete([2] * 3), gym.spaces.MultiBinary(3)], ids=str
+)
+def test_actions_of_several_parts_are_learned(space):
+    # What is done now changes nothing of what comes.
+    source, algorithm = make(
+        "Several-v0",
+        environment={"kwargs": {"action_space": space}},
+        schedule_steps=4000,
+        gamma=0.0,
+    )
+    told = [algorithm.update(source.sample())["episode_return"] for _ in range(25)]
     assert told[0] < 5.5
     assert told[-1] > 6.5
+
+
+@pytest.mark.parametrize("memory", ["gru", "lstm"])
+@pytest.mark.parametrize(
+    ("vectorization", "limit"), [("serial", None), ("serial", 13), ("vector_entry_point", None)]
+)
+def test_what_a_memory_learns_from_is_what_was_played(memory, vectorization, limit):
+    """While nothing is learned, the probabilities of the update are those of the play, whatever began and ended."""
+    source, algorithm = make(
+        num_steps=32,
+        network={"memory": memory},
+        environment={"vectorization": vectorization, "max_episode_steps": limit},
+        lr=1e-12,
+    )
+    following = None
+    for _ in range(4):
+        batch = source.sample()
+        assert batch.begins.any()
+        if following is not None:
+            # What the block before was bootstrapped from is what this one begins with.
+            np.testing.assert_allclose(batch.value[0], following, rtol=1e-4, atol=1e-5)
+        following = batch.last_value.copy()
+        metrics = algorithm.update(batch)
+        assert abs(metrics["approx_kl"]) < 1e-6
+        assert metrics["clip_fraction"] == 0
+    assert batch.state.any()
+
+
+def test_a_final_observation_is_judged_with_what_its_own_episode_left_in_memory():
+    source, algorithm = make(
+        "Counting-v0", num_envs=2, network={"memory": "gru"}, minibatch_size=32
+    )
+    batch = source.sample()
+    memory = algorithm.policy.initial_state(1)
+    values = [algorithm.value(np.full((1, 1), count, np.float32), memory)[0] for count in range(6)]
+    assert batch.truncated[4].all()
+    np.testing.assert_allclose(batch.value[:5, 0], values[:5], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(batch.final_value[4], values[5], rtol=1e-4)
+    # And the next episode begins with nothing.
+    np.testing.assert_allclose(batch.value[5:10, 1], values[:5], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", ["gru", "lstm", None])
+def test_only_a_memory_finds_through_the_corridor(corridor, memory):  # noqa: F811
+    steps = 16 * 10 * 40
+    source, algorithm = make(
+        corridor,
+        num_steps=10,
+        num_envs=16,
+        network={"memory": memory, "hidden_sizes": [16], "memory_size": 16},
+        schedule_steps=steps,
+        clip_range=0.2,
+        minibatch_size=80,
+    )
+    while algorithm.num_steps < steps:
+        algorithm.update(source.sample())
+    evaluator = EpisodeEvaluator(source.environment, episodes=64, seed=3)
+    share = evaluator.evaluate(algorithm)["return_mean"]
+    assert share > 0.95 if memory else share < 0.7
+
+
+@pytest.mark.parametrize(("size", "num_envs"), [(48, 4), (96, 4), (16, 4), (256, 4)])
+def test_a_memory_learns_from_whole_sequences_or_says_why_not(size, num_envs):
+    source, algorithm = make(num_envs=num_envs, network={"memory": "gru"}, minibatch_size=size)
+    with pytest.raises(ValueError, match=f"^algo.minibatch_size={size} must be sequences") as said:
+        algorithm.update(source.sample())
+    assert "\n" not in str(said.value)
+
+
+class Forgetful(torch.nn.Module):
+    """Drops half of what it sees while it is trained."""
+
+    def __init__(self, num_outputs):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, num_outputs))
+
+    def forward(self, observation):
+        return self.layers(observation)
+
+
+def test_playing_never_uses_dropout_and_leaves_torchs_random_state_alone():
+    source, algorithm = make(network={"make_network": Forgetful})
+    evaluator = EpisodeEvaluator(source.environment, episodes=3, seed=1)
+    for _ in range(2):
+        state = torch.get_rng_state()
+        batch = source.sample()
+        flat = batch.observation.reshape(-1, 4)
+        np.testing.assert_allclose(algorithm.value(flat), batch.value.reshape(-1), rtol=1e-5)
+        first = algorithm.policy.act(flat, return_info=True)[1]["probabilities"]
+        again = algorithm.policy.act(flat, return_info=True)[1]["probabilities"]
+        assert np.array_equal(first, again)
+        assert evaluator.evaluate(algorithm) == evaluator.evaluate(algorithm)
+        assert torch.equal(torch.get_rng_state(), state)
+        algorithm.update(batch)
+        assert not torch.equal(torch.get_rng_state(), state)  # training does drop

@@ -4,6 +4,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from poke.data.trajectories import Trajectories
+
 
 class MemoryCorridor(gym.Env):
     """A cue is shown at the first step; at the last, `length` steps later, the action must be the cue's.
@@ -39,3 +41,34 @@ def corridor():
     gym.register("MemoryCorridor-v0", MemoryCorridor)
     yield "MemoryCorridor-v0"
     del gym.registry["MemoryCorridor-v0"]
+
+
+def cue_demonstrations(num_episodes):
+    """A teacher that finds through the corridor, and does nothing, action 0, on the way."""
+    environment, rng = MemoryCorridor(), np.random.default_rng(0)
+    rows = []
+    for _ in range(num_episodes):
+        observation, _ = environment.reset(seed=int(rng.integers(2**31)))
+        for timestep in range(environment.length):
+            action = environment.cue if timestep == environment.length - 1 else 0
+            rows.append((observation, action, timestep))
+            observation, *_ = environment.step(action)
+    observations, actions, timesteps = zip(*rows, strict=True)
+    count = len(rows)
+    timestep = np.array(timesteps, np.int32)
+    return Trajectories(
+        observation=np.stack(observations),
+        action=np.array(actions, np.int64),
+        action_mask=None,
+        reward=np.zeros(count, np.float32),
+        terminated=timestep == environment.length - 1,
+        truncated=np.zeros(count, bool),
+        episode=np.cumsum(timestep == 0) - 1,
+        player=np.zeros(count, np.int8),
+        timestep=timestep,
+        outcome=np.zeros(count, np.int8),
+        metadata={
+            "observation": {"dtype": "float32", "shape": [2]},
+            "action": {"kind": "discrete", "num_actions": 2},
+        },
+    )

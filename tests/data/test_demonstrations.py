@@ -5,14 +5,15 @@ import torch
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
 from poke.data.trajectories import DataError, Trajectories
+from poke.spaces import ActionSpace
 
 
-def write(path, num_episodes=20, length=7, continuous=False):
+def recorded(num_episodes=20, length=7, continuous=False):
     n = num_episodes * length
     rng = np.random.default_rng(0)
     last = np.arange(n) % length == length - 1
     action = rng.integers(0, 3, n)
-    data = Trajectories(
+    return Trajectories(
         # every observation is its row's number: what is served can be told apart
         observation=np.arange(n, dtype=np.float32)[:, None],
         action=rng.normal(size=(n, 2)).astype(np.float32) if continuous else action,
@@ -33,7 +34,10 @@ def write(path, num_episodes=20, length=7, continuous=False):
             else {"kind": "discrete", "num_actions": 3},
         },
     )
-    trajectories.write(path, data)
+
+
+def write(path, **options):
+    trajectories.write(path, recorded(**options))
     return str(path)
 
 
@@ -114,9 +118,105 @@ def test_an_empty_split_is_refused(path, fraction, side):
         source(path, val_fraction=fraction)
 
 
-def test_continuous_actions_are_refused(tmp_path):
-    with pytest.raises(DataError, match="holds continuous actions"):
-        source(write(tmp_path / "data.parquet", continuous=True))
+def test_continuous_actions_are_served_as_the_file_holds_them(tmp_path):
+    s = source(write(tmp_path / "data.parquet", continuous=True))
+    batch = s.sample()
+    rows = batch.observation.flatten().long()
+    recorded = trajectories.read(tmp_path / "data.parquet").action
+    assert torch.equal(batch.action, torch.from_numpy(recorded)[rows])
+    assert s.action_space.continuous
+
+
+def test_squashed_actions_are_served_as_a_policy_has_them():
+    data = recorded(continuous=True)
+    space = ActionSpace.continuous_box((2,), -5, 5, bounds="squash")
+    data.metadata["action"]["space"] = space.to_dict()
+    batch = source(data).sample()
+    back = space.to_environment(batch.action.numpy())
+    np.testing.assert_allclose(back, data.action[batch.observation.flatten().long()], atol=1e-5)
+
+
+class Learner:
+    """An algorithm, as far as demonstrations ask for one."""
+
+    def __init__(self, remembers):
+        self.policy = self
+        self.remembers = remembers
+
+    def initial_state(self, batch_size):
+        return object() if self.remembers else None
+
+
+def in_sequences(path, sequence_length=3, **options):
+    s = source(path, sequence_length=sequence_length, **options)
+    s.attach(Learner(True))
+    return s
+
+
+def pieces(batch):
+    """The rows of each sequence of a batch, without its padding."""
+    rows = batch.observation[..., 0].int()
+    return [rows[:, i][batch.real[:, i]].tolist() for i in range(rows.shape[1])]
+
+
+@pytest.mark.parametrize("length", [1, 3, 7, 20])
+def test_a_memory_is_served_sequences_that_no_episode_ends_in(path, length):
+    s = in_sequences(path, length, batch_size=20)
+    batch = s.sample()
+    assert batch.observation.shape[:2] == batch.real.shape
+    assert len(batch.real) == length
+    assert batch.num_samples == sum(map(len, pieces(batch)))
+    assert batch.action.shape == batch.real.shape
+    assert batch.action_mask.shape == (*batch.real.shape, 3)
+    data = trajectories.read(path)
+    for _ in range(40):
+        batch = s.sample()
+        for rows in pieces(batch):
+            assert rows == list(range(rows[0], rows[0] + len(rows)))
+            assert rows[0] // 7 == rows[-1] // 7
+            assert rows[0] % 7 % length == 0
+            # Nothing is cut short but by the end of the episode.
+            assert len(rows) == min(length, 7 - rows[0] % 7)
+            assert not set(rows) & set(held_out(source(path)))
+        real = batch.observation[..., 0].long()[batch.real]
+        assert torch.equal(batch.action[batch.real], torch.from_numpy(data.action)[real])
+
+
+def test_an_epoch_of_sequences_serves_every_decision_once(path):
+    s = in_sequences(path, 3, batch_size=6)
+    rows = [row for _ in range(21) for piece in pieces(s.sample()) for row in piece]
+    assert s.epoch == 0
+    assert len(rows) == len(set(rows)) == 14 * 7
+    s.sample()
+    assert s.epoch == 1
+
+
+@pytest.mark.parametrize("num_batches", [0, 1, 13, 30])
+def test_sequences_go_on_exactly_where_they_were(path, num_batches, tmp_path):
+    s = in_sequences(path)
+    for _ in range(num_batches):
+        s.sample()
+    torch.save(s.get_state(), tmp_path / "state")
+    expected = [pieces(s.sample()) for _ in range(25)]
+    fresh = in_sequences(path, seed=99)
+    fresh.set_state(torch.load(tmp_path / "state", weights_only=True))
+    assert [pieces(fresh.sample()) for _ in range(25)] == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 20, 10_000])
+def test_held_out_episodes_are_whole_for_a_memory(path, batch_size):
+    s = in_sequences(path, 3)
+    batches = list(s.validation_batches(batch_size))
+    whole = [piece for batch in batches for piece in pieces(batch)]
+    assert [row for piece in whole for row in piece] == held_out(source(path))
+    assert all(len(piece) == 7 for piece in whole)
+    assert all(batch.real.numel() <= max(batch_size, 7) for batch in batches)
+
+
+def test_what_remembers_nothing_is_served_decisions(path):
+    s = source(path)
+    s.attach(Learner(False))
+    assert served(s, 20) == served(source(path), 20)
 
 
 def test_an_unknown_sample_is_refused():

@@ -3,16 +3,17 @@ import logging
 import numpy as np
 import pytest
 
-from poke.data.rollout import ActionSpace, Collector, Rollout
+from poke.data.block import Rollout
+from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment
+from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 
-SHAPE = (1,)
-FLOAT = np.dtype(np.float32)
-TWO = ActionSpace(2, continuous=False)
+SEEN = ObservationSpace.box((1,))
+TWO = ActionSpace.discrete(2)
 
 
 def block(num_steps, num_envs=1, **columns):
-    rollout = Rollout(num_steps, num_envs, SHAPE, FLOAT, TWO, masked=False)
+    rollout = Rollout(num_steps, num_envs, SEEN, TWO, masked=False)
     for name, values in columns.items():
         getattr(rollout, name)[...] = np.array(values).reshape(getattr(rollout, name).shape)
     return rollout
@@ -120,7 +121,7 @@ class Scripted:
 
 
 class Description:
-    observation_shape, observation_dtype, action_space, num_envs = SHAPE, FLOAT, TWO, 1
+    observation_space, action_space, num_envs, observation_clip = SEEN, TWO, 1, None
 
     def __init__(self, **options):
         self.environments = Scripted(**options)
@@ -129,8 +130,20 @@ class Description:
         return self.environments
 
 
+class Seeing:
+    """A policy, as far as the collector asks for one: it remembers nothing."""
+
+    def __init__(self, normalizer=None):
+        self.normalizer = normalizer
+
+    def initial_state(self, batch_size):
+        return None
+
+
 class Still:
     """Always action 0."""
+
+    policy = Seeing()
 
     def rollout_step(self, observation, action_mask):
         return np.zeros(1, np.int64), np.zeros(1, np.float32), np.zeros(1, np.float32)
@@ -171,6 +184,9 @@ CARTPOLE = {"num_envs": 4, "vectorization": "serial"}
 class Pushing:
     """Always to the right: episodes of about ten steps."""
 
+    def __init__(self, policy):
+        self.policy = policy
+
     def rollout_step(self, observation, action_mask):
         nothing = np.zeros(len(observation), np.float32)
         return np.ones(len(observation), np.int64), nothing, nothing
@@ -181,7 +197,9 @@ class Pushing:
 
 def cartpole(id="CartPole-v1", **options):
     source = Collector(GymEnvironment(id, **{**CARTPOLE, **options}), num_steps=25, seed=5)
-    source.attach(Pushing())
+    clip = source.observation_clip
+    normalizer = None if clip is None else ObservationNormalizer(source.observation_space, clip)
+    source.attach(Pushing(Seeing(normalizer)))
     return source
 
 
@@ -250,31 +268,71 @@ def test_a_state_from_before_settings_were_kept_goes_on(caplog):
     assert np.array_equal(source.sample().observation, expected)
 
 
-def test_what_was_learned_of_observations_and_rewards_outlives_the_environments(caplog):
-    normalised = {"normalize_observation": True, "normalize_reward": True}
-    before = cartpole(**normalised)
+def test_what_was_learned_of_rewards_outlives_the_environments(caplog):
+    before = cartpole(normalize_reward=True)
     for _ in range(3):
         before.sample()
     state = before.get_state()
-    then = state["environments"]
-    source, _ = resumed(caplog, state, num_envs=8, **normalised)
-    now = source.get_state()["environments"]
-    assert (
-        now["normalizer"]["count"] == then["normalizer"]["count"] + 8
-    )  # those that were just begun
-    np.testing.assert_allclose(now["normalizer"]["mean"], then["normalizer"]["mean"], atol=0.1)
-    assert now["scaler"]["moments"] == then["scaler"]["moments"]
-    assert any(then["scaler"]["returns"])
-    assert now["scaler"]["returns"] == [0.0] * 8
-    assert now["lengths"] == [0] * 8
-    assert np.isfinite(source.sample().observation).all()
+    then = state["environments"]["scaler"]
+    source, _ = resumed(caplog, state, num_envs=8, normalize_reward=True)
+    now = source.get_state()["environments"]["scaler"]
+    assert now["moments"] == then["moments"]
+    assert any(then["returns"])
+    assert now["returns"] == [0.0] * 8
+    assert source.get_state()["environments"]["lengths"] == [0] * 8
+
+
+@pytest.mark.parametrize("first", ["policy", "source"])
+@pytest.mark.parametrize("changed", [{}, {"num_envs": 8}])
+def test_what_is_learned_of_observations_goes_on_whichever_is_restored_first(first, changed):
+    before = cartpole(normalize_observation=True)
+    for _ in range(3):
+        before.sample()
+    moments = before._actor.policy.normalizer.get_state()
+    state = before.get_state()
+    source = cartpole(normalize_observation=True, **changed)
+    normalizer = source._actor.policy.normalizer
+    source.sample()
+    for part in (first, "source" if first == "policy" else "policy"):
+        if part == "policy":
+            normalizer.set_state(moments)
+        else:
+            source.set_state(state)
+    assert normalizer.get_state()["count"] == moments["count"]
+    block, expected = source.sample(), before.sample()
+    # Each observation is learned of once: 25 steps, and those that were begun with.
+    begun = 8 if changed else 0
+    learned = normalizer.get_state()["count"] - moments["count"]
+    assert learned == pytest.approx(25 * source.environments.num_envs + begun)
+    if not changed:
+        assert np.array_equal(block.observation, expected.observation)
+    assert np.isfinite(block.observation).all()
+    assert np.abs(block.observation).mean() < 2
+
+
+def test_every_observation_is_normalised_by_what_was_learned_up_to_it():
+    source = cartpole(normalize_observation=True)
+    seen = []
+
+    class Watching(ObservationNormalizer):
+        def learn(self, observation):
+            seen.append(observation.copy())
+            super().learn(observation)
+
+    source._actor.policy.normalizer = Watching(source.observation_space, 10.0)
+    source.attach(source._actor)
+    block = source.sample().observation
+    again = ObservationNormalizer(source.observation_space, 10.0)
+    for t in range(25):
+        again.learn(seen[t])
+        assert np.array_equal(block[t], again(seen[t]))
+    assert len(seen) == 26
 
 
 @pytest.mark.parametrize(
     ("options", "line"),
     [
         ({"id": "Acrobot-v1"}, "^env.id is Acrobot-v1, was CartPole-v1: a run goes on in"),
-        ({"normalize_observation": True}, "^env.normalize_observation is true, was false: "),
         ({"normalize_reward": True}, "^env.normalize_reward is true, was false: "),
     ],
 )
@@ -287,12 +345,6 @@ def test_what_cannot_go_on_is_refused_in_one_line(options, line):
         plain = cartpole(**options).get_state()
         with pytest.raises(ValueError, match="is false, was true: "):
             cartpole().set_state(plain)
-
-
-def test_statistics_of_observations_of_another_shape_are_refused():
-    state = cartpole(normalize_observation=True).get_state()
-    with pytest.raises(ValueError, match=r"of samples of shape \[4\], not \[2, 4\]"):
-        cartpole(normalize_observation=True, frame_stack=2).set_state(state)
 
 
 def test_old_states_of_another_number_of_environments_are_refused():

@@ -1,8 +1,10 @@
-"""torch's optimizers as they are, but for one thing: they do not import torch's compiler; and how they are restored.
+"""torch's optimizers as they are, but that they do not import torch's compiler nor report to its profiler; and how they
+are restored.
 
 At their first use torch's own import `torch._dynamo`, which takes as long as `import torch`, only to tell a compiler
 to leave them alone; poke compiles nothing. The functions that do so wrap those that do the work, which are taken here
-from inside of them.
+from inside of them. What reports each step to the profiler, and calls hooks, which poke has none of, takes longer than
+the step of a small network.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 def _unwrapped(kind: type[torch.optim.Optimizer]) -> dict[str, Any]:
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in _WRAPPED}
-    return {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))}
+    step: Any = torch.no_grad()(inspect.unwrap(kind.step))
+    step.hooked = True  # or torch would wrap it again
+    return {**methods, "step": step}
 
 
 Adam: type[torch.optim.Adam] = type("Adam", (torch.optim.Adam,), _unwrapped(torch.optim.Adam))

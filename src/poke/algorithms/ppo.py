@@ -161,7 +161,7 @@ class PPO:
         self._surrogate.coefficients = replace(self._surrogate.coefficients, clip_range=clip_range)
         advantage, return_ = batch.advantages(self.gamma, self.gae_lambda)
         statistics, num_gradient_steps = self._learn(batch, advantage, return_)
-        means = torch.stack(statistics).mean(dim=0).tolist()
+        means = statistics.mean(dim=0).tolist()
         metrics = dict(zip((*STATISTICS, "grad_norm"), means, strict=True))
         for name, value in metrics.items():
             if not math.isfinite(value):
@@ -203,21 +203,36 @@ class PPO:
 
     def _learn(
         self, batch: Rollout, advantage: np.ndarray, return_: np.ndarray
-    ) -> tuple[list[Tensor], int]:
-        """Make gradient steps; return what is told of each minibatch, and how many steps they were."""
+    ) -> tuple[Tensor, int]:
+        """Make gradient steps.
+
+        Returns:
+            What is told of each minibatch, `[minibatches, len(STATISTICS) + 1]` float32, and how many steps they were.
+        """
         network = self.policy.network
         self._surrogate.load(_block(batch, advantage, return_, in_sequence=network.state_size > 0))
-        statistics: list[Tensor] = []
+        statistics: list[Any] = []
+        norms: list[Tensor] = []
+        num_steps = 0
         network.train()
         try:
             for part in self._minibatches(batch):
-                statistics.append(self._differentiate(part))
-                if self.target_kl is not None and statistics[-1][_KL].item() > self.target_kl:
-                    return statistics, len(statistics) - 1
+                told = self._surrogate.differentiate(part)
+                statistics.append(told)
+                norms.append(self._clip())
+                if self.target_kl is not None and float(told[_KL]) > self.target_kl:
+                    break
                 self._optimizer.step()
+                num_steps += 1
         finally:
             network.eval()
-        return statistics, len(statistics)
+        # In one piece: to make a tensor of each takes longer than what is in it.
+        whole = (
+            torch.stack(statistics)
+            if isinstance(statistics[0], Tensor)
+            else torch.from_numpy(np.stack(statistics))
+        )
+        return torch.cat([whole, torch.stack(norms)[:, None]], dim=1), num_steps
 
     def _minibatches(self, batch: Rollout) -> Iterator[np.ndarray]:
         """Yield rows of the block, or environments of it, shuffled anew every epoch."""
@@ -236,16 +251,15 @@ class PPO:
             self._shuffling.shuffle(rows)
             yield from np.array_split(rows, num_minibatches)
 
-    def _differentiate(self, rows: np.ndarray) -> Tensor:
-        """Write the clipped gradient, which a step skips if it is not finite; return what is told of the minibatch."""
-        statistics = torch.as_tensor(self._surrogate.differentiate(rows))
+    def _clip(self) -> Tensor:
+        """Clip the gradient, which a step skips if it is not finite; return its norm before."""
         gradient = self._parameters.grad
         assert gradient is not None
         norm = torch.linalg.vector_norm(gradient)
         if self.max_grad_norm:
             gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
         self._optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
-        return torch.cat([statistics, norm[None]])
+        return norm
 
     def _tensors(self) -> list[Tensor]:
         """Weights, and the optimizer's tensors, which exist from the first gradient step on."""

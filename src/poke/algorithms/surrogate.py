@@ -211,12 +211,15 @@ class NumpySurrogate:
 
         advantage = block.advantage[rows]
         if c.normalize_advantage:
-            advantage = (advantage - advantage.mean()) / (advantage.std(ddof=1) + np.float32(1e-8))
+            # What mean() and std() compute, without their detours: half of the time at this size.
+            advantage = advantage - np.add.reduce(advantage) / count
+            deviation = np.sqrt(np.add.reduce(advantage * advantage) / (count - 1))
+            advantage /= deviation + np.float32(1e-8)
         log_ratio = terms.log_prob - block.log_prob[rows]
         ratio = np.exp(log_ratio)
         gain = ratio * advantage
-        bounded = np.clip(ratio, 1 - c.clip_range, 1 + c.clip_range) * advantage
-        policy_loss = -np.minimum(gain, bounded).mean()
+        bounded = np.minimum(np.maximum(ratio, 1 - c.clip_range), 1 + c.clip_range) * advantage
+        policy_loss = -np.add.reduce(np.minimum(gain, bounded)) / count
         # Where the bound is the smaller one the ratio is outside of it, and the bound has no slope.
         log_prob_gradient = np.where(gain <= bounded, gain, 0) * np.float32(-1 / count)
         entropy_gradient = -c.entropy_coefficient / count
@@ -226,9 +229,9 @@ class NumpySurrogate:
         value_loss, value_gradient = self._value_loss(value, block.value[rows], block.return_[rows])
         value_network.backward(value_gradient[:, None])
 
-        entropy = terms.entropy.mean()
+        entropy = np.add.reduce(terms.entropy) / count
         loss = policy_loss + c.value_coefficient * value_loss - c.entropy_coefficient * entropy
-        approx_kl = (ratio - 1 - log_ratio).mean()
+        approx_kl = np.add.reduce(ratio - 1 - log_ratio) / count
         clip_fraction = np.count_nonzero(np.abs(ratio - 1) > c.clip_range) / count
         return np.array(
             [loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction], np.float32
@@ -240,15 +243,18 @@ class NumpySurrogate:
         c = self.coefficients
         error = value - return_
         squared = error * error
-        scale = np.float32(c.value_coefficient / len(value))
+        count = len(value)
+        scale = np.float32(c.value_coefficient / count)
         if not c.clip_value_loss:
-            return 0.5 * squared.mean(), scale * error
+            return 0.5 * np.add.reduce(squared) / count, scale * error
         change = value - old_value
-        bounded_error = old_value + np.clip(change, -c.clip_range, c.clip_range) - return_
+        within = np.minimum(np.maximum(change, -c.clip_range), c.clip_range)
+        bounded_error = old_value + within - return_
         bounded = bounded_error * bounded_error
         # Outside the range a bounded error that is the greater one has no slope.
         slope = (squared >= bounded) | (np.abs(change) <= c.clip_range)
-        return 0.5 * np.maximum(squared, bounded).mean(), scale * error * slope
+        loss = 0.5 * np.add.reduce(np.maximum(squared, bounded)) / count
+        return loss, scale * error * slope
 
 
 def surrogate_for(

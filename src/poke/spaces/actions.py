@@ -101,6 +101,24 @@ class ActionSpace:
         """Of a policy's own action."""
         return np.dtype(np.float32 if self.continuous else np.int64)
 
+    @cached_property
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        # In the environment's own precision, so that no rounding puts a number beyond its bounds.
+        low, high = (np.asarray(end, self.dtype) for end in (self.low, self.high))
+        return low, high
+
+    @cached_property
+    def _bounded(self) -> bool:
+        return any(map(math.isfinite, self.low + self.high))
+
+    @cached_property
+    def _counts_from(self) -> np.ndarray | None:
+        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
+
+    @cached_property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.dtype)
+
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         """Return a policy's actions as the environment takes them: within bounds, in its shape, counted as it counts.
 
@@ -114,10 +132,10 @@ class ActionSpace:
             low, high = self._ends
             if self.bounds == "squash":
                 action = low + (np.tanh(action) + 1) / 2 * (high - low)
-            # np.clip does this, in three times the time.
-            action = np.minimum(np.maximum(action, low), high)
-        elif self._first is not None:
-            action = action + self._first
+            if self._bounded:
+                action = np.minimum(np.maximum(action, low), high)
+        elif self._counts_from is not None:
+            action = action + self._counts_from
         return action.reshape(len(action), *self.shape).astype(self._dtype, copy=False)
 
     def log_slope(self, action: np.ndarray) -> np.ndarray:
@@ -134,7 +152,9 @@ class ActionSpace:
         low, high = self._ends
         # log(1 - tanh(a)^2), which is 0 too soon where it is computed as it stands.
         bent = 2 * (math.log(2) - action - np.logaddexp(0, -2 * action))
-        return (bent + np.log((high - low) / 2)).sum(axis=1).astype(np.float32)
+        return (
+            (bent + np.log(np.where(high > low, high - low, 1) / 2)).sum(axis=1).astype(np.float32)
+        )
 
     def from_environment(self, action: np.ndarray) -> np.ndarray:
         """Return actions of the environment as a policy's own; squashed ones a hair within the bounds.
@@ -151,22 +171,9 @@ class ActionSpace:
             span = np.where(high > low, high - low, 1)
             unit = np.clip((action - low) / span * 2 - 1, -1 + 1e-6, 1 - 1e-6)
             action = np.arctanh(unit)
-        elif self._first is not None:
-            action = action - self._first
+        elif self._counts_from is not None:
+            action = action - self._counts_from
         return action.astype(self.action_dtype, copy=False)
-
-    @cached_property
-    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.asarray(self.low, np.float64), np.asarray(self.high, np.float64)
-
-    @cached_property
-    def _first(self) -> np.ndarray | None:
-        """Each choice's least value; None where all are 0."""
-        return np.asarray(self.starts).reshape(self.action_shape) if any(self.starts) else None
-
-    @cached_property
-    def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype)
 
     def read_mask(self, mask: Any, *lead: int) -> np.ndarray:
         """Return an action mask as `[*lead, mask_size]` bool.

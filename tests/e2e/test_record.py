@@ -1,12 +1,17 @@
 import importlib.util
+import json
+import shutil
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import yaml
 
 from poke.data import trajectories
+
+from .conftest import account
 
 
 @pytest.fixture
@@ -108,3 +113,182 @@ def test_a_missing_server_is_said_in_one_line(tmp_path, monkeypatch, capsys):
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("poke: ")
     assert last.endswith("run `python -m poke.envs.showdown install`") or "node 20" in last
+
+
+NORMALISED = (
+    "algo=ppo",
+    "env=cartpole",
+    "env.normalize_observation=true",
+    "network=mlp64",
+    "trainer.max_steps=16384",
+    "eval.episodes=4",
+    "logger.tensorboard.enabled=false",
+)
+
+
+@pytest.fixture(scope="module")
+def teacher(session_poke):
+    """A run of CartPole that learned on normalised observations, and its parquet file of 60 episodes."""
+    run_dir = session_poke.cwd / "teacher"
+    session_poke("poke.train", *NORMALISED, f"hydra.run.dir={run_dir}")
+    said = session_poke(
+        "poke.record", "env=cartpole", f"policy={run_dir}", "episodes=60", "out=played.parquet"
+    )
+    assert "played.parquet holds 60 episodes with a mean return of" in said
+    return run_dir
+
+
+def mean_return(run_dir, name="eval/return_mean"):
+    return account(run_dir)["final"][name]
+
+
+def test_the_clone_of_a_normalised_policy_plays_as_its_teacher(session_poke, teacher):
+    data = trajectories.read(session_poke.cwd / "played.parquet")
+    assert data.num_episodes == 60
+    told = poke_load(teacher).act(data.observation)
+    assert np.array_equal(told, data.action), "raw observations, and what the policy does at them"
+    assert np.abs(data.observation[:, 2]).max() < 0.3, "an angle in radians, not in deviations"
+
+    clone = session_poke.cwd / "clone"
+    session_poke(
+        "poke.train",
+        *("algo=bc", "data=file", "data.path=played.parquet", "env=cartpole", "network=mlp64"),
+        *("eval=episodes", "eval.episodes=20", "trainer.max_steps=3000", "trainer.eval_every=0"),
+        *("checkpoint.monitor=eval/return_mean", "checkpoint.mode=max", "algo.lr=3e-3"),
+        *("logger.tensorboard.enabled=false", f"hydra.run.dir={clone}"),
+    )
+    taught = float(data.reward.sum()) / data.num_episodes
+    assert taught > 100, "a teacher worth cloning"
+    assert mean_return(clone) > 0.8 * taught
+
+
+def test_other_seeds_are_other_episodes_and_the_same_are_the_same(session_poke, teacher):
+    def first(*more):
+        command = ("poke.record", "env=cartpole", f"policy={teacher}", "episodes=3", "out=s.parquet")
+        session_poke(*command, *more)
+        return trajectories.read(session_poke.cwd / "s.parquet").observation[0]
+
+    assert np.array_equal(first(), first("seed=0"))
+    assert not np.array_equal(first("seed=1"), first("seed=2"))
+
+
+def poke_load(path):
+    import poke
+
+    return poke.load(path)
+
+
+ENDLESS = """
+import pathlib
+import gymnasium as gym
+
+class Endless(gym.Env):
+    observation_space = gym.spaces.Box(0, 1, (2,))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.low, {}
+
+    def step(self, action):
+        pathlib.Path("stepped").touch()
+        return self.observation_space.high, 1.0, False, False, {}
+
+gym.register("Endless-v0", Endless)
+"""
+
+
+def test_a_recording_of_a_policy_that_is_stopped_leaves_nothing(poke):
+    (poke.cwd / "endless.py").write_text(ENDLESS)
+    env = ("env=gym", "env.id='endless:Endless-v0'")
+    short = ("env.max_episode_steps=50", "trainer.max_steps=2048", "eval.episodes=1")
+    poke("poke.train", "algo=ppo", *env, *short, "hydra.run.dir=run")
+    (poke.cwd / "stepped").unlink()
+    many = ("episodes=1000000", "out=some/stopped.parquet")
+    process = poke.start("poke.record", *env, "policy=run", *many)
+    while not (poke.cwd / "stepped").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert (out, err) == ("", "poke: received SIGINT: nothing is written\n")
+    assert not (poke.cwd / "some").exists()
+
+
+HOSTILE = {"_target_": "os.system", "command": "touch marker"}
+
+
+def hostile_copy(teacher, folder, change):
+    """A copy of a run whose saved config names what is to be called."""
+    copy = folder / "hostile"
+    shutil.copytree(teacher, copy)
+    for name in ("config.yaml", "config.json", ".hydra/config.yaml"):
+        text = (copy / name).read_text()
+        config = json.loads(text) if name.endswith("json") else yaml.safe_load(text)
+        change(config)
+        dumped = json.dumps(config) if name.endswith("json") else yaml.safe_dump(config)
+        (copy / name).write_text(dumped)
+    return copy
+
+
+CHANGES = {
+    "env": lambda config: config["env"].update(HOSTILE),
+    "within env": lambda config: config["env"].update(kwargs={"a": [HOSTILE]}),
+    "a wrapper": lambda config: config["env"].update(wrappers=[HOSTILE]),
+    "deep in a wrapper": lambda config: config["env"].update(
+        wrappers=[{"_target_": "gymnasium.wrappers.common.os.system", "command": "touch marker"}]
+    ),
+    "all the rest": lambda config: config.update(
+        {name: dict(HOSTILE) for name in ("network", "algo", "data", "eval", "trainer")}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_hostile_run_is_not_executed(poke, teacher, change):
+    copy = hostile_copy(teacher, poke.cwd, CHANGES[change])
+    rest = change == "all the rest"
+    out = poke(
+        *("poke.record", "env=cartpole", f"policy={copy}", "episodes=2", "out=x.parquet"),
+        expect=0 if rest else 2,
+    )
+    assert rest or "os.system" in out or "plays CartPole-v1, env is" in out
+    # A warm start takes weights, and a policy is described by its checkpoint.
+    warm = (*NORMALISED, f"init_from={copy}", "trainer.max_steps=128", "hydra.run.dir=warm")
+    assert "starting from" in poke("poke.train", *warm)
+    poke("poke.export", str(copy), "--out", "x.safetensors")
+    assert np.array_equal(poke_load(copy).act([0.1] * 4), poke_load(teacher).act([0.1] * 4))
+    assert not (poke.cwd / "marker").exists()
+
+
+OWN = """
+import gymnasium, numpy, torch
+from poke.envs.gym import GymEnvironment
+
+class Environment(GymEnvironment):
+    pass
+
+class Network(torch.nn.Module):
+    def __init__(self, *, num_outputs):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, num_outputs)
+
+    def forward(self, observation):
+        return self.layer(observation)
+"""
+
+
+def test_trust_lets_a_run_of_ones_own_be_recorded(poke):
+    (poke.cwd / "mine.py").write_text(OWN)
+    (poke.cwd / "conf" / "network").mkdir(parents=True)
+    (poke.cwd / "conf" / "network" / "own.yaml").write_text("_target_: mine.Network\n")
+    poke(
+        *("poke.train", "--config-dir", "conf", *NORMALISED, "network=own"),
+        *("trainer.max_steps=2048", "env._target_=mine.Environment", "hydra.run.dir=run"),
+    )
+    record = ("poke.record", "env=cartpole", "policy=run", "episodes=2", "out=x.parquet")
+    assert "it names mine.Environment" in poke(*record, expect=2)
+    assert "holds 2 episodes" in poke(*record, "trust=[mine]")
+    export = ("poke.export", "run", "--out", "x.safetensors")
+    assert "it names mine.Network" in poke(*export, expect=2)
+    assert "step 2048" in poke(*export, "--trust", "mine")

@@ -401,6 +401,9 @@ class RecordConfig:
     concurrency: int = knob(at_least=1, at_most=100, help="battles at a time")
     policy: str | None = knob(help="a run whose policy is recorded in its own environment")
     episodes: int = knob(at_least=1, help="of policy")
+    trust: list[str] = knob(
+        default=None, help="packages whose classes policy's run may name besides poke's own"
+    )
 
 
 # Whoever names one of these as `_target_` is held to its schema.

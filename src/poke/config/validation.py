@@ -57,7 +57,7 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
     target = (config["env"] or {}).get("_target_")
     if config["policy"] is not None:
-        if target != "poke.envs.gym.GymEnvironment":
+        if target is None or TARGETS.get(target) is ShowdownRecorderConfig:
             raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
         return
     if target == "poke.envs.gym.GymEnvironment":
@@ -109,7 +109,7 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
             )
-        if config["network"].get("memory", "none") not in (None, "none"):
+        if config["network"].get("memory"):
             _check_sequences(nodes[0]["num_envs"], nodes[1]["num_steps"], size)
 
 

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from poke.config.knobs import ConfigError
 from poke.config.own import dataclass_arguments
 from poke.networks.actor_critic import ActorCritic
+from poke.networks.fitting import check as check_fit
 from poke.policies.building import describe, offers
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
@@ -149,7 +150,9 @@ class Agent:
 
     def make_network(self, num_outputs: int) -> torch.nn.Module:
         """Make a network of the configured kind for the source's observations."""
-        return self._build("network", **offers(self.observation_space, num_outputs))
+        network = self._build("network", **offers(self.observation_space, num_outputs))
+        check_fit(network, self.observation_space, num_outputs)
+        return network
 
     def _build(self, group: str, **given: Any) -> Any:
         """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.

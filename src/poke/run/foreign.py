@@ -6,7 +6,7 @@ A config from elsewhere is data, and names what is called. Only poke's own parts
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,25 @@ from poke.run.experiment import Agent
 WRAPPER = re.compile(r"gymnasium\.wrappers\.[A-Z]\w*")
 
 
-def environment_of(run_dir: Path, id: str, trust: Sequence[str] = ()) -> Any:
+def environment_of(run_dir: Path, expected: Mapping[str, Any], trust: Sequence[str] = ()) -> Any:
     """Return what makes the environments that a run plays.
 
     Args:
         run_dir: the run's.
-        id: the environment that is expected, which somebody here has named.
+        expected: the node of the environment that somebody here has named.
         trust: packages whose classes may be built besides.
 
     Raises:
         ConfigError: no config there, one of another environment, or one that names what is not trusted.
     """
-    node = read_config(run_dir)["env"]
-    theirs = (node or {}).get("id")
-    if theirs != id:
-        raise ConfigError(f"policy={run_dir} plays {theirs}, env is {id}")
+    node = dict(read_config(run_dir)["env"] or {})
+    theirs, ours = (each.get("id", each.get("_target_")) for each in (node, expected))
+    if theirs != ours:
+        raise ConfigError(f"policy={run_dir} plays {theirs}, env is {ours}")
     _refuse_untrusted(run_dir, node, trust)
-    return instantiate(node, _convert_="all")
+    # The environment makes its wrappers itself.
+    own = {name: node.pop(name) for name in ("wrappers",) if name in node}
+    return instantiate(node, _convert_="all", _partial_=True)(**own)
 
 
 def policy_of(run_dir: Path, saved: SavedPolicy, trust: Sequence[str] = ()) -> Policy:

@@ -157,8 +157,9 @@ class ObservationSpace:
 
     @cached_property
     def _plain(self) -> Field | None:
-        """The sole entry where that is a box, which is kept as it comes; else None."""
-        return self.fields[0] if not self.packed and self.entries[0].kind == "box" else None
+        """The sole part where that is the whole observation, numbers or bytes, and kept as it comes; else None."""
+        sole = self.fields[0]
+        return None if self.packed or sole.entry.path or sole.entry.sizes else sole
 
     def empty(self, *lead: int) -> np.ndarray:
         """Return zeros of `[*lead, *shape]`."""
@@ -171,7 +172,7 @@ class ObservationSpace:
             SpaceError: a part is missing, has another shape or holds a value that is not in its space.
         """
         # What most environments give, and nothing of it is looked at twice.
-        if type(observation) is np.ndarray and self._plain and not self._plain.entry.path:
+        if self._plain is not None and type(observation) is np.ndarray:
             kind = observation.shape, observation.dtype
             if kind == (out.shape, out.dtype):
                 out[...] = observation
@@ -210,8 +211,8 @@ class ObservationSpace:
         Raises:
             SpaceError: as of `write`, or it has neither shape.
         """
-        if self._plain is not None and not self._plain.entry.path:  # nothing to put together
-            array = _as_kept(_part(observation, self._plain.entry), self._plain)
+        if self._plain is not None:  # nothing to put together
+            array = _as_kept(np.asarray(observation), self._plain)
             if array.shape == self._plain.shape:
                 return array[None], True
             if array.ndim and array.shape[1:] == self._plain.shape:
@@ -256,10 +257,13 @@ class ObservationSpace:
         return sum(math.prod(f.shape) for f in floats)
 
     def as_numbers(self) -> ObservationSpace:
-        """Return this space with a sole box of bytes kept as float32, so that it can be normalised."""
-        if self.packed:
-            return self
-        return replace(self, entries=(replace(self.entries[0], dtype="float32"),))
+        """Return this space as it is when its numbers are normalised: they keep no bounds, and a sole box is numbers."""
+        if not self.packed:
+            return replace(self, entries=(_unbounded(self.entries[0], "float32"),))
+        entries = (
+            _unbounded(e, e.dtype) if _kept_dtype(e) == np.float32 else e for e in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON holds it."""
@@ -282,6 +286,10 @@ class ObservationSpace:
     def __str__(self) -> str:
         parts = [f"{e.name} {_shown(e)}" if e.path else _shown(e) for e in self.entries]
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _unbounded(entry: Entry, dtype: str) -> Entry:
+    return replace(entry, dtype=dtype, low=None, high=None)
 
 
 def _shown(entry: Entry) -> str:

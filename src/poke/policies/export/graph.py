@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from poke.policies.policy import Policy, PolicyError
-from poke.spaces import Entry, ObservationSpace
+from poke.policies.policy import Policy
+from poke.spaces.observations import Entry, Field
 
 MASK = "action_mask"
 STATE = "state"
@@ -42,9 +42,6 @@ class Acting(nn.Module):
 
     Args:
         policy: on the CPU; its weights are shared, not copied.
-
-    Raises:
-        PolicyError: several parts for a network that is given them packed in bytes.
     """
 
     mean: Tensor
@@ -71,21 +68,32 @@ class Acting(nn.Module):
     def forward(self, *given: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return the actions `[batch, *shape]`, and with a memory the next state `[batch, state_size]`."""
         rest = list(given)
-        parts = [rest.pop(0) for _ in self._space.entries]
+        parts = [self._encoded(rest.pop(0), field) for field in self._space.fields]
         mask = rest.pop(0) if self._masked else None
-        seen = self._normalized(_encoded(parts[0], self._space))
+        # Networks of several parts take them apart, too: not every runtime can look into bytes.
+        seen = parts if self._space.packed else parts[0]
         if self._has_memory:
             outputs, _, state = self.network.step(seen, rest.pop(0))
             return self._action(outputs, mask), state
         outputs = self.network(seen)
         return self._action(outputs[:, :-1] if self._shared else outputs, mask)
 
-    def _normalized(self, seen: Tensor) -> Tensor:
-        """Do in float64 what the policy does in float64, so that not a bit differs."""
-        if self._limit is None:
-            return seen
-        numbers = (seen.flatten(1).double() - self.mean) / self.scale
-        return numbers.clamp(-self._limit, self._limit).float().reshape(seen.shape)
+    def _encoded(self, part: Tensor, field: Field) -> Tensor:
+        """Do what `ObservationSpace.write` and the normaliser do with a part."""
+        entry = field.entry
+        if entry.kind == "discrete":
+            ids = part.reshape(-1, math.prod(entry.shape)) - torch.tensor(entry.starts)
+            if self._space.packed:
+                return ids.int().reshape(-1, *field.shape)
+            columns = zip(ids.split(1, 1), entry.sizes, strict=True)
+            part = torch.cat([column == torch.arange(size) for column, size in columns], 1)
+        part = part.to(_torch_dtype(field.dtype.name))
+        if self._limit is None or field.dtype != np.float32:
+            return part
+        # In float64, as the policy does it, so that not a bit differs; the numbers of packed parts come first.
+        own = slice(field.offset // 4, field.offset // 4 + math.prod(field.shape))
+        numbers = (part.flatten(1).double() - self.mean[own]) / self.scale[own]
+        return numbers.clamp(-self._limit, self._limit).float().reshape(-1, *field.shape)
 
     def _action(self, outputs: Tensor, mask: Tensor | None) -> Tensor:
         space = self._actions
@@ -133,19 +141,6 @@ def _raw_dtype(entry: Entry) -> np.dtype:
     """Of an entry as the environment gives it."""
     kinds = {"discrete": "int64", "binary": "int8"}
     return np.dtype(kinds.get(entry.kind, entry.dtype))
-
-
-def _encoded(part: Tensor, space: ObservationSpace) -> Tensor:
-    """Do what `ObservationSpace.write` does with an observation of one part."""
-    if space.packed:
-        raise PolicyError("a policy that sees several parts is no graph yet")
-    entry = space.entries[0]
-    if entry.kind == "discrete":
-        ids = part.reshape(-1, math.prod(entry.shape))
-        columns = zip(ids.split(1, 1), entry.starts, entry.sizes, strict=True)
-        hot = [column - start == torch.arange(size) for column, start, size in columns]
-        return torch.cat(hot, 1).float()
-    return part.to(_torch_dtype(space.dtype.name))
 
 
 def _torch_dtype(name: str) -> torch.dtype:

@@ -1,8 +1,8 @@
 """A policy as a safetensors file: its tensors, and in the file's metadata, as JSON, what they belong to.
 
-The metadata's key ``poke`` holds ``format`` (1), ``description`` (see `poke.policies.building`), ``normalizer`` (its
-count and limit, or null), ``about`` (where the policy comes from) and ``checksum``, of all that. Tensors are named
-``network.NAME`` and ``normalizer.mean`` and ``normalizer.variance``.
+The metadata's key ``poke`` holds ``format`` (1), ``description`` (see `poke.policies.building`), ``normalizer`` (what
+of its state is no tensor, or null), ``about`` (where the policy comes from) and ``checksum``, of all that. Tensors are
+named ``network.NAME`` and ``normalizer.NAME``.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def to_bytes(state: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
         raise PolicyError(f"{others[0]} is no tensor, and a safetensors file holds no others")
     normalizer = state["normalizer"]
     if normalizer is not None:
-        tensors |= {f"normalizer.{name}": normalizer[name] for name in ("mean", "variance")}
-        normalizer = {name: normalizer[name] for name in ("count", "limit")}
+        statistics = {name: v for name, v in normalizer.items() if isinstance(v, Tensor)}
+        tensors |= {f"normalizer.{name}": value for name, value in statistics.items()}
+        normalizer = {name: v for name, v in normalizer.items() if name not in statistics}
     said = {
         "format": FORMAT,
         "description": state["description"],
@@ -75,12 +76,13 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     if said.pop("checksum", None) != _checksum(tensors, said):
         raise PolicyError(f"{path} is damaged: its checksum is not that of its contents")
-    normalizer = said["normalizer"]
-    if normalizer is not None:
-        statistics = {name: tensors.pop(f"normalizer.{name}") for name in ("mean", "variance")}
-        normalizer = {**statistics, **normalizer}
-    network = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
-    state = {"description": said["description"], "network": network, "normalizer": normalizer}
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "normalizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    state: dict[str, Any] = {"description": said["description"], **parts, "normalizer": None}
+    if said["normalizer"] is not None:
+        state["normalizer"] = {**parts["normalizer"], **said["normalizer"]}
     return state, said["about"]
 
 

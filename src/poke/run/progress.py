@@ -1,0 +1,72 @@
+"""How far a recording is: a bar on a terminal, elsewhere a line now and then. Imports no torch."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from poke.envs.showdown.recording import Progress
+
+_PRINT_SECONDS = 10.0
+
+
+@contextmanager
+def shown(total: int) -> Iterator[Callable[[Progress], None]]:
+    """Yield what shows progress.
+
+    Args:
+        total: how many battles there will be.
+    """
+    if sys.stderr.isatty():
+        with _bar(total) as show:
+            yield show
+    else:
+        yield _lines(total)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("battles"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("battles", total=total, note="")
+        yield lambda p: bar.update(task, completed=p.battles, note=_note(p))
+
+
+def _lines(total: int) -> Callable[[Progress], None]:
+    """Return what prints a line at the start, after the first battle, in between and at the end."""
+    begun = printed = time.monotonic()
+    before: int | None = None
+
+    def show(progress: Progress) -> None:
+        nonlocal printed, before
+        now = time.monotonic()
+        new = 0 if before is None else progress.battles - before
+        before = progress.battles if before is None else before
+        if new <= 1 or progress.battles == total or now - printed >= _PRINT_SECONDS:
+            printed = now
+            rate = new / max(now - begun, 1e-9)
+            line = f"{progress.battles}/{total} battles, {rate:.1f}/s, {_note(progress)}"
+            print(line, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _note(progress: Progress) -> str:
+    note = f"{progress.decisions} decisions"
+    if progress.dropped:
+        note += f", {progress.dropped} battles dropped (last: {progress.last_fault})"
+    return note

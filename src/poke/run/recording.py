@@ -1,0 +1,137 @@
+"""Recordings: an expert's battles on a server, or a policy's episodes in the environment of its run. Imports no torch."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hydra.utils import instantiate
+
+from poke.config.knobs import ConfigError
+from poke.run.progress import shown
+from poke.run.signals import Interrupted, Signals
+
+
+class RecordingError(RuntimeError):
+    """A recording that cannot be made; the message is one line."""
+
+
+def record(config: Mapping[str, Any]) -> int:
+    """Record what a config asks for, say so, and return the exit status: 0, or 128 + N after signal N.
+
+    Args:
+        config: of `python -m poke.record`, validated.
+
+    Raises:
+        ConfigError: what was asked for does not go together.
+        RecordingError: it failed.
+    """
+    with _failures():
+        return _record_battles(config) if config["policy"] is None else _record_policy(config)
+
+
+def _record_battles(config: Mapping[str, Any]) -> int:
+    values = ("format", "expert", "opponents", "seed", "concurrency")
+    try:
+        recorder = instantiate(config["env"], **{name: config[name] for name in values})
+    except ImportError as error:
+        raise RecordingError(
+            f"recording needs {error.name}: pip install 'poke[showdown]'"
+        ) from error
+    out, battles = config["out"], config["battles"]
+    with _stops(recorder.stop) as signals, shown(battles) as show:
+        complete = recorder.record(out, battles, on_progress=show)
+    if not complete:
+        print("stopped; what is recorded is kept: the same command goes on from there")
+        return 128 + signals[0]
+    print(f"{out} holds {battles} battles")
+    return 0
+
+
+def _record_policy(config: Mapping[str, Any]) -> int:
+    """Record a trained policy in the environment it was trained in, from seeds of its own."""
+    run_dir, out = Path(config["policy"]), config["out"]
+    with Signals() as signals:
+        try:
+            with signals.interrupting():
+                recorded = _played(run_dir, config)
+        except Interrupted:
+            print(f"poke: {signals.reason}: nothing is written", file=sys.stderr)
+            return 128 + signals.received
+        from poke.data import trajectories
+
+        trajectories.write(out, recorded)  # whole or not at all, and done in a moment
+    mean = float(recorded.reward.sum()) / recorded.num_episodes
+    print(f"{out} holds {recorded.num_episodes} episodes with a mean return of {mean:.6g}")
+    return 0
+
+
+def _played(run_dir: Path, config: Mapping[str, Any]) -> Any:
+    from poke.envs.episodes import record_episodes
+    from poke.policies.loading import load
+    from poke.run.foreign import environment_of
+
+    trust = config.get("trust") or ()
+    environment = environment_of(run_dir, config["env"], trust)
+    policy = load(run_dir, trust=trust)
+    if policy.observation_space.shape != environment.observation_space.shape:
+        raise ConfigError(
+            f"policy={run_dir} sees {policy.observation_space}, the environment shows "
+            f"{environment.observation_space}"
+        )
+    environments = environment.make_evaluation(min(8, config["episodes"]))
+    try:
+        return record_episodes(
+            environments,
+            policy,
+            num_episodes=config["episodes"],
+            seed=config["seed"],
+            metadata={
+                "env": config["env"].get("id"),
+                "policy": str(run_dir),
+                "seed": config["seed"],
+            },
+        )
+    finally:
+        environments.close()
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Turn what a recording may meet into one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (ValueError, RuntimeError, OSError) as error:
+        known = type(error).__module__.startswith("poke.") or isinstance(error, OSError)
+        if not known:
+            raise
+        raise RecordingError(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Let the first SIGINT or SIGTERM stop cleanly and a second one at once; yield those seen."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+        stop()
+
+    before: dict[int, Any] = {
+        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -203,6 +203,16 @@ def test_what_the_user_gave_is_not_dropped_but_answered():
     assert refused(*OWN, "+algo.stepz=1") == near
 
 
+def test_a_key_that_the_class_takes_and_the_config_lacks_is_put_there_with_a_plus(tmp_path):
+    folder = put(tmp_path / "conf", algo__mine="{_target_: mine.Algorithm, lr: 0.5}")
+    line = "algo.steps is not in the config yet: +algo.steps=VALUE puts it there"
+    near = "unknown key algo.stepz (did you mean algo.steps?)"
+    assert refused(*OWN, "algo.steps=3") == line
+    assert refused("algo=mine", "algo.steps=3", folder=folder) == line
+    assert refused("algo=mine", "algo.stepz=3", folder=folder) == near
+    assert compose("algo=mine", "+algo.steps=3", folder=folder)["algo"]["steps"] == 3
+
+
 def test_keys_taken_out_by_hand_are_no_mistake():
     kept = compose(*OWN, "~algo.weight_decay", "~algo.warmup_steps", "+algo.steps=3")["algo"]
     assert kept.keys() == {"_target_", "lr", "steps"}

@@ -33,8 +33,8 @@ class HeldOutData(Protocol):
 class Imitating(Protocol):
     """An algorithm that imitates a teacher.
 
-    It may have an attribute ``imitation``, an `Imitation`: how near it is measured to come. Where it is missing, that is
-    the plain negative log-likelihood.
+    It may have an attribute ``imitation``, an `Imitation`: how near it is measured to come. Where it is missing, that
+    is the plain negative log-likelihood.
     """
 
     policy: Policy

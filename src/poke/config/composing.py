@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,6 +35,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
 from poke.config.loading import Loader
+from poke.config.own import constructor_of, own_nodes
 
 # Options that come with a package of their own.
 PLUGIN_PACKAGES = {
@@ -287,6 +288,9 @@ def _explain(primary: Primary, overrides: Sequence[str], error: Exception) -> st
             o for o in overrides if re.fullmatch(r"[a-z_]+=[^=]+", o) and not o.startswith(key)
         ]
         known = _known_keys(primary, groups) or _known_keys(primary, [])
+        targets = [o for o in overrides if "._target_=" in o]
+        if line := _about_own(primary, [*groups, *targets], key):
+            return line
         if known and key not in known:
             return unknown_key(key, known)
     ambiguous = re.search(r"Ambiguous value for argument '([^']+)'", message)
@@ -298,6 +302,23 @@ def _explain(primary: Primary, overrides: Sequence[str], error: Exception) -> st
     if group:
         return "a group is chosen by name, as in algo=bc; its values by key, as in algo.lr=3e-4"
     return in_short(error)
+
+
+def _about_own(primary: Primary, chosen: Sequence[str], key: str) -> str | None:
+    """The answer to a key that the node of a user's own part lacks; None where it is of no such node."""
+    try:
+        config = OmegaConf.to_container(without_hydra(_compose(primary, chosen)), resolve=False)
+    except (HydraException, OmegaConfBaseException, ConfigError, OSError):
+        return None
+    assert isinstance(config, dict)
+    for group, path, node in own_nodes({str(name): node for name, node in config.items()}):
+        if path != key.rpartition(".")[0]:
+            continue
+        constructor = constructor_of(node["_target_"], path)
+        if constructor.takes(key.rpartition(".")[2], group):
+            return f"{key} is not in the config yet: +{key}=VALUE puts it there"
+        return unknown_key(key, [f"{path}.{f.name}" for f in fields(constructor.schema)])
+    return None
 
 
 def _known_keys(primary: Primary, groups: Sequence[str]) -> list[str]:

@@ -47,6 +47,7 @@ Examples
   python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
 """
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 

@@ -107,6 +107,8 @@ class Batch(Protocol):
 class Policy(Stateful, Protocol):
     """Chooses actions; its state is all that this takes, see `poke.policies.policy.Policy`."""
 
+    normalizer: Any  # poke.spaces.ObservationNormalizer, or None: a source that plays lets it learn
+
     def choose(
         self,
         observation: Any,
@@ -142,15 +144,18 @@ class Algorithm(Stateful, Protocol):
 
 
 class Actor(Algorithm, Protocol):
-    """An algorithm that `data=rollout` collects experience for; observations come normalised."""
+    """An algorithm that `data=rollout` collects experience for; observations come normalised.
+
+    One whose policy has a memory is given that too, as the last argument, and moves it on.
+    """
 
     def rollout_step(
-        self, observation: np.ndarray, action_mask: np.ndarray | None
+        self, observation: np.ndarray, action_mask: np.ndarray | None, *memory: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return sampled actions, their log-probabilities and the states' values, `[num_envs]` float32 each."""
         ...
 
-    def value(self, observation: np.ndarray) -> np.ndarray:
+    def value(self, observation: np.ndarray, *memory: Any) -> np.ndarray:
         """Return `[batch]` float32 values."""
         ...
 

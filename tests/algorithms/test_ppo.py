@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from poke.algorithms.policies import Categorical, DiagonalGaussian
 from poke.algorithms.ppo import PPO
 from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment
-from poke.networks.mlp import MLP
 from poke.protocols import NonFiniteError
+
+from ..contracts.corridor import corridor  # noqa: F401
+from ..contracts.parts import policy_maker
 
 VALUES = {
     "lr": 1e-2,
@@ -57,20 +58,12 @@ def registered():
     del gym.registry["Masked-v0"]
 
 
-def make(id="CartPole-v1", activation="tanh", num_steps=32, num_envs=4, **options):
+def make(id="CartPole-v1", num_steps=32, num_envs=4, network=None, environment=None, **options):
     torch.manual_seed(0)
-    environment = GymEnvironment(id, num_envs=num_envs, vectorization="serial")
-    source = Collector(environment, num_steps=num_steps, seed=0)
-
-    def network(num_outputs):
-        return MLP(
-            observation_shape=source.observation_shape,
-            num_outputs=num_outputs,
-            hidden_sizes=[16, 16],
-            activation=activation,
-        )
-
-    algorithm = PPO(network, action_space=source.action_space, seed=0, **{**VALUES, **options})
+    playing = {"num_envs": num_envs, "vectorization": "serial", **(environment or {})}
+    source = Collector(GymEnvironment(id, **playing), num_steps=num_steps, seed=0)
+    make_policy = policy_maker(source, **{"hidden_sizes": [16, 16], **(network or {})})
+    algorithm = PPO(make_policy, seed=0, **{**VALUES, **options})
     source.attach(algorithm)
     return source, algorithm
 
@@ -82,12 +75,16 @@ def test_the_fast_path_computes_what_torch_computes(id, activation, clip_value_l
     results = []
     for fast_path in (True, False):
         source, algorithm = make(
-            id, activation, fast_path=fast_path, clip_value_loss=clip_value_loss, lr=3e-3
+            id,
+            network={"activation": activation},
+            fast_path=fast_path,
+            clip_value_loss=clip_value_loss,
+            lr=3e-3,
         )
         batch = source.sample()
         collected = batch.action.copy(), batch.log_prob.copy(), batch.value.copy()
         metrics = algorithm.update(batch)
-        results.append((collected, metrics, algorithm.get_weights()))
+        results.append((collected, metrics, algorithm.policy.network.get_weights()))
     (fast, fast_metrics, fast_weights), (torch_, torch_metrics, torch_weights) = results
     for ours, theirs in zip(fast, torch_, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
@@ -115,38 +112,14 @@ def test_masked_actions_are_never_taken_and_have_no_entropy():
     assert metrics["episode_return"] > 0
 
 
-@pytest.mark.parametrize("mask", [None, np.array([[True, False, True], [False, False, True]])])
-def test_samples_follow_the_distribution(mask):
-    logits = np.log(np.array([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]], np.float32))
-    policy, generator = Categorical(), np.random.default_rng(0)
-    counts = np.zeros((2, 3))
-    for _ in range(4000):
-        action, log_prob = policy.sample(logits, mask, generator)
-        counts[[0, 1], action] += 1
-    expected = np.exp(logits) * (1 if mask is None else mask)
-    expected /= expected.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(counts / 4000, expected, atol=0.03)
-    assert (counts[expected == 0] == 0).all()
-    np.testing.assert_allclose(np.exp(log_prob), expected[[0, 1], action], rtol=1e-5)
-
-
-def test_log_probabilities_and_entropies_are_torchs():
-    log_std = torch.nn.Parameter(torch.tensor([0.3, -0.7]))
-    mean, action = torch.randn(5, 2), torch.randn(5, 2)
-    log_prob, entropy = DiagonalGaussian(log_std).log_prob_and_entropy(mean, action, None)
-    normal = torch.distributions.Normal(mean, log_std.exp().expand_as(mean))
-    torch.testing.assert_close(log_prob, normal.log_prob(action).sum(1))
-    torch.testing.assert_close(entropy, normal.entropy().sum(1))
-
-
 def test_initialisation_is_orthogonal_with_the_published_gains():
     _, algorithm = make()
-    hidden = algorithm.network.policy.layers[2].weight.detach()
+    hidden = algorithm.policy.network.policy.layers[2].weight.detach()
     torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), rtol=0, atol=1e-5)
-    assert algorithm.network.policy.layers[4].weight.norm(dim=1).tolist() == pytest.approx(
+    assert algorithm.policy.network.policy.layers[4].weight.norm(dim=1).tolist() == pytest.approx(
         [0.01] * 2
     )
-    assert algorithm.network.critic.layers[4].weight.norm().item() == pytest.approx(1)
+    assert algorithm.policy.network.critic.layers[4].weight.norm().item() == pytest.approx(1)
 
 
 def test_the_learning_rate_falls_to_0_with_the_steps():
@@ -155,23 +128,55 @@ def test_the_learning_rate_falls_to_0_with_the_steps():
     assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025, 0, 0])
 
 
-def test_an_update_ends_when_the_policy_has_moved_too_far():
-    free, bound = make(lr=0.05), make(lr=0.05, target_kl=1e-4)
-    for source, algorithm in (free, bound):
-        algorithm.update(source.sample())
-    num_gradient_steps = [
-        sum(state["step"].item() for state in algorithm._optimizer.state.values())
-        for _, algorithm in (free, bound)
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_an_update_ends_before_the_step_that_would_take_the_policy_too_far(fast_path):
+    source, algorithm = make(lr=0.05, target_kl=1e-4, fast_path=fast_path)
+    batch = source.sample()
+    metrics = algorithm.update(batch)
+    # The first minibatch meets the policy that collected it, the second one that has moved by a step.
+    assert metrics["gradient_steps"] == 1
+    assert metrics["approx_kl"] > 0.5e-4
+    steps = [state["step"].item() for state in algorithm._optimizer.state.values()]
+    assert steps == [1]
+    source, free = make(lr=0.05, target_kl=1e4, fast_path=fast_path)
+    assert free.update(source.sample())["gradient_steps"] == 16
+    assert "gradient_steps" not in make()[1].update(batch)
+
+
+def test_the_clip_range_falls_to_0_with_the_steps():
+    source, algorithm = make(schedule_steps=128 * 4, clip_range_schedule="linear")
+    told = [algorithm.update(source.sample()) for _ in range(5)]
+    assert [m["clip_range"] for m in told] == pytest.approx([0.1, 0.075, 0.05, 0.025, 0])
+    assert told[4]["clip_fraction"] == 0  # nor does the learning rate leave anything to clip
+    assert "clip_range" not in make()[1].update(source.sample())
+
+
+def test_a_narrower_clip_range_clips_more():
+    fractions = [
+        make(lr=0.01, clip_range=width, clip_range_schedule=schedule)[1]
+        for width, schedule in ((0.2, "constant"), (0.02, "constant"))
     ]
-    assert num_gradient_steps == [16, 4]
+    source, _ = make()
+    batch = source.sample()
+    wide, narrow = (algorithm.update(batch)["clip_fraction"] for algorithm in fractions)
+    assert narrow > wide
+
+
+@pytest.mark.parametrize("initial", [0.0, -1.5])
+def test_the_deviation_of_continuous_actions_begins_as_asked_for(initial):
+    source, algorithm = make("Pendulum-v1", initial_log_std=initial)
+    told = algorithm.policy.act(np.zeros(3), return_info=True)[1]
+    assert told["std"] == pytest.approx(math.exp(initial))
+    batch = source.sample()
+    assert batch.action.std() == pytest.approx(math.exp(initial), rel=0.3)
 
 
 def test_one_network_may_serve_policy_and_value():
     source, algorithm = make(shared_network=True)
-    assert set(algorithm.get_weights()) == {
+    assert set(algorithm.policy.network.get_weights()) == {
         f"layers.{i}.{kind}" for i in (0, 2, 4) for kind in ("weight", "bias")
     }
-    assert algorithm.get_weights()["layers.4.weight"].shape == (3, 16)
+    assert algorithm.policy.network.get_weights()["layers.4.weight"].shape == (3, 16)
     metrics = [algorithm.update(source.sample()) for _ in range(5)]
     assert all(math.isfinite(value) for value in metrics[-1].values())
 
@@ -192,13 +197,52 @@ def test_one_bad_minibatch_takes_back_the_good_ones_before_it(fast_path):
     source, algorithm = make(fast_path=fast_path)
     algorithm.update(source.sample())
     before = copy.deepcopy(algorithm.get_state())
+    weights = copy.deepcopy(algorithm.policy.get_state()["network"])
     batch = source.sample()
     batch.log_prob[3, 1] = np.nan
     with pytest.raises(NonFiniteError, match="is nan"):
         algorithm.update(batch)
     after = algorithm.get_state()
-    for name, value in before["network"].items():
-        assert torch.equal(after["network"][name], value)
+    for name, value in weights.items():
+        assert torch.equal(algorithm.policy.get_state()["network"][name], value)
     for name, value in before["optimizer"]["state"][0].items():
         assert torch.equal(after["optimizer"]["state"][0][name], value)
     assert after["optimizer"]["param_groups"] == before["optimizer"]["param_groups"]
+
+
+class Several(gym.Env):
+    """Rewarded is what the observation asks for, in each of an action's parts."""
+
+    observation_space = gym.spaces.Box(-1, 1, (3,), np.float32)
+
+    def __init__(self, action_space):
+        self.action_space = action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(np.asarray(action, self.action_space.dtype))
+        reward = float((np.asarray(action) == (self.asked > 0)).mean())
+        self.count += 1
+        return self._observe(), reward, False, self.count == 8, {}
+
+    def _observe(self):
+        self.asked = self.np_random.uniform(-1, 1, 3).astype(np.float32)
+        return self.asked
+
+
+@pytest.mark.parametrize("kind", ["multi_discrete", "multi_binary"])
+def test_actions_of_several_parts_are_learned(kind):
+    space = ActionSpace(kind, (2,) * 3, (0,) * 3, (3,), "int64" if kind == "multi_discrete" else "int8")
+    taken = gym.spaces.MultiDiscrete([2] * 3) if kind == "multi_discrete" else gym.spaces.MultiBinary(3)
+    environment = Playing(lambda: Several(taken), space, 4)
+    torch.manual_seed(0)
+    source = Collector(environment, num_steps=32, seed=0)
+    algorithm = PPO(policy_maker(source, hidden_sizes=[16]), seed=0, **VALUES)
+    source.attach(algorithm)
+    told = [algorithm.update(source.sample())["episode_return"] for _ in range(40)]
+    assert told[0] < 5.5
+    assert told[-1] > 6.5

@@ -10,7 +10,7 @@ from poke.data.rollout import Collector
 from poke.envs.evaluation import EpisodeEvaluator
 from poke.envs.gym import GymEnvironment
 from poke.networks.actor_critic import ActorCritic
-from poke.networks.mlp import MLP
+from poke.networks.auto import auto_network
 from poke.policies.policy import Policy
 from poke.spaces import ObservationNormalizer
 
@@ -31,24 +31,36 @@ PPO_VALUES = {
 }
 
 
+NETWORK = {
+    "hidden_sizes": [8],
+    "activation": "tanh",
+    "picture_size": 8,
+    "embedding_size": 4,
+    "entity_size": 8,
+    "battle_size": 8,
+    "memory_size": 8,
+}
+
+
 def policy_maker(source, make_network=None, **network):
     """What an algorithm is given to make its policy, as a run gives it.
 
     Args:
         source: says what is seen and chosen among.
-        make_network: makes a network with so many outputs; a small MLP by default.
-        network: in which it is another one than by default.
+        make_network: makes a network with so many outputs; `network=auto`, small, by default.
+        network: in which of its arguments that is another one.
     """
     space = source.observation_space
-    options = {"hidden_sizes": [8], "activation": "tanh", "layout": space.layout, **network}
 
-    def mlp(num_outputs):
-        return MLP(observation_shape=space.shape, num_outputs=num_outputs, **options)
+    def auto(num_outputs):
+        return auto_network(
+            observation_space=space, num_outputs=num_outputs, **{**NETWORK, **network}
+        )
 
     def make_policy(*, critic="none", **weights):
         clip = source.observation_clip
         return Policy(
-            ActorCritic(make_network or mlp, source.action_space, critic=critic, **weights),
+            ActorCritic(make_network or auto, source.action_space, critic=critic, **weights),
             space,
             source.action_space,
             masked=source.masked,

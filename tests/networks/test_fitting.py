@@ -2,10 +2,19 @@ import pytest
 import torch
 from torch import nn
 
+from poke.envs.showdown.layout import describe
 from poke.networks.auto import auto_network
 from poke.networks.fitting import MisfitError, check
 from poke.spaces import ObservationSpace
 
+SIZES = {
+    "hidden_sizes": [8],
+    "activation": "relu",
+    "picture_size": 8,
+    "embedding_size": 2,
+    "entity_size": 8,
+    "battle_size": 8,
+}
 SPACE = ObservationSpace.box((4,))
 
 
@@ -33,18 +42,16 @@ def failing(observation):
 @pytest.mark.parametrize("seed", range(6))
 def test_poke_s_own_fit(seed, memory, make_space):
     space = make_space(seed)
-    network = auto_network(
-        observation_space=space,
-        num_outputs=3,
-        hidden_sizes=[8],
-        activation="relu",
-        picture_size=8,
-        embedding_size=2,
-        entity_size=8,
-        battle_size=8,
-        memory=memory,
-    )
+    network = auto_network(observation_space=space, num_outputs=3, memory=memory, **SIZES)
     check(network, space, 3)
+
+
+@pytest.mark.parametrize("num_outputs", [10, 11])
+def test_networks_of_battles_fit(num_outputs):
+    layout = describe(10)
+    space = ObservationSpace.box((layout["size"],), "int8", layout=layout)
+    network = auto_network(observation_space=space, num_outputs=num_outputs, **SIZES)
+    check(network, space, num_outputs)
 
 
 @pytest.mark.parametrize(

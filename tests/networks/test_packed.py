@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from poke.networks.packed import JoinedEncoder, unpack
+from poke.networks.packed import ChoiceEncoder, JoinedEncoder, unpack
 from poke.spaces import Entry, ObservationSpace
 
 SEEDS = range(12)
@@ -60,15 +60,11 @@ def test_an_encoder_of_parts_can_be_traced(seed, make_space, observe):
     torch.testing.assert_close(traced(unpack(rows, space)), network(rows))
 
 
-def test_choices_of_one_number_are_told_apart():
-    """The second of the first choice is not the second of the second."""
-    entries = (
-        Entry(("choices",), "discrete", (2,), sizes=(3, 4), starts=(0, 0)),
-        Entry(("number",), "box", ()),
-    )
-    space = ObservationSpace(entries)
-    array = space.empty(12)
-    ids = np.stack(np.meshgrid(range(3), range(4)), axis=-1).reshape(12, 2)
-    space.write({"choices": ids, "number": np.zeros(12)}, array)
-    features = joined(space)(torch.from_numpy(array))
-    assert len({tuple(row.tolist()) for row in features}) == 12
+def test_every_value_of_every_choice_has_features_of_its_own():
+    torch.manual_seed(0)
+    encoder = ChoiceEncoder((3, 4), embedding_size=2)
+    ids = torch.cartesian_prod(torch.arange(3), torch.arange(4)).int()
+    first, second = encoder(ids).unflatten(1, (2, 2)).unbind(dim=1)
+    found = {tuple(row.tolist()) for row in torch.cat([first, second])}
+    assert len(found) == 3 + 4
+    assert encoder(ids).shape == (12, encoder.size)

@@ -84,6 +84,14 @@ def test_bytes_and_numbers_of_one_picture_give_the_same(shape):
         torch.testing.assert_close(cnn(shape, dtype, low, high)(values), expected)
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.5), (-1.0, 1.0), (None, 255.0)])
+def test_what_lies_within_one_or_may_be_anything_is_left_as_it_is(low, high):
+    seen = torch.rand(2, 9, 9, 3)
+    torch.testing.assert_close(
+        cnn((9, 9, 3), "float32", low, high)(seen), cnn((9, 9, 3), "float32")(seen)
+    )
+
+
 def test_a_type_s_own_limits_say_nothing_of_a_picture():
     seen = torch.rand(2, 9, 9, 3)
     largest = torch.finfo(torch.float32).max

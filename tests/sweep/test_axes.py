@@ -75,7 +75,7 @@ def test_whatever_the_grammar_takes_becomes_overrides_that_mean_the_same_or_one_
     [
         ("network=mlp,mlp64", ["mlp", "mlp64"]),
         ("network=glob(mlp*)", ["mlp", "mlp64"]),
-        ("network=glob(*,exclude=[c*,b*])", ["mlp", "mlp64"]),
+        ("network=glob(*,exclude=[a*,c*,b*])", ["mlp", "mlp64"]),
         ("network=choice(mlp,cnn)", ["mlp", "cnn"]),
         ("seed=range(1,7,2)", [1, 3, 5]),
         ("seed=sort(3,1,2)", [1, 2, 3]),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from poke.algorithms.imitation import Imitation, measures
+from poke.algorithms.imitation import Imitation, imitation_of, measures
 from poke.data.demonstrations import DemonstrationBatch
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.policy import Policy
@@ -31,10 +31,13 @@ class HeldOutData(Protocol):
 
 
 class Imitating(Protocol):
-    """An algorithm that imitates a teacher."""
+    """An algorithm that imitates a teacher.
+
+    It may have an attribute ``imitation``, an `Imitation`: how near it is measured to come. Where it is missing, that is
+    the plain negative log-likelihood.
+    """
 
     policy: Policy
-    imitation: Imitation
 
 
 class HeldOutEvaluator:
@@ -78,7 +81,7 @@ class HeldOutEvaluator:
         training = network.training
         network.eval()
         try:
-            return self._measure(network, algorithm.imitation)
+            return self._measure(network, _imitation(algorithm.policy, algorithm))
         finally:  # an interruption passes through here too, and training may go on after it
             network.train(training)
 
@@ -110,6 +113,11 @@ class HeldOutEvaluator:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take nothing back."""
+
+
+def _imitation(policy: Policy, algorithm: Imitating) -> Imitation:
+    plain = imitation_of(policy.action_space, policy.distribution, loss="nll", label_smoothing=0.0)
+    return getattr(algorithm, "imitation", plain)
 
 
 def decisions(

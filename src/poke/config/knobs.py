@@ -168,8 +168,8 @@ def _check_value(
     elif hint in _LISTS or origin in _LISTS:
         if not isinstance(value, list):
             raise ConfigError(f"{path} must be a list, as in {path}=[...], not {value!r}")
-        kinds = set(arguments) - {...}
-        kind = kinds.pop() if len(kinds) == 1 else Any  # of tuple[int, str] nothing is said
+        items = set(arguments) - {...}
+        kind = items.pop() if len(items) == 1 else Any  # of tuple[int, str] nothing is said
         for i, item in enumerate(value):
             _check_value(item, kind, knob_field, targets, f"{path}[{i}]")
     elif hint in _MAPPINGS or origin in _MAPPINGS:

@@ -109,7 +109,7 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"algo.minibatch_size={size} must divide env.num_envs * data.num_steps = {block}"
             )
-        if config["network"].get("memory", "none") not in (None, "none"):
+        if config["network"].get("memory"):
             _check_sequences(nodes[0]["num_envs"], nodes[1]["num_steps"], size)
 
 

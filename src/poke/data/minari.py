@@ -1,12 +1,22 @@
-"""Demonstrations from a Minari dataset on this machine (https://minari.farama.org)."""
+"""Demonstrations from a Minari dataset on this machine (https://minari.farama.org).
+
+Discrete, MultiDiscrete, MultiBinary and continuous actions; observations of Box, Discrete, MultiDiscrete and
+MultiBinary, and of Dict and Tuple of these; an entry `action_mask` of a Dict is the mask of legal actions.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from poke.data.demonstrations import Demonstrations
-from poke.data.steps import DataError, Trajectories, check
+from poke.data.steps import DataError, Trajectories, assemble, described
+from poke.spaces import ActionSpace, ObservationSpace, SpaceError
+
+if TYPE_CHECKING:
+    from minari import EpisodeData, MinariDataset
 
 
 class MinariDemonstrations(Demonstrations):
@@ -51,56 +61,76 @@ def read(dataset_id: str) -> Trajectories:
         dataset_id: as Minari names it.
 
     Raises:
-        DataError: not here, or with observations or actions that are no plain arrays.
+        DataError: not here, without episodes, or with observations or actions of a kind that poke does not know.
     """
+    dataset = _load(dataset_id)
+    from poke.spaces.gymnasium import read_actions, read_observations
+
+    episodes = [episode for episode in dataset.iterate_episodes() if len(episode.actions)]
+    if not episodes:
+        raise DataError(f"{dataset_id} holds no episodes")
+    try:
+        observations = read_observations(dataset_id, dataset.observation_space)
+        actions = read_actions(dataset_id, dataset.action_space)
+        arrays = {
+            "observation": np.concatenate([_observed(e, observations) for e in episodes]),
+            "action": np.concatenate([_done(e, actions) for e in episodes]),
+        }
+        if observations.mask is not None:
+            masks = [_legal(e, observations, actions) for e in episodes]
+            arrays["action_mask"] = np.concatenate(masks)
+    except SpaceError as error:
+        raise DataError(f"{dataset_id}: {error}") from error
+    lengths = [len(episode.actions) for episode in episodes]
+    arrays |= {
+        "reward": np.concatenate([e.rewards for e in episodes]),
+        "terminated": np.concatenate([e.terminations for e in episodes]),
+        "truncated": np.concatenate([e.truncations for e in episodes]),
+        "episode": np.repeat(np.arange(len(episodes)), lengths),
+    }
+    about = {**described(observations, actions), "name": dataset_id}
+    try:
+        return assemble(arrays, about)
+    except DataError as error:
+        raise DataError(f"{dataset_id}: {error}") from error
+
+
+def _load(dataset_id: str) -> MinariDataset:
     try:
         import minari
     except ImportError as error:
         raise DataError("data=minari needs minari: pip install 'poke[minari]'") from error
     try:
-        dataset = minari.load_dataset(dataset_id, download=False)
+        return minari.load_dataset(dataset_id, download=False)
     except (FileNotFoundError, ValueError) as error:
         here = ", ".join(sorted(minari.list_local_datasets())) or "none"
         raise DataError(
             f"no Minari dataset {dataset_id} on this machine (there are: {here})"
         ) from error
-    episodes = list(dataset.iterate_episodes())
-    if not episodes:
-        raise DataError(f"{dataset_id} holds no episodes")
-    if not all(
-        isinstance(part, np.ndarray) for e in episodes for part in (e.observations, e.actions)
-    ):
-        raise DataError(f"{dataset_id} has observations or actions that are no plain arrays")
-    lengths = [len(episode.actions) for episode in episodes]
-    # The observation after the last action is in a Minari episode, but nothing was decided on it.
-    observation = np.concatenate([e.observations[: len(e.actions)] for e in episodes])
-    if observation.dtype not in (np.uint8, np.int8):
-        observation = observation.astype(np.float32)
-    action = np.concatenate([episode.actions for episode in episodes])
-    discrete = np.issubdtype(action.dtype, np.integer) and action.ndim == 1
-    space = dataset.action_space
-    kind = (
-        {"kind": "discrete", "num_actions": int(getattr(space, "n", action.max() + 1))}
-        if discrete
-        else {"kind": "continuous", "shape": list(action.shape[1:])}
-    )
-    nothing = np.zeros(len(action), np.int8)
-    trajectories = Trajectories(
-        observation=observation,
-        action=action.astype(np.int64 if discrete else np.float32),
-        action_mask=None,
-        reward=np.concatenate([e.rewards for e in episodes]).astype(np.float32),
-        terminated=np.concatenate([e.terminations for e in episodes]).astype(np.bool_),
-        truncated=np.concatenate([e.truncations for e in episodes]).astype(np.bool_),
-        episode=np.repeat(np.arange(len(episodes)), lengths),
-        player=nothing,
-        timestep=np.concatenate([np.arange(length) for length in lengths]).astype(np.int32),
-        outcome=nothing,
-        metadata={
-            "observation": {"dtype": str(observation.dtype), "shape": list(observation.shape[1:])},
-            "action": kind,
-            "name": dataset_id,
-        },
-    )
-    check(trajectories)
-    return trajectories
+
+
+def _observed(episode: EpisodeData, space: ObservationSpace) -> np.ndarray:
+    """An episode's observations as poke keeps them, without the last, on which nothing was decided."""
+    count = len(episode.actions)
+    out = space.empty(count)
+    space.write(_first(episode.observations, count), out)
+    return out
+
+
+def _legal(episode: EpisodeData, space: ObservationSpace, actions: ActionSpace) -> np.ndarray:
+    count = len(episode.actions)
+    return actions.read_mask(_first(space.mask_of(episode.observations), count), count)
+
+
+def _done(episode: EpisodeData, space: ActionSpace) -> np.ndarray:
+    if not isinstance(episode.actions, np.ndarray):
+        raise SpaceError(f"actions are no plain arrays, but {type(episode.actions).__name__}")
+    return space.from_environment(episode.actions)
+
+
+def _first(part: Any, count: int) -> Any:
+    if isinstance(part, dict):
+        return {name: _first(inner, count) for name, inner in part.items()}
+    if isinstance(part, tuple):
+        return tuple(_first(inner, count) for inner in part)
+    return np.asarray(part)[:count]

@@ -1,17 +1,32 @@
-"""Recorded experience in memory, and what must hold of it."""
+"""Recorded experience in memory, and what must hold of it.
+
+Whatever data comes from, a Parquet file, an npz archive or a Minari dataset, `assemble` makes `Trajectories` of its
+arrays and is what refuses them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from poke.data.described import DataError, action_space, check_metadata, described, guessed
 from poke.spaces import ActionSpace, ObservationSpace
 
+__all__ = ["DataError", "Trajectories", "assemble", "check", "described"]
 
-class DataError(ValueError):
-    """Data that cannot be used; the message is one line that names the file and the fault."""
+# What every column is kept as; observation and action go by the metadata.
+_DTYPES = {
+    "action_mask": np.bool_,
+    "reward": np.float32,
+    "terminated": np.bool_,
+    "truncated": np.bool_,
+    "player": np.int8,
+    "timestep": np.int32,
+    "outcome": np.int8,
+}
 
 
 @dataclass(frozen=True)
@@ -20,8 +35,9 @@ class Trajectories:
 
     Args:
         observation: `[N, *shape]` of the dtype the metadata names.
-        action: `[N] int64`, or `[N, A] float32` where actions are continuous.
-        action_mask: `[N, num_actions] bool`, True where legal; None where every action always is.
+        action: a policy's own: `[N] int64`; `[N, parts] int64` of several choices; `[N, A] float32` where actions are
+            continuous.
+        action_mask: `[N, mask_size] bool`, True where legal; None where every action always is.
         reward: `[N] float32`.
         terminated, truncated: `[N] bool`, as Gymnasium defines them.
         episode: `[N] int64`, numbered from 0 without gaps.
@@ -58,17 +74,62 @@ class Trajectories:
     @property
     def action_space(self) -> ActionSpace:
         """What was chosen among."""
-        action = self.metadata["action"]
-        if "space" in action:
-            return ActionSpace.from_dict(action["space"])
-        if action["kind"] == "discrete":
-            return ActionSpace.discrete(action["num_actions"])
-        return ActionSpace.continuous_box(tuple(action["shape"]))
+        return action_space(self.metadata["action"])
 
     @property
     def num_episodes(self) -> int:
         """How many episodes there are."""
         return int(self.episode.max()) + 1 if len(self) else 0
+
+
+def assemble(arrays: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Trajectories:
+    """Make trajectories of arrays as people have them.
+
+    Numbers of any width are taken where their values are what is meant; 0 and 1 for false and true; episodes by any
+    ids, whole numbers or text, which are numbered in the order they come in. ``timestep`` is counted, ``truncated``,
+    ``player`` and ``outcome`` are zeros, and ``episode`` goes by where episodes end, each where it is missing. What
+    observations and actions are is told from the arrays where the metadata does not say.
+
+    Args:
+        arrays: by the names of `Trajectories`.
+        metadata: as of `Trajectories`.
+
+    Raises:
+        DataError: for the first thing that cannot be.
+    """
+    given = {name: np.asarray(value) for name, value in arrays.items() if value is not None}
+    for name in ("observation", "action", "reward", "terminated"):
+        if name not in given:
+            raise DataError(f"it has no {name}")
+    count = len(given["action"]) if given["action"].ndim else 0
+    for name, array in given.items():
+        if not array.ndim or len(array) != count:
+            raise DataError(f"{name} has {len(array) if array.ndim else 0} rows, action {count}")
+    if count == 0:
+        raise DataError("it holds no steps")
+    about = check_metadata(guessed(given, metadata or {}))
+    space = action_space(about["action"])
+    columns: dict[str, Any] = {
+        "observation": _as("observation", given["observation"], about["observation"]["dtype"]),
+        "action": _own(given["action"], space),
+        "action_mask": None,
+    }
+    zeros = np.zeros(count, np.int8)
+    for name, dtype in _DTYPES.items():
+        if name in given:
+            columns[name] = _as(name, given[name], dtype)
+        elif name in ("truncated", "player", "outcome"):
+            columns[name] = zeros.astype(dtype)
+    for name, column in columns.items():
+        if name not in ("observation", "action", "action_mask"):
+            _refuse_shape(name, column, ())
+    columns["episode"] = _numbered(given, columns)
+    if "timestep" not in columns:
+        starts = _starts(columns["episode"], columns["player"])
+        columns["timestep"] = _since(starts).astype(np.int32)
+    trajectories = Trajectories(**columns, metadata=about)
+    check(trajectories)
+    return trajectories
 
 
 def check(trajectories: Trajectories) -> None:
@@ -81,38 +142,134 @@ def check(trajectories: Trajectories) -> None:
         value = getattr(t, f.name)
         if isinstance(value, np.ndarray) and len(value) != count:
             raise DataError(f"{f.name} has {len(value)} rows, action {count}")
+    _check_observations(t)
+    _check_actions(t)
+    _refuse("reward is not finite", ~np.isfinite(t.reward))
+    _refuse("outcome is not -1, 0 or 1", np.abs(t.outcome.astype(np.int16)) > 1)
+    _check_order(t)
+
+
+def _check_observations(t: Trajectories) -> None:
     shape = tuple(t.metadata["observation"]["shape"])
     if t.observation.shape[1:] != shape:
         raise DataError(
             f"observation has shape {t.observation.shape[1:]}, the metadata says {shape}"
         )
-    _refuse("reward is not finite", ~np.isfinite(t.reward))
     if np.issubdtype(t.observation.dtype, np.floating):
-        _refuse("observation is not finite", ~np.isfinite(t.observation).reshape(count, -1).all(1))
-    kind = t.metadata["action"]
-    if kind["kind"] == "continuous":
-        if t.action.shape[1:] != tuple(kind["shape"]):
-            raise DataError(f"action has shape {t.action.shape[1:]}, not {tuple(kind['shape'])}")
-        _refuse("action is not finite", ~np.isfinite(t.action).all(1))
+        _refuse("observation is not finite", ~_all(np.isfinite(t.observation)))
+    if "space" not in t.metadata["observation"]:
+        return
+    space = t.observation_space
+    if not space.packed:
+        return
+    rows = np.ascontiguousarray(t.observation)
+    _refuse("observation is not finite", ~_all(np.isfinite(space.numbers(rows))))
+    for place in space.fields:
+        if place.entry.kind == "discrete":
+            ids = rows[:, place.offset : place.offset + place.num_bytes].view(place.dtype)
+            known = (ids >= 0) & (ids < np.asarray(place.entry.sizes))
+            _refuse(f"{place.entry.name} is none of its choices", ~_all(known))
+
+
+def _check_actions(t: Trajectories) -> None:
+    space = t.action_space
+    if t.action.shape[1:] != space.action_shape:
+        raise DataError(f"action has shape {t.action.shape[1:]}, not {space.action_shape}")
+    if space.continuous:
+        _refuse("action is not finite", ~_all(np.isfinite(t.action)))
     else:
-        _refuse(
-            f"action is not one of 0 to {kind['num_actions'] - 1}",
-            (t.action < 0) | (t.action >= kind["num_actions"]),
-        )
-        if t.action_mask is not None:
-            _refuse("action is illegal by its own mask", ~t.action_mask[np.arange(count), t.action])
-    _refuse("outcome is not -1, 0 or 1", np.abs(t.outcome.astype(np.int16)) > 1)
-    _check_order(t)
+        sizes = np.asarray(space.sizes)
+        known = (t.action >= 0) & (t.action < sizes.reshape(space.action_shape))
+        choices = f"0 to {sizes[0] - 1}" if (sizes == sizes[0]).all() else f"the {space}"
+        _refuse(f"action is not one of {choices}", ~_all(known))
+    if t.action_mask is None:
+        return
+    if not space.mask_size:
+        raise DataError(f"action_mask is of choices, and these actions are {space}")
+    _refuse_shape("action_mask", t.action_mask, (space.mask_size,))
+    begins = np.concatenate([[0], np.cumsum(space.sizes)[:-1]])
+    chosen = t.action.reshape(len(t), -1) + begins
+    legal = np.take_along_axis(t.action_mask, chosen, axis=1)
+    _refuse("action is illegal by its own mask", ~_all(legal))
 
 
 def _check_order(t: Trajectories) -> None:
     """Check that each player's steps of an episode lie together, in order, and only the last one ends it."""
-    new = np.ones(len(t), dtype=bool)
-    new[1:] = (t.episode[1:] != t.episode[:-1]) | (t.player[1:] != t.player[:-1])
-    expected = np.arange(len(t)) - np.maximum.accumulate(np.where(new, np.arange(len(t)), 0))
-    _refuse("timestep does not count up from 0", t.timestep != expected)
-    last = np.append(new[1:], True)
+    starts = _starts(t.episode, t.player)
+    _refuse("timestep does not count up from 0", t.timestep != _since(starts))
+    first = np.flatnonzero(starts)
+    pairs = np.stack([t.episode[first], t.player[first]], axis=1)
+    again = np.ones(len(t), np.bool_)
+    again[first[np.unique(pairs, axis=0, return_index=True)[1]]] = False
+    _refuse("an episode comes up again after another", starts & again)
+    last = np.append(starts[1:], True)
     _refuse("an episode goes on after its end", (t.terminated | t.truncated) & ~last)
+
+
+def _starts(episode: np.ndarray, player: np.ndarray) -> np.ndarray:
+    """Where an episode of a player begins."""
+    new = np.ones(len(episode), dtype=np.bool_)
+    new[1:] = (episode[1:] != episode[:-1]) | (player[1:] != player[:-1])
+    return new
+
+
+def _since(starts: np.ndarray) -> np.ndarray:
+    """How many rows after the last start each is."""
+    rows = np.arange(len(starts))
+    return rows - np.maximum.accumulate(np.where(starts, rows, 0))
+
+
+def _numbered(given: Mapping[str, np.ndarray], columns: Mapping[str, Any]) -> np.ndarray:
+    """Episodes, numbered from 0 in the order they come in."""
+    if "episode" not in given:
+        if "player" in given:
+            raise DataError("it has no episode, which the steps of several players need")
+        ended = columns["terminated"] | columns["truncated"]
+        return np.concatenate([[0], np.cumsum(ended[:-1])]).astype(np.int64)
+    ids = given["episode"]
+    _refuse_shape("episode", ids, ())
+    if ids.dtype.kind not in "biufUS":
+        raise DataError(f"episode is {ids.dtype}, not numbers or text")
+    if ids.dtype.kind == "f":
+        _refuse("episode is not finite", ~np.isfinite(ids))
+    _, first, number = np.unique(ids, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[number].astype(np.int64)
+
+
+def _own(action: np.ndarray, space: ActionSpace) -> np.ndarray:
+    """Actions in the shape and dtype of a policy's own."""
+    shape = (len(action), *space.action_shape)
+    if action.size == np.prod(shape, dtype=np.int64):  # [N] of one number, [N, 2, 3] of six
+        action = action.reshape(shape)
+    return _as("action", action, space.action_dtype)
+
+
+def _as(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
+    """Values in a dtype that holds them."""
+    dtype = np.dtype(dtype)
+    if array.dtype == dtype:
+        return array
+    meant = {"b": "true or false", "i": "whole numbers", "u": "whole numbers", "f": "numbers"}
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} is {array.dtype}, not {meant[dtype.kind]}")
+    with np.errstate(all="ignore"):
+        values = array.astype(dtype)
+    if dtype.kind != "f":
+        width = f" of {dtype}" if dtype.kind in "iu" else ""
+        _refuse(f"{name} is not {meant[dtype.kind]}{width}", ~_all(values == array))
+    elif array.dtype.kind in "iu" and name == "observation":
+        _refuse(f"{name} is too large for {dtype}", ~_all(values.astype(np.float64) == array))
+    return values
+
+
+def _all(true: np.ndarray) -> np.ndarray:
+    """Whether every element of a row is true, `[N]`."""
+    return np.asarray(true.reshape(len(true), -1).all(1))
+
+
+def _refuse_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.shape[1:] != shape:
+        raise DataError(f"{name} has shape {list(array.shape)}, not {[len(array), *shape]}")
 
 
 def _refuse(fault: str, rows: np.ndarray) -> None:

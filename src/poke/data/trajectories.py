@@ -8,8 +8,16 @@ rows). The metadata's key ``poke`` holds JSON::
 
     {"schema": "poke.trajectories", "version": 1,
      "observation": {"dtype": "int8", "shape": [2739]},
-     "action": {"kind": "discrete", "num_actions": 10} or {"kind": "continuous", "shape": [6]},
+     "action": {"kind": "discrete", "num_actions": 10} or {"kind": "continuous", "shape": [6]}
+        or {"kind": "multi_discrete" or "multi_binary", "sizes": [3, 2]},
      ...whatever the writer says of where the data comes from}
+
+Several choices and continuous actions are fixed-size binary too, of int32 and float32. Observation and action may have
+a key ``space`` besides, as `poke.spaces` writes it: what an observation of several parts is packed of, and the bounds
+and the shape of actions as the environment takes them.
+
+Files of other writers, and npz archives of the arrays of `Trajectories`, may have other numeric columns for these, lack
+some, and name episodes as they like: see `poke.data.steps.assemble`.
 """
 
 from __future__ import annotations
@@ -28,7 +36,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.steps import DataError, Trajectories, check
+from poke.data.described import action_space, check_metadata
+from poke.data.steps import DataError, Trajectories, assemble, check
 
 __all__ = [
     "DataError",
@@ -43,7 +52,6 @@ __all__ = [
 
 SCHEMA = "poke.trajectories"
 VERSION = 1
-_OBSERVATION_DTYPES = ("int8", "uint8", "int16", "float16", "float32")
 _PLAIN_COLUMNS = {
     "episode": pa.int32(),
     "player": pa.int8(),
@@ -85,7 +93,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     try:
-        return _parse_metadata(pq.read_schema(file))
+        return check_metadata(_parse_metadata(pq.read_schema(file).metadata or {}))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(file, error) from error
     except DataError as error:
@@ -109,7 +117,6 @@ def read(path: str | Path) -> Trajectories:
     try:
         with pq.ParquetFile(file, memory_map=True) as parquet:
             trajectories = _from_parquet(parquet)
-        check(trajectories)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
     except (pa.ArrowException, OSError) as error:
@@ -118,24 +125,20 @@ def read(path: str | Path) -> Trajectories:
 
 
 def _read_npz(file: Path) -> Trajectories:
-    """Read an archive of the arrays of `Trajectories`, with the metadata as a JSON string."""
+    """Read an archive of the arrays of `Trajectories`, with the metadata, if there is any, as a JSON string."""
     names = {f.name for f in fields(Trajectories)}
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in names & set(archive.files)}
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{file} is no readable npz file: {str(error).splitlines()[0]}") from error
-    if missing := sorted(names - {"action_mask"} - arrays.keys()):
-        raise DataError(f"{file}: it has no array {missing[0]}")
     try:
-        block = pa.schema([], metadata={"poke": str(arrays.pop("metadata"))})
-        trajectories = Trajectories(
-            **{"action_mask": None, **arrays}, metadata=_parse_metadata(block)
-        )
-        check(trajectories)
+        metadata = None
+        if "metadata" in arrays:
+            metadata = _parse_metadata({b"poke": str(arrays.pop("metadata")).encode()})
+        return assemble(arrays, metadata)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
-    return trajectories
 
 
 def write(path: str | Path, trajectories: Trajectories, *, compression_level: int = 9) -> None:
@@ -149,8 +152,15 @@ def write(path: str | Path, trajectories: Trajectories, *, compression_level: in
     Raises:
         DataError: values that `read` would refuse.
     """
-    check(trajectories)
-    _write_tables(Path(path), [_to_table(trajectories)], compression_level)
+    whole = assemble(
+        {
+            f.name: getattr(trajectories, f.name)
+            for f in fields(Trajectories)
+            if f.name != "metadata"
+        },
+        trajectories.metadata,
+    )
+    _write_tables(Path(path), [_to_table(whole)], compression_level)
 
 
 def join(
@@ -173,6 +183,7 @@ def join(
     """
     if not parts:
         raise DataError("there are no parts to join")
+    metadata = check_metadata(metadata)
 
     def tables() -> Iterator[pa.Table]:
         num_episodes = 0
@@ -181,7 +192,7 @@ def join(
             for kind in ("observation", "action"):
                 if t.metadata[kind] != metadata[kind]:
                     raise DataError(f"{part} holds another kind of {kind} than the whole")
-            yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=dict(metadata)))
+            yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
             num_episodes += t.num_episodes
 
     _write_tables(Path(path), tables(), compression_level)
@@ -225,61 +236,44 @@ def _unreadable(file: Path, error: Exception) -> DataError:
 
 def _from_parquet(parquet: pq.ParquetFile) -> Trajectories:
     schema = parquet.schema_arrow
-    metadata = _parse_metadata(schema)
-    action = metadata["action"]
-    continuous = action["kind"] == "continuous"
-    wanted = {*_PLAIN_COLUMNS, "observation", "action"} - set(schema.names)
-    if wanted:
-        raise DataError(f"it has no column {sorted(wanted)[0]}")
-    dtype, shape = metadata["observation"]["dtype"], metadata["observation"]["shape"]
-    action_mask = None
-    if "action_mask" in schema.names:
-        packed = _bytes_column(
-            parquet, "action_mask", "uint8", [math.ceil(action["num_actions"] / 8)]
+    metadata = check_metadata(_parse_metadata(schema.metadata or {}))
+    for name in ("observation", "action"):
+        if name not in schema.names:
+            raise DataError(f"it has no {name}")
+    observation = metadata["observation"]
+    columns: dict[str, Any] = {
+        "observation": _bytes_column(
+            parquet, "observation", observation["dtype"], observation["shape"]
         )
-        action_mask = np.unpackbits(
-            packed, axis=1, count=action["num_actions"], bitorder="little"
-        ).view(np.bool_)
-    for name, kind in _PLAIN_COLUMNS.items():
-        if schema.field(name).type != kind:
-            raise DataError(f"column {name} is {schema.field(name).type}, not {kind}")
-    plain = {name: _plain_column(parquet, name) for name in _PLAIN_COLUMNS}
-    plain["episode"] = np.unique(plain["episode"], return_inverse=True)[1].astype(np.int64)
-    return Trajectories(
-        observation=_bytes_column(parquet, "observation", dtype, shape),
-        action=_bytes_column(parquet, "action", "float32", action["shape"])
-        if continuous
-        else _plain_column(parquet, "action").astype(np.int64),
-        action_mask=action_mask,
-        metadata=metadata,
-        **plain,
-    )
+    }
+    space = action_space(metadata["action"])
+    if space.kind == "discrete":
+        columns["action"] = _plain_column(parquet, "action")
+    else:
+        dtype = "float32" if space.continuous else "int32"
+        columns["action"] = _bytes_column(parquet, "action", dtype, space.action_shape)
+    if "action_mask" in schema.names:
+        width = space.mask_size
+        packed = _bytes_column(parquet, "action_mask", "uint8", [math.ceil(width / 8)])
+        mask = np.unpackbits(packed, axis=1, count=width, bitorder="little")
+        columns["action_mask"] = mask.view(np.bool_)
+    for name in _PLAIN_COLUMNS.keys() & set(schema.names):
+        text = name == "episode" and _is_text(schema.field(name).type)
+        columns[name] = (_text_column if text else _plain_column)(parquet, name)
+    return assemble(columns, metadata)
 
 
-def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
+def _parse_metadata(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     try:
-        metadata = json.loads((schema.metadata or {})[b"poke"])
-        name, version = metadata["schema"], metadata["version"]
+        block = json.loads(metadata[b"poke"])
+        name, version = block["schema"], block["version"]
     except (KeyError, ValueError, TypeError) as error:
         raise DataError("it holds no trajectories: its metadata has no block of poke's") from error
     if name != SCHEMA:
         raise DataError(f"it holds {name}, not {SCHEMA}")
     if version != VERSION:
         raise DataError(f"its schema is version {version}; this poke reads version {VERSION}")
-    try:
-        valid = metadata["observation"]["dtype"] in _OBSERVATION_DTYPES
-        valid &= all(isinstance(n, int) and n > 0 for n in metadata["observation"]["shape"])
-        if metadata["action"]["kind"] == "discrete":
-            valid &= metadata["action"]["num_actions"] > 0
-        else:
-            valid &= metadata["action"]["kind"] == "continuous" and bool(
-                metadata["action"]["shape"]
-            )
-    except (KeyError, TypeError):
-        valid = False
-    if not valid:
-        raise DataError("its metadata does not say what its observations and actions are")
-    return dict(metadata)
+    return dict(block)
 
 
 def _bytes_column(
@@ -292,6 +286,16 @@ def _bytes_column(
         raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
     rows = _column(parquet, name, np.dtype((np.void, width)))
     return rows.view(dtype).reshape(len(rows), *shape)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _text_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
+    column = parquet.read(columns=[name]).column(0)
+    _refuse_empty_cells(name, column)
+    return np.asarray(column.to_pylist())
 
 
 def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
@@ -326,7 +330,7 @@ def _column(parquet: pq.ParquetFile, name: str, dtype: np.dtype[Any]) -> np.ndar
     return values
 
 
-def _refuse_empty_cells(name: str, column: pa.Array) -> None:
+def _refuse_empty_cells(name: str, column: pa.Array | pa.ChunkedArray) -> None:
     if column.null_count:
         raise DataError(f"column {name} has empty cells")
 
@@ -334,10 +338,15 @@ def _refuse_empty_cells(name: str, column: pa.Array) -> None:
 def _to_table(t: Trajectories) -> pa.Table:
     columns = {name: pa.array(getattr(t, name), kind) for name, kind in _PLAIN_COLUMNS.items()}
     columns["observation"] = _to_bytes_column(t.observation)
-    if t.metadata["action"]["kind"] == "continuous":
-        columns["action"] = _to_bytes_column(t.action.astype(np.float32))
+    space = t.action_space
+    if space.kind == "discrete":
+        columns["action"] = pa.array(
+            t.action, pa.int16() if space.sizes[0] <= 1 << 15 else pa.int32()
+        )
     else:
-        columns["action"] = pa.array(t.action, pa.int16())
+        columns["action"] = _to_bytes_column(
+            t.action.astype(np.float32 if space.continuous else np.int32)
+        )
     if t.action_mask is not None:
         columns["action_mask"] = _to_bytes_column(
             np.packbits(t.action_mask, axis=1, bitorder="little")

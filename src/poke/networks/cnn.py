@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from poke.networks.encoder import Encoder
-from poke.networks.pictures import Picture, divisor, read_picture
+from poke.networks.pictures import SHORTEST_SIDE, Picture, divisor, read_picture
 from poke.spaces import Entry, ObservationSpace
 
 # Sides from here on are long enough for the three convolutions of the paper.
@@ -67,7 +67,7 @@ class CNN(PictureEncoder):
         if observation_space.packed or observation_space.layout or not _readable(entry):
             raise ValueError(
                 "network=cnn needs pictures of [height, width], with channels or frames before or after, at least "
-                f"7 x 7, not observations of {observation_space}; network=auto takes any"
+                f"{SHORTEST_SIDE} x {SHORTEST_SIDE}, not observations of {observation_space}; network=auto takes any"
             )
         super().__init__(entry, hidden_size)
         self.layers.append(nn.Linear(hidden_size, num_outputs))

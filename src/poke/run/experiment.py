@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from poke.config.knobs import ConfigError
 from poke.config.own import dataclass_arguments
 from poke.networks.actor_critic import ActorCritic
+from poke.networks.fitting import check as check_fit
 from poke.policies.building import describe, offers
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
@@ -37,6 +38,9 @@ from poke.training.trainer import Trainer
 from poke.training.writers import ConsoleWriter
 
 log = logging.getLogger("poke")
+
+# Keys whose values are handed over as they stand: they name what the object itself makes.
+AS_THEY_STAND = {"env": ("wrappers",)}
 
 
 class Agent:
@@ -146,7 +150,9 @@ class Agent:
 
     def make_network(self, num_outputs: int) -> torch.nn.Module:
         """Make a network of the configured kind for the source's observations."""
-        return self._build("network", **offers(self.observation_space, num_outputs))
+        network = self._build("network", **offers(self.observation_space, num_outputs))
+        check_fit(network, self.observation_space, num_outputs)
+        return network
 
     def _build(self, group: str, **given: Any) -> Any:
         """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
@@ -161,6 +167,9 @@ class Agent:
             if name not in parameters:
                 node.pop(name, None)
         given = {k: v for k, v in given.items() if k in parameters and k not in node}
+        for name in AS_THEY_STAND.get(group, ()):
+            if name in parameters and name in node:
+                given[name] = node.pop(name)
         for name in GIVEN[group].keys() - given.keys():
             if name in parameters and name not in node:
                 given[name] = getattr(self, name)

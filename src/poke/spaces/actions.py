@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -148,7 +148,8 @@ class ActionSpace:
         action = np.asarray(action).reshape(len(action), *self.action_shape)
         if self.continuous and self.bounds == "squash":
             low, high = self._ends
-            unit = np.clip((action - low) / (high - low) * 2 - 1, -1 + 1e-6, 1 - 1e-6)
+            span = np.where(high > low, high - low, 1)
+            unit = np.clip((action - low) / span * 2 - 1, -1 + 1e-6, 1 - 1e-6)
             action = np.arctanh(unit)
         elif self._first is not None:
             action = action - self._first
@@ -171,7 +172,8 @@ class ActionSpace:
         """Return an action mask as `[*lead, mask_size]` bool.
 
         Args:
-            mask: numbers that are true where legal, or for several choices a tuple of one such array each.
+            mask: numbers that are true where legal, or for several choices a tuple of one such array each, nested as
+                the choices are.
             lead: the axes before, none or the batch.
 
         Raises:
@@ -179,9 +181,13 @@ class ActionSpace:
         """
         if not self.mask_size:
             raise SpaceError(f"an action mask is of choices, and these actions are {self}")
-        if isinstance(mask, tuple | list) and len(self.sizes) > 1 and len(mask) == len(self.sizes):
-            mask = np.concatenate([np.asarray(part) for part in mask], axis=-1)
-        array = np.asarray(mask)
+        try:
+            parts = list(_flat(mask)) if isinstance(mask, tuple | list) else []
+            if len(self.sizes) > 1 and len(parts) == len(self.sizes):
+                mask = np.concatenate(parts, axis=-1)
+            array = np.asarray(mask)
+        except ValueError as error:  # lists of different lengths
+            raise SpaceError(f"an action mask is no array: {error}") from error
         if array.shape != (*lead, self.mask_size):
             raise SpaceError(
                 f"an action mask has shape {list(array.shape)}, not {[*lead, self.mask_size]}"
@@ -218,3 +224,12 @@ class ActionSpace:
         if self.kind == "discrete":
             return f"one of {self.sizes[0]}"
         return f"{self.kind} {list(self.sizes)}"
+
+
+def _flat(mask: Any) -> Iterator[Any]:
+    """Yield the arrays of nested tuples."""
+    for part in mask:
+        if isinstance(part, tuple):
+            yield from _flat(part)
+        else:
+            yield np.asarray(part)

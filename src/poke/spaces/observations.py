@@ -126,7 +126,7 @@ class ObservationSpace:
         """Whether several parts are packed into a row of bytes."""
         return len(self.entries) > 1
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Of one observation's array."""
         if not self.packed:
@@ -135,7 +135,7 @@ class ObservationSpace:
         # Whole float32s, so that a batch can be viewed as such.
         return (-(-(last.offset + last.num_bytes) // 4) * 4,)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Of one observation's array."""
         return np.dtype(np.uint8) if self.packed else self.fields[0].dtype
@@ -157,8 +157,9 @@ class ObservationSpace:
 
     @cached_property
     def _plain(self) -> Field | None:
-        """The sole entry where that is a box, which is kept as it comes; else None."""
-        return self.fields[0] if not self.packed and self.entries[0].kind == "box" else None
+        """The sole part where that is the whole observation, numbers or bytes, and kept as it comes; else None."""
+        sole = self.fields[0]
+        return None if self.packed or sole.entry.path or sole.entry.sizes else sole
 
     def empty(self, *lead: int) -> np.ndarray:
         """Return zeros of `[*lead, *shape]`."""
@@ -170,6 +171,12 @@ class ObservationSpace:
         Raises:
             SpaceError: a part is missing, has another shape or holds a value that is not in its space.
         """
+        # What most environments give, and nothing of it is looked at twice.
+        if self._plain is not None and type(observation) is np.ndarray:
+            kind = observation.shape, observation.dtype
+            if kind == (out.shape, out.dtype):
+                out[...] = observation
+                return
         lead = out.shape[: out.ndim - len(self.shape)]
         for place in self.fields:
             value = _part(observation, place.entry)
@@ -179,15 +186,16 @@ class ObservationSpace:
                     f"{place.entry.name} has shape {list(value.shape[len(lead) :])}, "
                     f"not {list(place.entry.shape)}"
                 )
-            if not self.packed:
-                if place.entry.kind == "discrete":
-                    _write_one_hot(value, place.entry, lead, out)
-                else:
-                    out[...] = value
+            if not self.packed and place.entry.kind == "discrete":
+                _write_one_hot(value, place.entry, lead, out)
                 continue
             if place.entry.kind == "discrete":
                 value = _ids(value, place.entry, lead)
-            rows = np.ascontiguousarray(value.reshape(*lead, -1), place.dtype)
+            value = _as_kept(value, place)
+            if not self.packed:
+                out[...] = value
+                continue
+            rows = np.ascontiguousarray(value.reshape(*lead, -1))
             out[..., place.offset : place.offset + place.num_bytes] = rows.view(np.uint8)
 
     def encode(self, observation: Any) -> tuple[np.ndarray, bool]:
@@ -203,8 +211,8 @@ class ObservationSpace:
         Raises:
             SpaceError: as of `write`, or it has neither shape.
         """
-        if self._plain is not None and not self._plain.entry.path:  # nothing to put together
-            array = np.asarray(observation, self._plain.dtype)
+        if self._plain is not None:  # nothing to put together
+            array = _as_kept(np.asarray(observation), self._plain)
             if array.shape == self._plain.shape:
                 return array[None], True
             if array.ndim and array.shape[1:] == self._plain.shape:
@@ -227,6 +235,8 @@ class ObservationSpace:
         if self.mask is None:
             return None
         for key in self.mask:
+            if isinstance(key, str) and key not in observation:
+                return None
             observation = observation[key]
         return observation
 
@@ -247,10 +257,13 @@ class ObservationSpace:
         return sum(math.prod(f.shape) for f in floats)
 
     def as_numbers(self) -> ObservationSpace:
-        """Return this space with a sole box of bytes kept as float32, so that it can be normalised."""
-        if self.packed:
-            return self
-        return replace(self, entries=(replace(self.entries[0], dtype="float32"),))
+        """Return this space as it is when its numbers are normalised: they keep no bounds, and a sole box is numbers."""
+        if not self.packed:
+            return replace(self, entries=(_unbounded(self.entries[0], "float32"),))
+        entries = (
+            _unbounded(e, e.dtype) if _kept_dtype(e) == np.float32 else e for e in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON holds it."""
@@ -273,6 +286,10 @@ class ObservationSpace:
     def __str__(self) -> str:
         parts = [f"{e.name} {_shown(e)}" if e.path else _shown(e) for e in self.entries]
         return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _unbounded(entry: Entry, dtype: str) -> Entry:
+    return replace(entry, dtype=dtype, low=None, high=None)
 
 
 def _shown(entry: Entry) -> str:
@@ -301,12 +318,34 @@ def _part(observation: Any, entry: Entry) -> np.ndarray:
             observation = observation[key]
         except (KeyError, IndexError, TypeError) as error:
             raise SpaceError(f"the observation has no {entry.name}") from error
-    return np.asarray(observation)
+    try:
+        value = np.asarray(observation)
+    except ValueError as error:  # lists of different lengths
+        raise SpaceError(f"{entry.name} is no array: {error}") from error
+    if value.dtype.kind not in "fiub":
+        raise SpaceError(f"{entry.name} is of {value.dtype}, not of numbers")
+    return value
+
+
+def _as_kept(value: np.ndarray, place: Field) -> np.ndarray:
+    """Return an entry's numbers in the dtype they are kept in; bytes are only made of what are bytes already."""
+    if value.dtype == place.dtype:
+        return value
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite is what a float32 makes of 1e300
+        kept = value.astype(place.dtype)
+    if place.dtype.kind in "iu" and value.dtype != np.bool_:
+        other = np.flatnonzero((kept != value).reshape(-1))
+        if len(other):
+            what = value.reshape(-1)[other[0]]
+            raise SpaceError(f"{place.entry.name} holds {what}, which is no {place.dtype}")
+    return kept
 
 
 def _ids(value: np.ndarray, entry: Entry, lead: tuple[int, ...]) -> np.ndarray:
     """Return choices counted from 0, `[*lead, number of elements]`."""
-    ids = value.reshape(*lead, -1) - np.asarray(entry.starts)
+    if value.dtype.kind == "f":
+        raise SpaceError(f"{entry.name} is of {value.dtype}, not of whole numbers")
+    ids = value.reshape(*lead, -1).astype(np.int64) - np.asarray(entry.starts)
     if ((ids < 0) | (ids >= np.asarray(entry.sizes))).any():
         raise SpaceError(f"{entry.name} is {value.tolist()}, which is none of its choices")
     return ids

@@ -71,7 +71,7 @@ def _step_alike(first: Environments, second: Environments, action: np.ndarray) -
 
 @contextmanager
 def _global_generators() -> Iterator[Callable[[], str | None]]:
-    """Leave Python's and numpy's global generators as they were; what is yielded tells whether one was drawn from."""
+    """Leave Python's and numpy's global random generators as they were; yield what tells whether one was used."""
     pure, legacy = random.getstate(), np.random.get_state(legacy=False)
 
     def drawn() -> str | None:
@@ -80,7 +80,11 @@ def _global_generators() -> Iterator[Callable[[], str | None]]:
             return "it draws from Python's global random generator"
         same = now["state"]["pos"] == legacy["state"]["pos"]
         keys = [a["state"]["key"] for a in (now, legacy)]
-        return None if same and np.array_equal(*keys) else "it draws from numpy's global generator"
+        return (
+            None
+            if same and np.array_equal(*keys)
+            else "it draws from numpy's global random generator"
+        )
 
     try:
         yield drawn

@@ -1,138 +1,41 @@
-"""Gymnasium's spaces as poke's: what goes into a policy and comes out of it."""
+"""The spaces of an environment as poke's, or one line that names the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium import spaces
 
 from poke.envs.registration import UnsupportedEnvironmentError
-from poke.spaces import ActionSpace, Entry, ObservationSpace
+from poke.spaces import ActionSpace, ObservationSpace, SpaceError
+from poke.spaces import gymnasium as of_gymnasium
+from poke.spaces.gymnasium import MASK, leaves
 from poke.spaces.observations import Path
 
-MASK = "action_mask"
-NO_BOUND = (
-    1e9  # what is given as a bound from here on, such as a dtype's largest number, means none
-)
-MAX_CHOICES = 256  # for each number of a Box of whole numbers, which is a choice among them
+__all__ = ["MASK", "check_mask", "leaves", "read_actions", "read_observations"]
 
 
 def read_observations(env_id: str, space: gym.Space[Any]) -> ObservationSpace:
-    """Return how to read an observation space. An entry `action_mask` of a Dict is the mask and no observation.
+    """Return how to read an observation space, as `poke.spaces.gymnasium.read_observations` does.
 
     Raises:
-        UnsupportedEnvironmentError: a part of it is of a kind that poke cannot play, or there is nothing to see.
+        UnsupportedEnvironmentError: poke cannot play it.
     """
-    entries: list[Entry] = []
-    masks: list[Path] = []
-    for path, part in leaves(space):
-        if path and path[-1] == MASK:
-            masks.append(path)
-        else:
-            entries.append(_entry(env_id, path, part))
-    if not entries:
-        raise UnsupportedEnvironmentError(f"{env_id} has nothing to observe: {_shown(space)}")
-    if len(masks) > 1:
-        names = " and ".join(".".join(map(str, path)) for path in masks)
-        raise UnsupportedEnvironmentError(f"{env_id} has several action masks: {names}")
-    return ObservationSpace(tuple(entries), masks[0] if masks else None)
-
-
-def leaves(space: gym.Space[Any], path: Path = ()) -> Iterator[tuple[Path, gym.Space[Any]]]:
-    """Yield the parts of nested Dicts and Tuples, an action mask whole, and where each stands."""
-    if path and path[-1] == MASK:
-        yield path, space
-    elif isinstance(space, spaces.Dict):
-        for name, part in space.spaces.items():
-            yield from leaves(part, (*path, name))
-    elif isinstance(space, spaces.Tuple):
-        for i, part in enumerate(space.spaces):
-            yield from leaves(part, (*path, i))
-    else:
-        yield path, space
-
-
-def _entry(env_id: str, path: Path, space: gym.Space[Any]) -> Entry:
-    shape: tuple[int, ...] = tuple(int(size) for size in space.shape or ())
-    some, kind = 0 not in shape, np.dtype(space.dtype).kind
-    if isinstance(space, spaces.Discrete):
-        return Entry(path, "discrete", (), sizes=(int(space.n),), starts=(int(space.start),))
-    if isinstance(space, spaces.MultiDiscrete) and some:
-        sizes, starts = (tuple(a.reshape(-1).tolist()) for a in (space.nvec, space.start))
-        return Entry(path, "discrete", shape, sizes=sizes, starts=starts)
-    if isinstance(space, spaces.MultiBinary) and some:
-        return Entry(path, "binary", shape)
-    if isinstance(space, spaces.Box) and kind in "fiub" and some:
-        dtype = "uint8" if space.dtype == np.uint8 else "float32"
-        low, high = _bound(space.low), _bound(space.high)
-        return Entry(path, "box", shape, dtype, low, high)
-    whole = Entry(path, "box", ()).name if path else "observations"
-    raise UnsupportedEnvironmentError(
-        f"{env_id} has {whole} of {_shown(space)}, but poke takes Box, Discrete, MultiDiscrete, "
-        "MultiBinary, and Tuple and Dict of these"
-    )
-
-
-def _bound(ends: np.ndarray) -> float | None:
-    first = float(ends.reshape(-1)[0])
-    return first if abs(first) < NO_BOUND and (ends == ends.reshape(-1)[0]).all() else None
+    with _unsupported():
+        return of_gymnasium.read_observations(env_id, space)
 
 
 def read_actions(env_id: str, space: gym.Space[Any], bounds: str = "clip") -> ActionSpace:
-    """Return the actions of an action space.
-
-    Args:
-        env_id: for the messages.
-        space: of the environment.
-        bounds: how numbers are brought within a Box's, ``clip`` or ``squash``.
+    """Return the actions of an action space, as `poke.spaces.gymnasium.read_actions` does.
 
     Raises:
-        UnsupportedEnvironmentError: it is of a kind that poke cannot play, or has no bounds to squash to.
+        UnsupportedEnvironmentError: poke cannot play it.
     """
-    shape: tuple[int, ...] = tuple(int(size) for size in space.shape or ())
-    some, kind = 0 not in shape, np.dtype(space.dtype).kind
-    actions = None
-    if isinstance(space, spaces.Discrete):
-        actions = ActionSpace.discrete(int(space.n), int(space.start))
-    elif isinstance(space, spaces.MultiDiscrete) and some:
-        actions = _choices("multi_discrete", space, space.nvec, space.start)
-    elif isinstance(space, spaces.MultiBinary) and some:
-        two = np.full(shape, 2)
-        actions = _choices("multi_binary", space, two, np.zeros_like(two))
-    elif isinstance(space, spaces.Box) and some:
-        if kind == "f":
-            actions = ActionSpace.continuous_box(
-                shape, space.low, space.high, bounds=bounds, dtype=str(space.dtype)
-            )
-        elif kind in "iu":
-            sizes = space.high.astype(object) - space.low.astype(object) + 1  # of any size
-            if (sizes <= MAX_CHOICES).all():
-                actions = _choices("multi_discrete", space, sizes, space.low)
-    if actions is None:
-        raise UnsupportedEnvironmentError(
-            f"{env_id} takes actions of {_shown(space)}, but poke gives Discrete, MultiDiscrete, "
-            f"MultiBinary, Box of floats, or of up to {MAX_CHOICES} whole numbers"
-        )
-    if bounds == "squash":
-        if not actions.continuous:
-            raise UnsupportedEnvironmentError(
-                f"env.action_bounds=squash is for actions of numbers, and {env_id} takes {actions}"
-            )
-        if not np.isfinite([actions.low, actions.high]).all():
-            raise UnsupportedEnvironmentError(
-                f"env.action_bounds=squash needs finite bounds, and {env_id} takes {_shown(space)}"
-            )
-    return actions
-
-
-def _choices(
-    kind: str, space: gym.Space[Any], sizes: np.ndarray, starts: np.ndarray
-) -> ActionSpace:
-    counts, firsts = (tuple(int(number) for number in a.reshape(-1)) for a in (sizes, starts))
-    return ActionSpace(kind, counts, firsts, tuple(sizes.shape), dtype=str(space.dtype))
+    with _unsupported():
+        return of_gymnasium.read_actions(env_id, space, bounds)
 
 
 def check_mask(env_id: str, space: gym.Space[Any], mask: Path | None, actions: ActionSpace) -> None:
@@ -149,10 +52,14 @@ def check_mask(env_id: str, space: gym.Space[Any], mask: Path | None, actions: A
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) or width != actions.mask_size:
         name = ".".join(map(str, mask))
         raise UnsupportedEnvironmentError(
-            f"{env_id} has {name} of {_shown(space)}, but its actions ({actions}) have a mask of "
+            f"{env_id} has {name} of {' '.join(str(space).split())}, but its actions ({actions}) have a mask of "
             f"{actions.mask_size or 'no'} numbers"
         )
 
 
-def _shown(space: gym.Space[Any]) -> str:
-    return " ".join(str(space).split())
+@contextmanager
+def _unsupported() -> Iterator[None]:
+    try:
+        yield
+    except SpaceError as error:
+        raise UnsupportedEnvironmentError(str(error)) from error

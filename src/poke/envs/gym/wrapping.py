@@ -67,9 +67,7 @@ def _find(name: str, key: str) -> Any:
 class FrameStack(gym.Wrapper[Any, Any, Any, Any]):
     """Makes one observation of the latest few; an episode begins with its first, several times.
 
-    Vectors and numbers get an axis of frames in front. Pictures (three axes) are joined along their channels, the last
-    axis where that has 1, 3 or 4 and the first does not, so that they stay pictures. Every entry of a Dict or Tuple is
-    stacked, an action mask excepted.
+    Frames are an axis in front. Every entry of a Dict or Tuple is stacked, an action mask excepted: that one is of now.
 
     Args:
         env: to wrap.
@@ -112,9 +110,7 @@ def _stack(frames: list[Any], space: gym.Space[Any]) -> Any:
         }
     if isinstance(space, spaces.Tuple):
         return tuple(_stack([f[i] for f in frames], part) for i, part in enumerate(space.spaces))
-    arrays = [np.asarray(frame) for frame in frames]
-    axis = _channels(space)
-    return np.stack(arrays) if axis is None else np.concatenate(arrays, axis)
+    return np.stack(frames)
 
 
 def _stacked_space(space: gym.Space[Any], n: int) -> gym.Space[Any]:
@@ -127,11 +123,7 @@ def _stacked_space(space: gym.Space[Any], n: int) -> gym.Space[Any]:
     if isinstance(space, spaces.Tuple):
         return spaces.Tuple([_stacked_space(part, n) for part in space.spaces])
     if isinstance(space, spaces.Box):
-        axis = _channels(space)
-        low, high = (
-            np.stack([end] * n) if axis is None else np.concatenate([end] * n, axis)
-            for end in (space.low, space.high)
-        )
+        low, high = (np.stack([end] * n) for end in (space.low, space.high))
         return spaces.Box(low, high, dtype=low.dtype.type)
     if isinstance(space, spaces.Discrete):
         return spaces.MultiDiscrete([int(space.n)] * n, start=[int(space.start)] * n)
@@ -141,10 +133,3 @@ def _stacked_space(space: gym.Space[Any], n: int) -> gym.Space[Any]:
     if isinstance(space, spaces.MultiBinary):
         return spaces.MultiBinary((n, *space.shape))
     return space  # what cannot be played is refused by the name it has
-
-
-def _channels(space: gym.Space[Any]) -> int | None:
-    """The axis along which pictures are joined; None for what is no picture."""
-    if not isinstance(space, spaces.Box) or len(space.shape) != 3:
-        return None
-    return -1 if space.shape[-1] in (1, 3, 4) and space.shape[0] not in (1, 3, 4) else 0

@@ -31,7 +31,7 @@ def change(run_dir, group, values):
 
 @pytest.mark.parametrize("given", ["run", "run/checkpoints/checkpoint_epoch0_step4096.pt"])
 def test_its_run_says_what_it_is_made_of(run_dir, given, capsys):
-    with pytest.raises(NoDescriptionError, match="poke.export RUN"):
+    with pytest.raises(NoDescriptionError, match=r"poke\.export RUN"):
         poke.load(given)
     assert main([given, "--out", "policy.safetensors"]) == 0
     assert "step 4096; takes observation float32 [4]" in capsys.readouterr().out

@@ -298,3 +298,4 @@ def test_trust_lets_a_run_of_ones_own_be_recorded(poke):
     export = ("poke.export", "run", "--out", "x.safetensors")
     assert "it names mine.Network" in poke(*export, expect=2)
     assert "step 2048" in poke(*export, "--trust", "mine")
+    assert "step 2048" in poke(*export, "trust=[other,mine]")

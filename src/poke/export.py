@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 where what was asked cannot be done.
     """
-    options = vars(_parser().parse_args(argv))
+    given = sys.argv[1:] if argv is None else argv
+    options = vars(_parser().parse_args(_spelled_out(given)))
     # After the arguments are known to be right: it imports torch.
     from poke.run import exporting
 
@@ -32,6 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(line)
     return 0
+
+
+def _spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with `trust=[a,b]`, which the other commands take, as `--trust a --trust b`."""
+    spelled: list[str] = []
+    for argument in arguments:
+        named = re.fullmatch(r"trust=\[?([\w., ]*)\]?", argument)
+        names = [argument] if named is None else re.findall(r"[\w.]+", named[1])
+        for name in names:
+            spelled += [name] if named is None else ["--trust", name]
+    return spelled
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PKG",
-        help="a package whose classes may be built, for a network of your own; may be repeated",
+        help="a package whose classes may be built, for a network of your own; trust=[A,B] does as well",
     )
     return parser
 

@@ -164,7 +164,13 @@ def test_the_clone_of_a_normalised_policy_plays_as_its_teacher(session_poke, tea
 
 def test_other_seeds_are_other_episodes_and_the_same_are_the_same(session_poke, teacher):
     def first(*more):
-        command = ("poke.record", "env=cartpole", f"policy={teacher}", "episodes=3", "out=s.parquet")
+        command = (
+            "poke.record",
+            "env=cartpole",
+            f"policy={teacher}",
+            "episodes=3",
+            "out=s.parquet",
+        )
         session_poke(*command, *more)
         return trajectories.read(session_poke.cwd / "s.parquet").observation[0]
 
@@ -292,3 +298,4 @@ def test_trust_lets_a_run_of_ones_own_be_recorded(poke):
     export = ("poke.export", "run", "--out", "x.safetensors")
     assert "it names mine.Network" in poke(*export, expect=2)
     assert "step 2048" in poke(*export, "--trust", "mine")
+    assert "step 2048" in poke(*export, "trust=[other,mine]")

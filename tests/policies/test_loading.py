@@ -113,7 +113,10 @@ def test_everything_else_is_answered_in_one_line(run_dir, tmp_path):
             {"table": torch.ones(3)},
             {"description": 3, "network": {}, "normalizer": None},
             {**policy_of("discrete").get_state(), "network": {}},
-            {**policy_of("discrete").get_state(), "network": policy_of("memory").network.get_weights()},
+            {
+                **policy_of("discrete").get_state(),
+                "network": policy_of("memory").network.get_weights(),
+            },
             {**policy_of("discrete").get_state(), "normalizer": {"mean": torch.ones(4)}},
             {**policy_of("normalised").get_state(), "normalizer": {"mean": torch.ones(4)}},
         )

@@ -1,15 +1,21 @@
 """Loading never runs a stranger's code."""
 
+import contextlib
+import importlib
+import pkgutil
 import sys
 
 import pytest
 import torch
 
-import poke
+import poke.networks
+from poke.networks.auto import auto_network
+from poke.networks.mlp import MLP as MLPNetwork
 from poke.policies.building import build, construct, describe
 from poke.policies.export import safetensors
 from poke.policies.loading import SavedPolicy, build_saved
 from poke.policies.policy import PolicyError
+from poke.policies.trust import resolve
 
 from .kinds import DISCRETE, MLP, VECTOR
 
@@ -185,3 +191,15 @@ def test_a_network_that_cannot_be_built_is_one_line(tmp_path):
         build_saved(SavedPolicy(tmp_path, state, {}))
     assert "poke.networks.mlp.MLP cannot be built" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_of_all_that_stands_in_poke_networks_only_networks_are_made():
+    found = set()
+    for module in pkgutil.iter_modules(poke.networks.__path__, "poke.networks."):
+        for name in dir(importlib.import_module(module.name)):
+            with contextlib.suppress(PolicyError):
+                found.add(resolve(f"{module.name}.{name}", ()))
+    assert MLPNetwork in found
+    assert auto_network in found
+    for made in found - {auto_network}:
+        assert issubclass(made, torch.nn.Module)

@@ -85,7 +85,10 @@ def _makes_networks(found: Any) -> bool:
     from torch import nn
 
     if inspect.isfunction(found) and trusted(found.__module__, ("poke.networks",)):
-        found = typing.get_type_hints(found).get("return")
+        try:
+            found = typing.get_type_hints(found).get("return")
+        except NameError:  # it names what only a type checker imports
+            return False
     return inspect.isclass(found) and issubclass(found, nn.Module)
 
 
@@ -102,6 +105,8 @@ def _found(name: str) -> Any:
             if error.name is not None and f"{module}.".startswith(f"{error.name}."):
                 continue  # that was no module, but an attribute of one
             raise PolicyError(f"{name} needs {error.name}, which is not installed") from error
+        except ImportError as error:
+            raise PolicyError(f"{name} cannot be imported: {error}") from error
         try:
             for part in parts[cut:]:
                 found = getattr(found, part)

@@ -1,8 +1,7 @@
-"""Recordings: an expert's battles on a server, or a policy's episodes in the environment of its run. Imports no torch."""
+"""Record an expert's battles on a server, or a policy's episodes in the environment of its run. Imports no torch."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping

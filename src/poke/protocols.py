@@ -1,10 +1,10 @@
 """The contracts between the parts: all that the runner, or another part, asks of a part.
 
 Imports nothing of poke, and torch and numpy for types only. What a part must have stands in its protocol; it need not
-inherit from it. What it may have besides stands in the class of defaults below that protocol, each with what is taken
-where a part says nothing; a part may inherit from that, and need not either. What its constructor is given if it has a
-parameter of that name is in `GIVEN`; everything else there is a key of the part's group in the config. ``examples/``
-holds one of each kind.
+inherit from it. What it may have besides stands in the class of defaults below that protocol, with what is taken where
+a part says nothing, and what a minimal one would say; inheriting from that makes a part short. What its constructor is
+given if it has a parameter of that name is in `GIVEN`; everything else there is a key of the part's group in the
+config. ``examples/`` holds one of each kind.
 
 Glossary: a *step* is one gradient update offline and one environment transition online; an *epoch* is one
 pass over a dataset; a *category* (``train``, ``val``, ``eval``, ``time``, ``system``) names a stream of metrics
@@ -193,6 +193,7 @@ class SourceDefaults:
         None  # normalise observations, clipped to this; None: leave them
     )
     exact_resume: bool = True  # whether a resumed run goes on as if it had never stopped
+    inexact_reason: str | None = None  # why not
     # With `to_dict()`, as `poke.data.fingerprint` makes them: what was read and which of it is held out, so that a
     # resume on other data is noticed and named. None: nobody can tell.
     fingerprint: Any = None
@@ -221,6 +222,12 @@ class VectorEnvironment(Stateful, Protocol):
     idle: np.ndarray  # [num_envs] bool: the next step only resets, whatever the action
     finished: list[tuple[float, int]]  # return and length of episodes that ended in the last step
     finished_envs: list[int]  # which environments they were in
+    begun: list[int]  # whose observation now is the first of an episode
+    episode_limit: int | None  # how many steps an episode has at most; None where that is not known
+    action_mask: np.ndarray | None  # [num_envs, action_space.mask_size] bool, true where legal
+    exact_state: bool  # whether get_state holds all of it, and set_state may be called
+    # Where the last step ended an episode and reset at once: its last observation, by environment.
+    final_observations: Mapping[int, np.ndarray]
 
     def reset(self, entropy: Sequence[int]) -> None:
         """Begin new episodes; the numbers decide every environment's seed."""
@@ -230,15 +237,32 @@ class VectorEnvironment(Stateful, Protocol):
         """Step every environment by a policy's own actions, `[num_envs, *action_space.action_shape]`."""
         ...
 
+    def so_far(self, i: int) -> tuple[float, int]:
+        """Return what return and length the episode has that environment `i` plays, for one that is cut off."""
+        ...
+
+    def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
+        """Begin new episodes with what earlier environments have learned of rewards."""
+        ...
+
+    def render(self) -> np.ndarray | None:
+        """Return the first environment's picture, `[height, width, 3]` uint8; None where it has none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes and files; may be called twice."""
+        ...
+
 
 class VectorEnvironmentDefaults(Stateless):
-    """What environments may say besides."""
+    """What environments say that have no masks, no pictures and nothing to close, and do not reset at once.
 
-    action_mask: np.ndarray | None = (
-        None  # [num_envs, action_space.mask_size] bool, true where legal
-    )
-    exact_state: bool = False  # whether get_state holds all of it, and set_state may be called
-    # Where the last step ended an episode and reset at once: its last observation, by environment.
+    A resumed run begins their episodes anew.
+    """
+
+    action_mask: np.ndarray | None = None
+    episode_limit: int | None = None
+    exact_state: bool = False
     final_observations: Mapping[int, np.ndarray] = {}
 
     def reset(self, entropy: Sequence[int]) -> None:
@@ -246,15 +270,15 @@ class VectorEnvironmentDefaults(Stateless):
         raise NotImplementedError
 
     def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
-        """Begin new episodes with what earlier environments have learned of rewards."""
+        """Begin new episodes."""
         self.reset(entropy)
 
     def render(self) -> np.ndarray | None:
-        """Return the first environment's picture, `[height, width, 3]` uint8; None where it has none."""
+        """Return nothing: there are no pictures."""
         return None
 
     def close(self) -> None:
-        """Let go of processes and files; may be called twice."""
+        """Nothing is held open."""
 
 
 class Environment(Protocol):
@@ -263,6 +287,7 @@ class Environment(Protocol):
     observation_space: Any  # poke.spaces.ObservationSpace
     action_space: Any  # poke.spaces.ActionSpace
     num_envs: int  # of training
+    observation_clip: float | None  # as of `SourceDefaults`
 
     def make(self) -> VectorEnvironment:
         """Return the environments of training."""
@@ -276,7 +301,7 @@ class Environment(Protocol):
 class EnvironmentDefaults:
     """What a maker of environments may say besides."""
 
-    observation_clip: float | None = None  # as of `SourceDefaults`
+    observation_clip: float | None = None
     # What its episodes depend on, as plain values by the names of the knobs under `env`. A run that is resumed with
     # other values begins its episodes anew.
     settings: Mapping[str, Any] = {}

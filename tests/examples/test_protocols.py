@@ -1,6 +1,7 @@
 """What is asked of a part: poke's own have it, and one that lacks something is answered in one line at the start."""
 
 import inspect
+import json
 import subprocess
 import sys
 import textwrap
@@ -62,8 +63,8 @@ def test_defaults_leave_only_what_nobody_else_can_know(defaults, protocol):
     assert set(missing(defaults(), protocol)) <= {
         *("observation_space", "action_space", "sample", "get_state", "set_state"),
         *("category", "evaluate", "write"),
-        *("num_envs", "observation", "reward", "terminated", "truncated", "idle"),
-        *("finished", "finished_envs", "step"),
+        *("num_envs", "action_space", "observation", "reward", "terminated", "truncated", "idle"),
+        *("finished", "finished_envs", "begun", "so_far", "step"),
     }
 
 
@@ -71,6 +72,70 @@ def test_everything_asked_for_is_explained():
     for group, protocol in OF_GROUP.items():
         assert inspect.getdoc(protocol)
         assert all(isinstance(purpose, str) and purpose for purpose in GIVEN[group].values())
+
+
+OWN_ENVIRONMENTS = """
+    import numpy as np
+
+    from poke.protocols import EnvironmentDefaults, VectorEnvironmentDefaults
+    from poke.spaces import ActionSpace, ObservationSpace
+
+
+    class Signs(VectorEnvironmentDefaults):
+        action_space = ActionSpace.discrete(2)
+        length = 10
+
+        def __init__(self, num_envs):
+            self.num_envs = num_envs
+            self.reward = np.zeros(num_envs, np.float32)
+            self.terminated, self.truncated, self.idle = np.zeros((3, num_envs), bool)
+            self.finished, self.finished_envs = [], []
+
+        def so_far(self, i):
+            return float(self.total[i]), self.time
+
+        def reset(self, entropy):
+            self.generator = np.random.default_rng(entropy)
+            self.time, self.total = 0, np.zeros(self.num_envs)
+            self.begun = list(range(self.num_envs))
+            self.observation = self.generator.normal(size=(self.num_envs, 1)).astype(np.float32)
+
+        def step(self, action):
+            self.reward[:] = (self.observation[:, 0] > 0) == action
+            self.time, self.total = self.time + 1, self.total + self.reward
+            over = self.time == self.length
+            self.terminated[:] = over
+            self.begun = self.finished_envs = list(range(self.num_envs)) if over else []
+            self.finished = [(float(self.total[i]), self.length) for i in self.finished_envs]
+            if over:
+                self.time, self.total = 0, np.zeros(self.num_envs)
+            self.observation[:] = self.generator.normal(size=(self.num_envs, 1))
+
+
+    class SignsMaker(EnvironmentDefaults):
+        observation_space, action_space = ObservationSpace.box((1,)), Signs.action_space
+
+        def __init__(self, num_envs: int = 4):
+            self.num_envs = num_envs
+
+        def make(self):
+            return Signs(self.num_envs)
+
+        def make_evaluation(self, num_envs, *, render=False):
+            return Signs(num_envs)
+"""
+
+
+def test_environments_of_ones_own_need_what_the_protocols_say_and_no_more(tmp_path):
+    (tmp_path / "mine.py").write_text(textwrap.dedent(OWN_ENVIRONMENTS))
+    own = ("algo=ppo", "env._target_=mine.SignsMaker", "device=cpu", "hydra.run.dir=run")
+    length = ("trainer.max_steps=4096", "trainer.eval_every=2048")
+    for command in ((*own, *length), ("resume=run", "trainer.max_steps=6144")):
+        run = [sys.executable, "-m", "poke.train", *command]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    account = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert account["best"]["value"] > 9  # of 10; 5 by chance
 
 
 def test_a_part_that_lacks_an_attribute_is_answered_in_one_line(tmp_path):

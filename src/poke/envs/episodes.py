@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from poke.data.described import described
 from poke.data.trajectories import Trajectories
 from poke.envs.environments import Environments
 from poke.envs.evaluation import Player, act, default_limit
-from poke.spaces import ActionSpace
 
 log = logging.getLogger("poke")
 
 Row = dict[str, Any]
-RECORDING = (
-    1  # makes the episodes' seeds others than those of training and evaluation, whatever `seed` is
-)
+# Makes the episodes' seeds others than those of training and evaluation, whatever `seed` is.
+RECORDING = 1
 
 
 def record_episodes(
@@ -74,16 +72,8 @@ def record_episodes(
                 num_cut += number < num_episodes
     if num_cut:
         log.warning("%d episodes did not end and were cut at %d steps", num_cut, max_steps)
-    seen = policy.observation_space
-    described = {
-        "observation": {
-            "dtype": str(seen.dtype),
-            "shape": list(seen.shape),
-            "space": seen.to_dict(),
-        },
-        "action": _described(environments.action_space),
-    }
-    return _joined(episodes[:num_episodes], {**described, **metadata})
+    kinds = described(policy.observation_space, environments.action_space)
+    return _joined(episodes[:num_episodes], {**kinds, **metadata})
 
 
 def _step(environments: Environments, policy: Player, state: Any) -> list[Row]:
@@ -104,15 +94,6 @@ def _step(environments: Environments, policy: Player, state: Any) -> list[Row]:
             row[name] = getattr(environments, name)[i]
         rows.append(row)
     return rows
-
-
-def _described(space: ActionSpace) -> dict[str, Any]:
-    """What a file says of its actions; squashed ones are recorded as the environment got them."""
-    space = replace(space, bounds="clip")
-    if space.continuous:
-        return {"kind": "continuous", "shape": list(space.action_shape), "space": space.to_dict()}
-    kind = {"kind": "discrete", "num_actions": space.num_outputs}
-    return {**kind, "space": space.to_dict()}
 
 
 def _joined(episodes: list[list[Row]], metadata: Mapping[str, Any]) -> Trajectories:

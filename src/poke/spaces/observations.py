@@ -257,7 +257,7 @@ class ObservationSpace:
         return sum(math.prod(f.shape) for f in floats)
 
     def as_numbers(self) -> ObservationSpace:
-        """Return this space with numbers that are normalised: they have no bounds, and a sole box of bytes is numbers."""
+        """Return this space with numbers to be normalised: they have no bounds, and a sole box of bytes is numbers."""
         if not self.packed:
             return replace(self, entries=(_unbounded(self.entries[0], "float32"),))
         entries = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from poke.data.demonstrations import Demonstrations
-from poke.networks.layout import entities
+from poke.networks.encoding.layout import entities
 
 
 def move_feature(observation, layout, name):

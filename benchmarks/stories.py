@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from poke.data import trajectories
-from poke.run.replay import differences
+from poke.run.afterwards.replay import differences
 from poke.training.checkpointing import CheckpointManager
 
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP}

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = vars(_parser().parse_args(argv))
     # After the arguments are known to be right: it imports torch.
-    from poke.run import checkpoints
+    from poke.run.afterwards import checkpoints
 
     command = getattr(checkpoints, options.pop("command"))
     try:

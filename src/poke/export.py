@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     options = vars(_parser().parse_args(_spelled_out(given)))
     # After the arguments are known to be right: it imports torch.
-    from poke.run import exporting
+    from poke.run.afterwards import exporting
 
     try:
         line = exporting.export(options.pop("run"), **options)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from poke.config import composing
 from poke.config.validation import validate_recording
-from poke.run.recording import RecordingError, record
+from poke.run.afterwards.recording import RecordingError, record
 
 HELP = """\
 Record demonstrations: an expert battles opponents on a local server, into one Parquet file.

@@ -27,7 +27,6 @@ from poke.config.knobs import ConfigError
 from poke.config.saved import SavedConfig, read_run
 from poke.config.validation import validate
 from poke.run import life
-from poke.run.account import Account
 from poke.run.directory import (
     RunDirectory,
     RunDirectoryError,
@@ -36,6 +35,7 @@ from poke.run.directory import (
     locate_run,
 )
 from poke.run.starts import Task
+from poke.run.telling.account import Account
 from poke.sweep import naming
 
 HELP = """\

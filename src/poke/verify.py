@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poke.config import composing
-from poke.run.account import read_config
-from poke.run.replay import neighbours, replay
+from poke.run.afterwards.replay import neighbours, replay
+from poke.run.telling.account import read_config
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,7 +57,7 @@ FREE_OF_TORCH = {
     "comparison",
     "training.logging",
 } | DOORS
-BUILDS = {"run.experiment", "run.warmstart", "run.checkpoints", "run.exporting", "run.foreign"}
+BUILDS = {"run.agent", "run.experiment", "run.warmstart", "run.afterwards"}
 
 
 def module_name(path: Path) -> str:

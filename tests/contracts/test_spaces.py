@@ -9,7 +9,7 @@ from gymnasium import spaces
 from poke.config import composing
 from poke.data.rollout import Collector
 from poke.envs.gym import GymEnvironment
-from poke.run.experiment import Agent
+from poke.run.agent import Agent
 
 from .parts import through_a_file
 

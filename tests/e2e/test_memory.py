@@ -12,7 +12,7 @@ MEASURE = """
 import gc, re, sys
 import psutil, torch
 from poke.config import composing
-from poke.run.experiment import Agent
+from poke.run.agent import Agent
 
 def resident():
     gc.collect()

@@ -7,7 +7,7 @@ import torch
 
 from poke.config import composing
 from poke.envs.gym import GymEnvironment
-from poke.run.experiment import Agent
+from poke.run.agent import Agent
 
 EXTRAS = {
     "ppo_halfcheetah": "mujoco",

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from poke.run.replay import differences
+from poke.run.afterwards.replay import differences
 from poke.training.checkpointing import CheckpointManager
 
 from .conftest import checkpoints

@@ -7,7 +7,7 @@ from poke.networks.actor_critic import ActorCritic
 from poke.networks.auto import auto_network
 from poke.networks.battle import BattleNetwork
 from poke.networks.cnn import CNN
-from poke.networks.layout import dense_scale
+from poke.networks.encoding.layout import dense_scale
 from poke.networks.memory import MemoryNetwork
 from poke.networks.mlp import MLP
 from poke.networks.numpy_mlp import NumpyMLP

@@ -3,7 +3,7 @@ import torch
 
 from poke.envs.showdown.layout import describe
 from poke.networks.battle import BattleNetwork
-from poke.networks.layout import dense_scale, entities, read_id
+from poke.networks.encoding.layout import dense_scale, entities, read_id
 from poke.networks.mlp import MLP
 
 LAYOUTS = {num_actions: describe(num_actions) for num_actions in (10, 26)}

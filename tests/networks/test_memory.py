@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from poke.networks.actor_critic import ActorCritic
-from poke.networks.encoder import Encoder
+from poke.networks.encoding.encoder import Encoder
 from poke.networks.memory import MemoryNetwork
 from poke.spaces import ActionSpace
 

@@ -8,11 +8,11 @@ from torch import nn
 
 from poke.networks.battle import BattleEncoder, BattleNetwork, num_actions
 from poke.networks.cnn import CNN, PictureEncoder
-from poke.networks.encoder import Encoder
+from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.packed import JoinedEncoder, number_scale
+from poke.networks.encoding.pictures import is_picture
 from poke.networks.memory import MemoryNetwork
 from poke.networks.mlp import MLP, MLPEncoder
-from poke.networks.packed import JoinedEncoder, number_scale
-from poke.networks.pictures import is_picture
 from poke.spaces import ObservationSpace
 
 
@@ -31,7 +31,7 @@ def auto_network(
 ) -> nn.Module:
     """Return the network that observations ask for.
 
-    Numbers get an `MLP`, as one choice does, which is one-hot; a picture (see `poke.networks.pictures.is_picture`) a
+    Numbers get an `MLP`, as one choice does, which is one-hot; a picture (see `encoding.pictures.is_picture`) a
     `CNN`; a battle a `BattleNetwork`, or what it encodes battles with and a last layer where other outputs than the
     scores of actions are asked for; several parts an encoder each (see `JoinedEncoder`). With a memory what encodes
     observations is the same.

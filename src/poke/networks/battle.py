@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poke.networks.encoder import Encoder
-from poke.networks.layout import entities, entity_scale, read_id
+from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.layout import entities, entity_scale, read_id
 
 
 class EntityEncoder(nn.Module):

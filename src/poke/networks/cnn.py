@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from poke.networks.encoder import Encoder
-from poke.networks.pictures import SHORTEST_SIDE, Picture, divisor, read_picture
+from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.pictures import SHORTEST_SIDE, Picture, divisor, read_picture
 from poke.spaces import Entry, ObservationSpace
 
 # Sides from here on are long enough for the three convolutions of the paper.

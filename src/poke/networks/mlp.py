@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poke.networks.encoder import Encoder
-from poke.networks.layout import dense_scale
+from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.layout import dense_scale
 from poke.spaces import ObservationSpace
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
@@ -59,7 +59,7 @@ class MLP(MLPEncoder):
         num_outputs: size of the last layer.
         hidden_sizes: width of each hidden layer.
         activation: relu, tanh or gelu.
-        layout: how an observation of bytes is to be read (see `poke.networks.layout`); None where it is numbers
+        layout: how an observation of bytes is to be read (see `encoding.layout`); None where it is numbers
             already. Ids, which are names and not amounts, are left out: `network=battle` embeds them.
         observation_space: what the observations are made of; None for numbers.
         scale: as of `MLPEncoder`, where there is no layout.

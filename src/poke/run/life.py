@@ -22,13 +22,13 @@ from omegaconf import DictConfig
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig
 from poke.config.validation import run_out_schedule
-from poke.run.alert import Alert
-from poke.run.causes import cause_of
 from poke.run.directory import RunDirectory, RunDirectoryError
-from poke.run.messages import log, messages, one_line, shown
-from poke.run.provenance import packages, user_code
 from poke.run.signals import Interrupted, Signals
 from poke.run.starts import Beginning, Fork, Resumption, Start, Task
+from poke.run.telling.alert import Alert
+from poke.run.telling.causes import cause_of
+from poke.run.telling.messages import log, messages, one_line, shown
+from poke.run.telling.provenance import packages, user_code
 from poke.training.writers import LogFileHandler
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from poke.config.identity import bookkeeping, defaults
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig, from_folders
-from poke.run.account import Account
 from poke.run.files import sweep, write_json, write_text
 from poke.run.identity import accepted_change
-from poke.run.messages import log, shown
-from poke.run.provenance import packages, poke_itself, whereabouts
 from poke.run.signals import Signals
+from poke.run.telling.account import Account
+from poke.run.telling.messages import log, shown
+from poke.run.telling.provenance import packages, poke_itself, whereabouts
 
 if TYPE_CHECKING:
     from poke.run.experiment import Experiment

@@ -101,7 +101,7 @@ class ObservationSpace:
     Args:
         entries: the parts, at least one.
         mask: path of the action mask within an observation; None where it is no part of it.
-        layout: how the bytes of an observation of entities are read, see `poke.networks.layout`; None for others.
+        layout: how the bytes of entities are read, see `poke.networks.encoding.layout`; None for others.
     """
 
     entries: tuple[Entry, ...]

@@ -21,12 +21,12 @@ from poke.config.knobs import ConfigError
 from poke.config.saved import read_run
 from poke.config.validation import validate
 from poke.run import life
-from poke.run.account import Account
-from poke.run.causes import OUTSIDE
 from poke.run.directory import RunDirectory
 from poke.run.files import read_json
 from poke.run.identity import change_since
 from poke.run.starts import Task
+from poke.run.telling.account import Account
+from poke.run.telling.causes import OUTSIDE
 from poke.sweep import naming, worker
 from poke.sweep.ticket import Ticket
 

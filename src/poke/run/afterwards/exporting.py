@@ -50,7 +50,9 @@ def export(
 
 
 def _described_by_its_run(run: Path, saved: SavedPolicy, trust: Sequence[str]) -> Policy:
-    from poke.run.foreign import policy_of  # brings Hydra, which others need not wait for
+    from poke.run.afterwards.foreign import (
+        policy_of,  # brings Hydra, which others need not wait for
+    )
 
     run_dir = run if run.is_dir() else run.absolute().parent.parent
     return policy_of(run_dir, saved, trust)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from poke.networks.packed import ChoiceEncoder, JoinedEncoder, unpack
+from poke.networks.encoding.packed import ChoiceEncoder, JoinedEncoder, unpack
 from poke.spaces import Entry, ObservationSpace
 
 SEEDS = range(12)

@@ -17,8 +17,8 @@ from poke.config.schema import TARGETS
 from poke.policies.loading import SavedPolicy, build_saved
 from poke.policies.policy import Policy, PolicyError
 from poke.policies.trust import refusal, resolve, targets, trusted
-from poke.run.account import read_config
-from poke.run.experiment import Agent
+from poke.run.agent import Agent
+from poke.run.telling.account import read_config
 
 # What this module exports is classes; deeper names may lead anywhere.
 WRAPPER = re.compile(r"gymnasium\.wrappers\.[A-Z]\w*")

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from poke.networks.cnn import CNN
-from poke.networks.pictures import is_picture, read_picture
+from poke.networks.encoding.pictures import is_picture, read_picture
 from poke.spaces import Entry, ObservationSpace
 
 

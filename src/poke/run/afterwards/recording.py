@@ -13,7 +13,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
-from poke.run.progress import shown
+from poke.run.afterwards.progress import shown
 from poke.run.signals import Interrupted, Signals
 
 
@@ -74,7 +74,7 @@ def _record_policy(config: Mapping[str, Any]) -> int:
 def _played(run_dir: Path, config: Mapping[str, Any]) -> Any:
     from poke.envs.episodes import record_episodes
     from poke.policies.loading import load
-    from poke.run.foreign import environment_of
+    from poke.run.afterwards.foreign import environment_of
 
     trust = config.get("trust") or ()
     environment = environment_of(run_dir, config["env"], trust)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from poke.run.messages import log, one_line
+from poke.run.telling.messages import log, one_line
 
 WAIT_SECONDS = 30.0  # for the command, once a run has ended
 

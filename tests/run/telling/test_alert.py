@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from poke.run.alert import Alert
+from poke.run.telling.alert import Alert
 
 ENDED = {"status": "failed", "exit_reason": "OSError", "error": "OSError: the 'cause'", "step": 7}
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from poke.networks.cnn import PictureEncoder
-from poke.networks.encoder import Encoder
+from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.pictures import divisor, is_picture
 from poke.networks.mlp import MLPEncoder
-from poke.networks.pictures import divisor, is_picture
 from poke.spaces import Entry, ObservationSpace
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from poke.run import provenance
+from poke.run.telling import provenance
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from poke.run import account as accounts
-from poke.run.account import AFTER, RESERVE_NAME, Account
 from poke.run.files import read_json
+from poke.run.telling import account as accounts
+from poke.run.telling.account import AFTER, RESERVE_NAME, Account
 
 SESSION = {"packages": {"torch": "1"}, "pid": 1, "overrides": []}
 

@@ -1,7 +1,7 @@
 import pytest
 
 from poke.config.knobs import ConfigError
-from poke.run.causes import cause_of
+from poke.run.telling.causes import cause_of
 
 
 class OutOfMemoryError(RuntimeError):

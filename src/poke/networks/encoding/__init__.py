@@ -1,0 +1,1 @@
+"""Observations as numbers that layers take: parts, pictures, packed bytes, layouts of entities."""

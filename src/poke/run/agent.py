@@ -1,0 +1,178 @@
+"""The parts a config names, instantiated and wired: what learns, and where its experience comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from hydra.utils import get_object, instantiate
+from threadpoolctl import threadpool_limits
+
+from poke.config.knobs import ConfigError
+from poke.config.own import dataclass_arguments
+from poke.networks.actor_critic import ActorCritic
+from poke.networks.fitting import check as check_fit
+from poke.policies.building import describe, offers
+from poke.policies.policy import Policy
+from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
+from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
+from poke.training.rng import seed_everything
+
+# Keys whose values are handed over as they stand: they name what the object itself makes.
+AS_THEY_STAND = {"env": ("wrappers",)}
+
+
+class Agent:
+    """An algorithm, and where its experience comes from.
+
+    Args:
+        config: the resolved config.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        torch.set_num_threads(config["torch_threads"])
+        # numpy's threads would wait for each other longer than a small network takes.
+        threadpool_limits(config["torch_threads"], user_api="blas")
+        seed_everything(config["seed"])
+        self.device = _device(config["device"])
+        self.seed = config["seed"]
+        self.environment = None
+        if config.get("env"):
+            self.environment = self._build("env", gamma=config["algo"].get("gamma"))
+        self.source = self._build("data")
+        try:
+            self._check_spaces()
+            self.algorithm = self._build("algo")
+            if hasattr(self.source, "attach"):
+                self.source.attach(self.algorithm)
+        except BaseException:
+            self.close_parts()
+            raise
+
+    def close_parts(self) -> None:
+        """Let go of what holds processes or files; nothing is written."""
+        if hasattr(self.source, "close"):
+            self.source.close()
+
+    def _check_spaces(self) -> None:
+        """Refuse recorded data of another game than the one the policy is to be evaluated in."""
+        environment = self.environment
+        if environment is None:
+            return
+        pairs = {
+            "observations": (self.observation_space, environment.observation_space),
+            "actions": (self.action_space, environment.action_space),
+        }
+        for what, (recorded, played) in pairs.items():
+            if _kind(recorded) != _kind(played):
+                raise ConfigError(
+                    f"data has {what} of {recorded}, but in env.id={self.config['env'].get('id')} "
+                    f"they are {played}"
+                )
+
+    @property
+    def observation_space(self) -> ObservationSpace:
+        """What the policy sees."""
+        return self.source.observation_space
+
+    @property
+    def action_space(self) -> ActionSpace:
+        """What the policy chooses among."""
+        return self.source.action_space
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """A network of the configured kind with as many outputs as actions ask for."""
+        return self.make_network(self.action_space.num_outputs)
+
+    @property
+    def policy(self) -> Policy:
+        """A policy of the configured network, without a critic."""
+        return self.make_policy()
+
+    def make_policy(self, *, critic: str = "none", **weights: Any) -> Policy:
+        """Make a policy of the configured kind of network for the source's observations and actions.
+
+        Args:
+            critic: as of `ActorCritic`.
+            weights: how they begin, likewise.
+        """
+        space, source = self.observation_space, self.source
+        masked = getattr(source, "masked", SourceDefaults.masked)
+        clip = getattr(source, "observation_clip", SourceDefaults.observation_clip)
+        network = ActorCritic(self.make_network, self.action_space, critic=critic, **weights)
+        return Policy(
+            network.to(self.device),
+            space,
+            self.action_space,
+            masked=masked,
+            normalizer=None if clip is None else ObservationNormalizer(space, clip),
+            description=describe(
+                self.config["network"],
+                space,
+                self.action_space,
+                critic=critic,
+                masked=masked,
+                observation_clip=clip,
+            ),
+            seed=self.seed,
+        )
+
+    def make_network(self, num_outputs: int) -> torch.nn.Module:
+        """Make a network of the configured kind for the source's observations."""
+        network = self._build("network", **offers(self.observation_space, num_outputs))
+        check_fit(network, self.observation_space, num_outputs)
+        return network
+
+    def _build(self, group: str, **given: Any) -> Any:
+        """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
+
+        Raises:
+            ConfigError: it is no such part.
+        """
+        node = dict(self.config[group])
+        constructor = get_object(node["_target_"])
+        parameters = inspect.signature(constructor).parameters
+        for name in OF_THE_RUN.get(group, ()):
+            if name not in parameters:
+                node.pop(name, None)
+        given = {k: v for k, v in given.items() if k in parameters and k not in node}
+        for name in AS_THEY_STAND.get(group, ()):
+            if name in parameters and name in node:
+                given[name] = node.pop(name)
+        for name in GIVEN[group].keys() - given.keys():
+            if name in parameters and name not in node:
+                given[name] = getattr(self, name)
+        given |= dataclass_arguments(constructor, node)
+        # Given to Hydra, the parts would be copied into a config.
+        part = instantiate(node, _convert_="all", _partial_=True)(**given)
+        return complete(part, group, node["_target_"])
+
+
+def _kind(space: Any) -> tuple[Any, ...]:
+    """What two spaces must have in common for one policy to serve both."""
+    if isinstance(space, ObservationSpace):
+        return space.shape, space.dtype
+    return space.kind, space.num_outputs, space.action_shape
+
+
+def complete(part: Any, group: str, target: str) -> Any:
+    """Return a part that has all that its group's protocol asks for."""
+    if lacking := missing(part, OF_GROUP[group]):
+        raise ConfigError(
+            f"{target} has no {', '.join(lacking)}: see {OF_GROUP[group].__name__} in poke.protocols"
+        )
+    return part
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"device={name} asked for, but torch {torch.__version__} finds no CUDA device"
+        )
+    return torch.device(name)

@@ -166,7 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     games = [id for id in ids if id.startswith("ALE/")]
     ids = [id for id in ids if id not in games] + games[: options.games]
     with ThreadPoolExecutor(options.jobs) as pool:
-        rows = dict(zip(ids, pool.map(try_in_a_process, ids), strict=True))
+        rows = {}
+        for id, row in zip(ids, pool.map(try_in_a_process, ids), strict=True):
+            rows[id] = row
+            print(f"{len(rows)}/{len(ids)} {id} {row['result']}", file=sys.stderr, flush=True)
     print(table(rows))
     return int(any(row["result"] != "works" for row in rows.values()))
 

@@ -65,6 +65,8 @@ class Everything(Base):
         self.recent = deque([0.0], maxlen=4)
         self.shared = [0]
         self.the_same = self.shared
+        self.nothing = [np.zeros((0, 3)), b"", np.str_(""), np.bytes_(b""), "", (), {}]
+        self.empty = np.zeros(0)
 
     def begin(self):
         self.best = np.float64(self.np_random.random())

@@ -37,10 +37,16 @@ def test_a_preset_runs_2000_steps_with_finite_signals(preset):
     agent.source.close()
 
 
-@pytest.mark.parametrize("id", ["HalfCheetah-v5", "Hopper-v5", "Humanoid-v5"])
-def test_a_copy_of_mujoco_goes_on_as_the_original_does(id):
+@pytest.mark.parametrize(
+    "id", ["HalfCheetah-v5", "Hopper-v5", "Humanoid-v5", "InvertedPendulum-v5"]
+)
+def test_a_copy_of_mujoco_goes_on_as_the_original_does(id, tmp_path):
     pytest.importorskip("mujoco", reason="an extra")
-    assert GymEnvironment(id, num_envs=1).make().exact_state
+    environments = GymEnvironment(id, num_envs=1).make()
+    assert environments.inexact_reason is None
+    environments.reset([0])
+    torch.save(environments.get_state(), tmp_path / "state.pt")
+    environments.set_state(torch.load(tmp_path / "state.pt", weights_only=True))
 
 
 def test_a_copy_of_a_single_atari_goes_on_as_the_original_does_and_its_own_vectors_cannot_be_copied():

@@ -39,8 +39,8 @@ class _MuJoCo:
         # The contacts' arrays get their sizes from a forward pass, then all get their values back.
         mujoco.mj_forward(data.model, data)
         now = arrays(data)
-        for name, packed in taken["derived"][1]:
-            values = _unpacked(packed)
+        for name, kept in taken["derived"][1]:
+            values = _unpacked(kept)
             if name[1] in now and now[name[1]].shape == values.shape:
                 now[name[1]][...] = values
 
@@ -75,10 +75,15 @@ def arrays(value: Any) -> dict[str, np.ndarray]:
     return found
 
 
+def packed(content: bytes) -> bytes | None:
+    """Return bytes as a checkpoint holds them: none as None, since pickle makes them by a call that is not allowed."""
+    return content or None
+
+
 def _packed(array: np.ndarray) -> list[Any]:
     """An array as `poke.envs.gym.snapshot` has one."""
-    return ["array", array.dtype.str, list(array.shape), array.tobytes()]
+    return ["array", array.dtype.str, list(array.shape), packed(array.tobytes())]
 
 
-def _unpacked(packed: Any) -> np.ndarray:
-    return np.frombuffer(packed[3], np.dtype(packed[1])).reshape(packed[2])
+def _unpacked(taken: Any) -> np.ndarray:
+    return np.frombuffer(taken[3] or b"", np.dtype(taken[1])).reshape(taken[2])

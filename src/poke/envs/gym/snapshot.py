@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from poke.envs.gym.objects import attributes, is_irrelevant, is_object
-from poke.envs.gym.simulators import SIMULATORS
+from poke.envs.gym.simulators import SIMULATORS, packed
 
 PLAIN = (bool, int, float, str, bytes, type(None))
 SHARED = (list, tuple, set, dict, deque, np.ndarray, np.random.Generator)
@@ -88,14 +88,18 @@ def restore(env: Any, state: Mapping[str, Any]) -> None:
 def _take(value: Any) -> list[Any]:
     kind = type(value)
     # By the very class: a float64 of numpy is a float too, and no plain value.
+    if kind is bytes:
+        return ["bytes", packed(value)]
     if kind in PLAIN:
         return ["plain", value]
+    if isinstance(value, np.str_ | np.bytes_):
+        return _take(value.item())
     if isinstance(value, np.generic) or kind is np.ndarray:
         if value.dtype.hasobject or value.dtype.names is not None:
             raise _Unknown
         if isinstance(value, np.generic):
             return ["scalar", value.dtype.str, value.tobytes()]
-        return ["array", value.dtype.str, list(value.shape), value.tobytes()]
+        return ["array", value.dtype.str, list(value.shape), packed(value.tobytes())]
     if isinstance(value, np.random.Generator):
         return ["generator", _take(value.bit_generator.state)]
     if isinstance(value, np.random.RandomState):
@@ -165,10 +169,12 @@ def _value(taken: Any) -> Any:
     kind, *content = taken
     if kind == "plain" or kind == "tensor":
         return content[0]
+    if kind == "bytes":
+        return content[0] or b""
     if kind == "scalar":
         return np.frombuffer(content[1], np.dtype(content[0]))[0]
     if kind == "array":
-        return np.frombuffer(content[2], np.dtype(content[0])).reshape(content[1]).copy()
+        return np.frombuffer(content[2] or b"", np.dtype(content[0])).reshape(content[1]).copy()
     if kind == "generator":
         state = _value(content[0])
         generator = np.random.Generator(getattr(np.random, state["bit_generator"])())

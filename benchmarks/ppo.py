@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 from poke.config import composing
-from poke.run.experiment import Experiment
+from poke.run.experiment import Agent, Experiment
 
 NUM_ENVS, NUM_STEPS = 4, 128
 
@@ -53,10 +53,8 @@ def bare(num_steps: int) -> Callable[[], None]:
     plain = composing.to_plain(
         composing.compose("train", ["algo=ppo", f"trainer.max_steps={num_steps}"])
     )
-    with tempfile.TemporaryDirectory() as folder:
-        experiment = Experiment(plain, Path(folder))
-        experiment.close()
-    source, algorithm = experiment.source, experiment.algorithm
+    agent = Agent(plain)
+    source, algorithm = agent.source, agent.algorithm
 
     def run() -> None:
         done = 0
@@ -64,6 +62,7 @@ def bare(num_steps: int) -> Callable[[], None]:
             batch = source.sample()
             algorithm.update(batch)
             done += batch.num_steps
+        source.close()
 
     return run
 

@@ -7,7 +7,8 @@ COMMANDS = {
     "train": "train an agent, or sweep with -m",
     "record": "write demonstrations of an expert",
     "compare": "compare runs: tables, differences, a report",
-    "checkpoints": "list, verify, prune or export a run's checkpoints",
+    "export": "write a run's policy as a file for others",
+    "checkpoints": "list, verify or prune a run's checkpoints",
     "verify": "replay a run between two of its checkpoints and compare bit for bit",
 }
 
@@ -33,6 +34,9 @@ def train() -> int:
 
 def record() -> int:
     """`poke-record`: as `python -m poke.record`."""
+    from poke.run.signals import guard_the_door
+
+    guard_the_door()
     _find_modules_here()
     from poke.record import main as run
 

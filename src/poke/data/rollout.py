@@ -127,7 +127,11 @@ class Collector:
         self.action_space = environment.action_space
         self.observation_clip = environment.observation_clip
         self.environments = environment.make()
-        self.environments.reset([seed, 0])
+        try:
+            self.environments.reset([seed, 0])
+        except BaseException:
+            self.environments.close()
+            raise
         self._settings = dict(getattr(environment, "settings", {}))
         self._seed = seed
         self._num_rollouts = 0
@@ -138,9 +142,8 @@ class Collector:
         self._memory: Remembered | None = None
         # What to act on next, normalised; None while the normaliser has yet to learn of it.
         self._seen: np.ndarray | None = None
-        self._begins = np.ones(
-            environment.num_envs, np.bool_
-        )  # where that is the first of an episode
+        # Where that is the first of an episode.
+        self._begins = np.ones(environment.num_envs, np.bool_)
         self.masked = self.environments.action_mask is not None
         self._rollout: Rollout
 
@@ -148,6 +151,11 @@ class Collector:
     def exact_resume(self) -> bool:
         """Whether a resumed run goes on with the very environments it was stopped with."""
         return self.environments.exact_state
+
+    @property
+    def inexact_reason(self) -> str | None:
+        """Why it does not, in a few words; None where it does, or nobody said."""
+        return getattr(self.environments, "inexact_reason", None)
 
     def attach(self, algorithm: Actor) -> None:
         """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen."""

@@ -1,5 +1,7 @@
 import copy
 import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium as gym
 import numpy as np
@@ -290,6 +292,11 @@ def test_what_a_memory_learns_from_is_what_was_played(memory, vectorization, lim
             # What the block before was bootstrapped from is what this one begins with.
             np.testing.assert_allclose(batch.value[0], following, rtol=1e-4, atol=1e-5)
         following = batch.last_value.copy()
+        with torch.no_grad():
+            unrolled = algorithm.policy.network.unroll(
+                *(torch.from_numpy(a) for a in (batch.observation, batch.state, batch.begins))
+            )[1]
+        np.testing.assert_allclose(unrolled, batch.value, rtol=1e-4, atol=1e-5)
         metrics = algorithm.update(batch)
         assert abs(metrics["approx_kl"]) < 1e-6
         assert metrics["clip_fraction"] == 0
@@ -363,3 +370,21 @@ def test_playing_never_uses_dropout_and_leaves_torchs_random_state_alone():
         assert torch.equal(torch.get_rng_state(), state)
         algorithm.update(batch)
         assert not torch.equal(torch.get_rng_state(), state)  # training does drop
+
+
+def test_several_threads_act_as_one_does():
+    _, algorithm = make(network={"make_network": Forgetful})
+    policy, seen = algorithm.policy, np.random.default_rng(0).normal(size=(64, 4))
+    expected = policy.act(seen, return_info=True)[1]["probabilities"]
+
+    def act(_):
+        return policy.act(seen, return_info=True)[1]["probabilities"]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for told in pool.map(act, range(400)):
+                assert np.array_equal(told, expected)
+    finally:
+        sys.setswitchinterval(interval)

@@ -51,6 +51,7 @@ class Serial:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self.idle = np.zeros(num_envs, np.bool_)
+        self.resets_at_once = True
         self.final_observations: dict[int, np.ndarray] = {}
 
     def reset(self, seeds: Sequence[int]) -> None:

@@ -44,7 +44,7 @@ class Vectorized:
         if mode == AutoresetMode.DISABLED:
             envs.close()
             raise UnsupportedEnvironmentError(f"{envs} does not reset by itself")
-        self._same_step = mode == AutoresetMode.SAME_STEP
+        self.resets_at_once = mode == AutoresetMode.SAME_STEP
         self._envs = envs
         self.members: Sequence[Any] = [envs]
         self._observations = observations
@@ -88,7 +88,7 @@ class Vectorized:
                 raise SpaceError(f"{name} has shape {list(np.shape(given))}, not [{self.num_envs}]")
         self.reward, self.terminated, self.truncated = reward, terminated, truncated
         self.final_observations = {}
-        if self._same_step:
+        if self.resets_at_once:
             for i in np.flatnonzero(self.terminated | self.truncated):
                 final = np.empty_like(self.observation[i, ...])
                 self._observations.write(info["final_obs"][i], final)

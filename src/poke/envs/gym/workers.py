@@ -93,6 +93,7 @@ class Workers:
         self.terminated = np.zeros(num_envs, np.bool_)
         self.truncated = np.zeros(num_envs, np.bool_)
         self.idle = np.zeros(num_envs, np.bool_)
+        self.resets_at_once = True
         self.final_observations: dict[int, np.ndarray] = {}
         self._pipes: list[Connection] = []
         self._processes: list[BaseProcess] = []

@@ -58,6 +58,7 @@ MISTAKES = {
 
 # What has to be there before a command or python block in which the pattern is found; nothing is made twice.
 PREPARED = {
+    r"^python examples/": ("examples", f"cp -r {README.parent}/examples examples"),
     r"policy=outputs/2026": (
         RUN,
         f"python -m poke.train algo=ppo trainer.max_steps=512 eval.episodes=1 hydra.run.dir={RUN}",

@@ -141,7 +141,7 @@ def test_environments_that_cannot_be_copied_are_restarted_and_run_json_says_so(p
             ["algo.minibatch_size=100"],
             "algo.minibatch_size=100 must divide env.num_envs * data.num_steps = 128",
         ),
-        (["env.id=Blackjack-v1"], "Blackjack-v1 has observations of Tuple("),
+        (["env.id=tests.nowhere:Odd-v0"], "unknown environment env.id=tests.nowhere:Odd-v0"),
         (["network=battle"], "network=battle needs observations made of Pokemon"),
     ],
 )

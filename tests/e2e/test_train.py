@@ -240,16 +240,16 @@ def test_a_replay_that_differs_names_the_first_difference(poke, reference):
     config = (run_dir / "config.yaml").read_text()
     (run_dir / "config.yaml").write_text(config.replace("lr: 0.001", "lr: 0.002"))
     out = poke("poke.verify", str(run_dir), expect=1)
-    assert "differs first at algorithm.network.layers.0.weight[" in out
+    assert "differs first at policy.network.layers.0.weight[" in out
 
 
 def test_a_warm_start_takes_the_best_weights_of_another_run(poke, reference):
     out = poke.train(f"init_from={reference}", "trainer.max_steps=1", run_dir="run")
     assert "starting from 4 weights of" in out
     first = next((poke.cwd / "run" / "checkpoints").glob("*_step0.pt"))
-    ours = torch.load(first, weights_only=True)["components"]["algorithm"]["network"]
+    ours = torch.load(first, weights_only=True)["components"]["policy"]["network"]
     best = torch.load(reference / "checkpoints" / "best.pt", weights_only=True)
-    assert_equal(ours, best["components"]["algorithm"]["network"])
+    assert_equal(ours, best["components"]["policy"]["network"])
     parent = account(poke.cwd / "run")["parent"]
     assert (parent["run"], parent["how"]) == (str(reference), "init_from")
 
@@ -301,7 +301,7 @@ def test_divergence_stops_the_run_and_says_where(poke):
     assert f"after step {about['step']}" in line
     emergency = next((poke.cwd / "run" / "checkpoints").glob("emergency_*.pt"))
     assert emergency.name in out
-    weights = torch.load(emergency, weights_only=True)["components"]["algorithm"]["network"]
+    weights = torch.load(emergency, weights_only=True)["components"]["policy"]["network"]
     assert all(torch.isfinite(w).all() for w in weights.values())
     log = (poke.cwd / "run" / "train.log").read_text()
     assert "Traceback" in log
@@ -328,7 +328,7 @@ def test_what_only_shows_at_run_time_is_said_in_one_line_too(poke, override, wor
     )
     assert words in out
     assert "Traceback" not in out
-    assert account(poke.cwd / "run")["status"] == "failed"
+    assert not (poke.cwd / "run").exists()
 
 
 def test_a_sweep_gives_each_job_a_directory(poke):

@@ -197,9 +197,9 @@ def test_init_from_takes_what_the_index_calls_best_whatever_the_files_age(poke, 
     assert "weights of run/checkpoints/" in said
     taken = torch.load(min(checkpoints(poke.cwd / "warm").items())[1], weights_only=True)[
         "components"
-    ]["algorithm"]["network"]
+    ]["policy"]["network"]
     theirs = torch.load(checkpoints(half)[best], weights_only=True)
-    for name, weight in theirs["components"]["algorithm"]["network"].items():
+    for name, weight in theirs["components"]["policy"]["network"].items():
         assert torch.equal(weight, taken[name])
 
 

@@ -26,6 +26,10 @@ class Part:
     epoch: int = 0
     losses: dict | None = None
 
+    @property
+    def policy(self):
+        return self
+
     def sample(self):
         return SimpleNamespace(num_steps=self.num_steps, num_samples=self.num_steps)
 

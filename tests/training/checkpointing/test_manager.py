@@ -408,12 +408,12 @@ def test_an_emergency_checkpoint_is_loaded_only_when_asked_for(tmp_path):
     assert reopened.load(path).components["a"] == {"step": 2}
 
 
-def test_contents_weights_saves_the_algorithm_only_and_says_so_on_resume(tmp_path):
-    components = {"algorithm": Values({"w": torch.ones(2)}), "source": Values({"big": 1})}
+def test_contents_weights_saves_the_policy_only_and_says_so_on_resume(tmp_path):
+    components = {"policy": Values({"w": torch.ones(2)}), "source": Values({"big": 1})}
     with CheckpointManager(tmp_path, contents="weights") as manager:
         manager.save(components, metadata(1, loss=0.5))
     assert manager.get_best() is not None
-    assert list(manager.load().components) == ["algorithm"]
+    assert list(manager.load().components) == ["policy"]
     with pytest.raises(CheckpointError, match="weights only"):
         manager.restore(components, manager.load())
 
@@ -462,7 +462,7 @@ def test_a_newer_format_is_refused_in_one_line_and_left_alone(tmp_path, monkeypa
         manager.save({}, metadata(1))
         monkeypatch.setattr("poke.training.checkpointing.manager.FORMAT_VERSION", 99)
         path = manager.save({}, metadata(2))
-    with pytest.raises(CheckpointError, match="has format 99, this poke reads up to 2") as raised:
+    with pytest.raises(CheckpointError, match="has format 99, this poke reads up to 3") as raised:
         manager.load()
     assert "\n" not in str(raised.value)
     assert path.exists()

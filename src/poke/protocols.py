@@ -265,9 +265,9 @@ class VectorEnvironmentDefaults(Stateless):
     exact_state: bool = False
     final_observations: Mapping[int, np.ndarray] = {}
 
-    def reset(self, entropy: Sequence[int]) -> None:
-        """Begin new episodes."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # what has these defaults brings its own
+
+        def reset(self, entropy: Sequence[int]) -> None: ...
 
     def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
         """Begin new episodes."""

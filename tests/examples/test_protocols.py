@@ -64,7 +64,7 @@ def test_defaults_leave_only_what_nobody_else_can_know(defaults, protocol):
         *("observation_space", "action_space", "sample", "get_state", "set_state"),
         *("category", "evaluate", "write"),
         *("num_envs", "action_space", "observation", "reward", "terminated", "truncated", "idle"),
-        *("finished", "finished_envs", "begun", "so_far", "step"),
+        *("finished", "finished_envs", "begun", "so_far", "reset", "step"),
     }
 
 

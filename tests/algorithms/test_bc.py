@@ -172,6 +172,7 @@ def test_evaluating_and_acting_use_no_dropout_and_change_no_random_state_and_no_
         ]
         assert np.array_equal(told[0]["probabilities"], told[1]["probabilities"])
         assert torch.equal(torch.get_rng_state(), state)
+        assert not algorithm.policy.network.training  # else threads would switch it for each other
         algorithm.update(batch())
         assert not torch.equal(torch.get_rng_state(), state)  # training does drop
 

@@ -368,6 +368,7 @@ def test_playing_never_uses_dropout_and_leaves_torchs_random_state_alone():
         assert np.array_equal(first, again)
         assert evaluator.evaluate(algorithm) == evaluator.evaluate(algorithm)
         assert torch.equal(torch.get_rng_state(), state)
+        assert not algorithm.policy.network.training  # else threads would switch it for each other
         algorithm.update(batch)
         assert not torch.equal(torch.get_rng_state(), state)  # training does drop
 

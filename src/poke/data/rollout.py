@@ -4,56 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from poke.data.block import Rollout
-from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
+from poke.protocols import Actor, Environment
+from poke.spaces import ObservationNormalizer
 
 log = logging.getLogger("poke")
-
-
-class VectorEnvironment(Protocol):
-    """Environments stepped together. The arrays are overwritten by every step."""
-
-    num_envs: int
-    observation: (
-        np.ndarray
-    )  # [num_envs, *observation_space.shape]: what to act on now, not normalised
-    action_mask: np.ndarray | None  # [num_envs, num_actions] bool, true where legal
-    reward: np.ndarray  # [num_envs] float32: of the last step, as training takes it
-    terminated: np.ndarray  # [num_envs] bool
-    truncated: np.ndarray  # [num_envs] bool
-    idle: np.ndarray  # [num_envs] bool: the next step only resets, whatever the action
-    final_observations: Mapping[int, np.ndarray]  # where the last step ended and reset at once
-    finished: list[tuple[float, int]]  # return and length of episodes that ended in the last step
-    exact_state: bool  # whether get_state holds all of it, and set_state may be called
-
-    def reset(self, entropy: Sequence[int]) -> None: ...
-    def step(self, action: np.ndarray) -> None: ...
-    def get_state(self) -> dict[str, Any]: ...
-    def set_state(self, state: Mapping[str, Any]) -> None: ...
-    def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None: ...
-    def close(self) -> None: ...
-
-
-class Environment(Protocol):
-    """Describes environments and makes them.
-
-    One whose episodes depend on what it was given has an attribute ``settings``: that, as plain values by the names of
-    the knobs under `env`. Where it is missing, a run that is resumed with other values is refused or goes on with
-    half-finished episodes of before, as its state allows.
-    """
-
-    observation_space: ObservationSpace
-    action_space: ActionSpace
-    num_envs: int
-    observation_clip: float | None  # limit of normalised observations; None to leave them
-
-    def make(self) -> VectorEnvironment: ...
 
 
 class Remembered(Protocol):
@@ -67,35 +28,6 @@ class Remembered(Protocol):
 
     def copy(self, rows: Any = ...) -> Any:
         """Return what is remembered of these, to move on apart from this."""
-        ...
-
-
-class Seeing(Protocol):
-    """A policy that may see observations normalised, and remember them."""
-
-    normalizer: ObservationNormalizer | None
-
-    def initial_state(self, batch_size: int) -> Any:
-        """Return a memory of nothing, for so many episodes side by side; None where there is none."""
-        ...
-
-
-class Actor(Protocol):
-    """The side of an algorithm that collects; it sees observations normalised already.
-
-    One whose policy has a memory is given that too, as the last argument.
-    """
-
-    policy: Seeing
-
-    def rollout_step(
-        self, observation: np.ndarray, action_mask: np.ndarray | None, *memory: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return sampled actions, their log-probabilities and the states' values; a memory is moved on."""
-        ...
-
-    def value(self, observation: np.ndarray, *memory: Any) -> np.ndarray:
-        """Return `[batch]` float32 values; a memory, of these rows, may be moved on."""
         ...
 
 
@@ -242,7 +174,7 @@ class Collector:
         that the run has not begun with; what was learned of observations and rewards is kept.
 
         Raises:
-            ValueError: it is of another environment, or does not fit as `VectorEnvironment.restart` says.
+            ValueError: it is of another environment, or does not fit as its environments say.
         """
         # A state from before settings were kept is taken to be of these.
         then, now = state.get("settings", self._settings), self._settings

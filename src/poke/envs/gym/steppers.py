@@ -13,7 +13,34 @@ from poke.envs.gym.masks import Masks, find_mask
 from poke.spaces import ActionSpace, ObservationSpace, SpaceError
 
 
-class Serial:
+class Stepped:
+    """What several environments stepped together give, a row each; every step overwrites it.
+
+    Args:
+        observation: `[num_envs, *shape]`: the memory that observations are written to.
+        actions: what the environments take.
+        masked: whether they give action masks.
+        resets_at_once: as of `poke.envs.environments.Stepper`.
+    """
+
+    def __init__(
+        self, observation: np.ndarray, actions: ActionSpace, masked: bool, *, resets_at_once: bool
+    ) -> None:
+        self.num_envs = len(observation)
+        self.resets_at_once = resets_at_once
+        self._masks = Masks(self.num_envs, actions, masked)
+        # Plain ints, which environments check faster than numpy's.
+        self._plain_actions = actions.kind == "discrete"
+        self.observation = observation
+        self.action_mask = self._masks.rows
+        self.reward = np.zeros(self.num_envs)
+        self.terminated = np.zeros(self.num_envs, np.bool_)
+        self.truncated = np.zeros(self.num_envs, np.bool_)
+        self.idle = np.zeros(self.num_envs, np.bool_)
+        self.final_observations: dict[int, np.ndarray] = {}
+
+
+class Serial(Stepped):
     """Environments in this process, one after the other, begun anew in the step that ends an episode.
 
     Args:
@@ -32,7 +59,8 @@ class Serial:
         actions: ActionSpace,
         masked: bool,
     ) -> None:
-        self.num_envs = num_envs
+        super().__init__(observations.empty(num_envs), actions, masked, resets_at_once=True)
+        self._observations = observations
         made: list[gym.Env[Any, Any]] = []
         self.members: Sequence[Any] = made
         try:
@@ -41,18 +69,6 @@ class Serial:
         except BaseException:
             self.close()
             raise
-        self._observations = observations
-        self._masks = Masks(num_envs, actions, masked)
-        # Plain ints, which environments check faster than numpy's.
-        self._plain_actions = actions.kind == "discrete"
-        self.observation = observations.empty(num_envs)
-        self.action_mask = self._masks.rows
-        self.reward = np.zeros(num_envs)
-        self.terminated = np.zeros(num_envs, np.bool_)
-        self.truncated = np.zeros(num_envs, np.bool_)
-        self.idle = np.zeros(num_envs, np.bool_)
-        self.resets_at_once = True
-        self.final_observations: dict[int, np.ndarray] = {}
 
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin new episodes; each environment has its seed."""

@@ -14,13 +14,13 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from poke.envs.gym import snapshot
-from poke.envs.gym.masks import Masks, find_mask
-from poke.envs.gym.steppers import read_frame
+from poke.envs.gym.masks import find_mask
+from poke.envs.gym.steppers import Stepped, read_frame
 from poke.envs.registration import UnsupportedEnvironmentError
 from poke.spaces import ActionSpace, ObservationSpace, SpaceError
 
 
-class Vectorized:
+class Vectorized(Stepped):
     """An environment's own vector entry point, beginning anew in either way.
 
     Args:
@@ -44,19 +44,12 @@ class Vectorized:
         if mode == AutoresetMode.DISABLED:
             envs.close()
             raise UnsupportedEnvironmentError(f"{envs} does not reset by itself")
-        self.resets_at_once = mode == AutoresetMode.SAME_STEP
+        at_once = mode == AutoresetMode.SAME_STEP
+        rows = observations.empty(envs.num_envs)
+        super().__init__(rows, actions, masked, resets_at_once=at_once)
         self._envs = envs
         self.members: Sequence[Any] = [envs]
         self._observations = observations
-        self.num_envs = envs.num_envs
-        self._masks = Masks(self.num_envs, actions, masked)
-        self.observation = observations.empty(self.num_envs)
-        self.action_mask = self._masks.rows
-        self.reward = np.zeros(self.num_envs)
-        self.terminated = np.zeros(self.num_envs, np.bool_)
-        self.truncated = np.zeros(self.num_envs, np.bool_)
-        self.idle = np.zeros(self.num_envs, np.bool_)
-        self.final_observations: dict[int, np.ndarray] = {}
 
     def reset(self, seeds: Sequence[int]) -> None:
         """Begin new episodes; an environment's own vector entry point takes the first seed for all."""

@@ -28,8 +28,8 @@ import gymnasium as gym
 import numpy as np
 
 from poke.envs.gym import snapshot
-from poke.envs.gym.masks import Masks, find_mask
-from poke.envs.gym.steppers import read_reward
+from poke.envs.gym.masks import find_mask
+from poke.envs.gym.steppers import Stepped, read_reward
 from poke.spaces import ActionSpace, ObservationSpace
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -55,7 +55,7 @@ class EnvironmentFailedError(RuntimeError):
     """
 
 
-class Workers:
+class Workers(Stepped):
     """Environments with a process each, begun anew in the step that ends an episode.
 
     Args:
@@ -79,22 +79,12 @@ class Workers:
         actions: ActionSpace,
         masked: bool,
     ) -> None:
-        self.num_envs = num_envs
-        self._masks = Masks(num_envs, actions, masked)
-        self._plain_actions = actions.kind == "discrete"
         shape = (num_envs, *observations.shape)
         size = int(np.prod(shape)) * observations.dtype.itemsize
         # Shared with the workers, each of which writes its row.
         memory = mmap.mmap(-1, max(1, size))
-        self.observation = np.frombuffer(memory, observations.dtype, int(np.prod(shape)))
-        self.observation = self.observation.reshape(shape)
-        self.action_mask = self._masks.rows
-        self.reward = np.zeros(num_envs)
-        self.terminated = np.zeros(num_envs, np.bool_)
-        self.truncated = np.zeros(num_envs, np.bool_)
-        self.idle = np.zeros(num_envs, np.bool_)
-        self.resets_at_once = True
-        self.final_observations: dict[int, np.ndarray] = {}
+        rows = np.frombuffer(memory, observations.dtype, int(np.prod(shape))).reshape(shape)
+        super().__init__(rows, actions, masked, resets_at_once=True)
         self._pipes: list[Connection] = []
         self._processes: list[BaseProcess] = []
         self._unusable: str | None = None

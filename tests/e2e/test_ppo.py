@@ -127,6 +127,7 @@ def test_environments_that_cannot_be_copied_are_restarted_and_run_json_says_so(p
     overrides = (*SHORT, "env=gym", "env.id='secret:Secret-v0'", "trainer.max_steps=1024")
     poke("poke.train", *overrides, f"hydra.run.dir={run_dir}")
     assert account(run_dir)["exact_resume"] is False
+    assert account(run_dir)["inexact_reason"]
     assert last_checkpoint(run_dir)["components"]["source"]["environments"]["environments"] is None
     poke("poke.train", f"resume={run_dir}", "trainer.max_steps=2048")
     assert account(run_dir)["step"] == 2048

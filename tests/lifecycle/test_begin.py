@@ -107,6 +107,11 @@ def test_an_output_folder_that_is_a_file_is_answered_in_one_line(poke):
     [
         (["algo=ppo", "network=cnn"], "network=cnn needs pictures"),
         (["data=file", "data.path=nothing.npz"], "nothing.npz: no such file"),
+        (
+            ["env=cartpole", "eval=episodes", "checkpoint.monitor=eval/return_mean"],
+            "data has observations of int8 [2739], but in env.id=CartPole-v1 they are float32 [4]",
+        ),
+        (["algo.loss=mse"], "algo.loss=mse is for continuous actions, and these are one of 10"),
     ],
 )
 def test_what_poke_cannot_make_sense_of_is_refused_without_a_directory(poke, given, said):
@@ -116,6 +121,21 @@ def test_what_poke_cannot_make_sense_of_is_refused_without_a_directory(poke, giv
     (line,) = poke(*given, "hydra.run.dir=named/run", expect=2).splitlines()
     assert line.startswith(f"poke: {said}")
     assert os.listdir(poke.cwd) in ([], ["outputs"])
+
+
+def test_a_network_of_ones_own_that_does_not_fit_is_refused_without_a_directory(poke):
+    (poke.cwd / "narrow.py").write_text(
+        "import torch\n"
+        "class Narrow(torch.nn.Module):\n"
+        "    def __init__(self, observation_shape):\n"
+        "        super().__init__()\n"
+        "        self.layer = torch.nn.Linear(observation_shape[0], 3)\n"
+        "    def forward(self, observation):\n"
+        "        return self.layer(observation.float())\n"
+    )
+    said = poke("algo=ppo", "network._target_=narrow.Narrow", "hydra.run.dir=run", expect=2)
+    assert said == "poke: Narrow puts out [batch, 3], not [batch, 2]\n"
+    assert not (poke.cwd / "run").exists()
 
 
 def test_a_directory_that_was_there_before_a_refused_run_stays(poke):

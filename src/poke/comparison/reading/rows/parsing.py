@@ -20,6 +20,11 @@ NEWLINE = ord("\n")
 BLOCK_BYTES = 1 << 20  # what one thread parses at a time
 PART_BYTES = 1 << 22  # what is parsed at a time of a file that is read by itself
 
+# What arrow read last is kept until it reads again. Its threads let go of what they read a little
+# after the reader returns; the last to do so frees the Python object inside, and where the process is
+# just ending, that aborts it ("terminate called without an active exception", once in a thousand).
+_last_read: pa.Buffer | None = None
+
 
 def parse(texts: Sequence[Text]) -> list[History]:
     """Parse CSV texts; those of equal columns go through the parser together, which saves most of its cost."""
@@ -217,11 +222,13 @@ def _read_csv(
     whole: bool = True,
 ) -> pa.Table:
     """Read cells; not as a ``whole``, in blocks side by side, in which no cell may hold a newline."""
+    global _last_read
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    _last_read = pa.py_buffer(body)
     return arrow_csv.read_csv(
-        pa.py_buffer(body),
+        _last_read,
         arrow_csv.ReadOptions(
             block_size=len(body) + 1 if whole else BLOCK_BYTES, column_names=list(types)
         ),

@@ -28,4 +28,8 @@ function refuse(request, action, error) {
   return request;
 }
 
-module.exports = { legal, choice, refuse };
+function moveOf(request, action) {
+  return action < 6 ? '' : request.active[0].moves[action - 6].id;
+}
+
+module.exports = { legal, choice, refuse, moveOf };

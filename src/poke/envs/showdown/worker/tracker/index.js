@@ -2,8 +2,8 @@
 // What a player knows.
 
 class Tracker {
-  constructor(dex, player) {
-    this.player = player;
+  constructor(dex, id) {
+    this.id = id;
     this.turn = 0;
     this.now = null;
   }

@@ -16,11 +16,18 @@ from poke.envs.showdown.workers import ASKED, LOST, BattleWorkers, Start, battle
 
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
-GARBAGE = """#!/bin/sh
-# a node that greets as a worker does, and then writes what is no frame
-printf '\\040\\000\\000\\000H{"players": ["asked", "random"]}'
-head -c 5 > /dev/null
-while true; do echo an error message on the wrong stream; done
+# A node that greets as a worker does, and answers with what is no frame.
+GARBAGE = f"""#!{sys.executable}
+import json, os, struct, sys
+def read():
+    (length,) = struct.unpack("<I", sys.stdin.buffer.read(4))
+    return sys.stdin.buffer.read(length)
+read()
+hello = b"H" + json.dumps({{"players": ["asked"]}}).encode()
+os.write(1, struct.pack("<I", len(hello)) + hello)
+read()
+os.write(1, b"an error message on the wrong stream")
+read(), read(), read()
 """
 
 

@@ -22,8 +22,8 @@ def battle(layout):
     return BattleNetwork(
         num_outputs=layout["num_actions"],
         layout=layout,
-        embedding_size=4,
         entity_size=8,
+        move_size=4,
         hidden_size=16,
     )
 
@@ -73,8 +73,8 @@ def test_a_battle_network_refuses_plain_observations():
         BattleNetwork(
             num_outputs=2,
             layout=None,
-            embedding_size=4,
             entity_size=4,
+            move_size=4,
             hidden_size=4,
         )
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 TEAM_SIZE = 6
 NUM_MOVES = 4
 
@@ -43,10 +43,11 @@ SIDE_CONDITIONS = (
     "STICKY_WEB", "TAILWIND", "TOXIC_SPIKES",
 )
 EFFECTS = (
-    "ATTRACT", "BIDE", "CONFUSION", "CURSE", "DISABLE", "ENCORE", "FOCUS_ENERGY",
-    "LEECH_SEED", "LOCKED_MOVE", "PARTIALLY_TRAPPED", "PERISH1", "PERISH2", "PERISH3",
-    "PROTECT", "REFLECT", "SALT_CURE", "SUBSTITUTE", "TAUNT", "THROAT_CHOP", "TRAPPED",
-    "TYPECHANGE", "YAWN",
+    "AQUA_RING", "ATTRACT", "BIDE", "CONFUSION", "CURSE", "DISABLE", "DYNAMAX", "ENCORE",
+    "FOCUS_ENERGY", "HEAL_BLOCK", "INGRAIN", "LEECH_SEED", "LIGHT_SCREEN", "LOCKED_MOVE",
+    "MAGNET_RISE", "MIST", "NIGHTMARE", "PARTIALLY_TRAPPED", "PERISH1", "PERISH2", "PERISH3",
+    "PROTECT", "REFLECT", "SALT_CURE", "SUBSTITUTE", "TAUNT", "THROAT_CHOP", "TORMENT",
+    "TRANSFORM", "TRAPPED", "TYPECHANGE", "YAWN",
 )
 # fmt: on
 
@@ -121,7 +122,7 @@ POKEMON = (
     ),
     Feature("status", 1.0, 0, 1, "one-hot", STATUSES),
     Feature("status_counter", 1 / 8, 0, 15, "turns asleep or badly poisoned, at most 15"),
-    Feature("boosts", 1 / 6, -6, 6, "stages", BOOSTS),
+    Feature("boosts", 1 / 6, -6, 6, "stages; 0 on the bench", BOOSTS),
     _flag("effects", "which are on it", EFFECTS),
     _flag("must_recharge", "it cannot act this turn"),
     _flag("preparing", "it is charging a two-turn move"),
@@ -196,6 +197,33 @@ MOVE = (
 MOVE_IDS = (("move", "move"), ("type", "type"))
 
 
+# In which generations a feature, or one part of it, can be anything but 0; all of them if not here.
+# fmt: off
+_GENERATIONS = {
+    "can_mega_evolve": (6, 9), "can_z_move": (7, 9), "can_dynamax": (8, 8), "can_tera": (9, 9),
+    "terastallized": (9, 9), "tera_type": (9, 9), "item": (2, 9), "ability": (3, 9),
+    "weather": (2, 9), "weather.HAIL": (3, 9), "weather.SNOWSCAPE": (9, 9),
+    "weather.DELTASTREAM": (6, 9), "weather.DESOLATELAND": (6, 9), "weather.PRIMORDIALSEA": (6, 9),
+    "field": (4, 9), "field.ELECTRIC_TERRAIN": (6, 9), "field.GRASSY_TERRAIN": (6, 9),
+    "field.MISTY_TERRAIN": (6, 9), "field.PSYCHIC_TERRAIN": (7, 9), "field.MAGIC_ROOM": (5, 9),
+    "field.WONDER_ROOM": (5, 9),
+    **{f"{side}.{name}": (first, 9) for side in ("own_side", "opponent_side") for name, first in {
+        "AURORA_VEIL": 7, "LIGHT_SCREEN": 2, "MIST": 3, "REFLECT": 2, "SAFEGUARD": 2, "SPIKES": 2,
+        "STEALTH_ROCK": 4, "STICKY_WEB": 6, "TAILWIND": 4, "TOXIC_SPIKES": 4,
+    }.items()},
+    **{f"effects.{name}": (first, 9) for name, first in {
+        "AQUA_RING": 4, "ATTRACT": 2, "CURSE": 2, "ENCORE": 2, "HEAL_BLOCK": 4, "INGRAIN": 3,
+        "MAGNET_RISE": 4, "NIGHTMARE": 2, "PERISH1": 2, "PERISH2": 2, "PERISH3": 2, "PROTECT": 2,
+        "SALT_CURE": 9, "TAUNT": 3, "THROAT_CHOP": 7, "TORMENT": 3, "TRAPPED": 2, "YAWN": 3,
+    }.items()},
+    "effects.DYNAMAX": (8, 8), "effects.LIGHT_SCREEN": (1, 1), "effects.REFLECT": (1, 1),
+    "effects.MIST": (1, 2), "protect_counter": (2, 9),
+    "types.DARK": (2, 9), "types.STEEL": (2, 9), "types.FAIRY": (6, 9), "types.STELLAR": (9, 9),
+    "types.THREE_QUESTION_MARKS": (2, 9),
+}
+# fmt: on
+
+
 def _size(features: tuple[Feature, ...], ids: tuple[tuple[str, str], ...] = ()) -> int:
     return sum(f.size for f in features) + 2 * len(ids)
 
@@ -214,31 +242,50 @@ def tables() -> dict[str, dict[str, int]]:
     return {table: {name: i + 1 for i, name in enumerate(names[table])} for table in names}
 
 
-def describe(num_actions: int) -> dict[str, Any]:
+def num_actions(generation: int) -> int:
+    """Return how many actions a generation has: 6 switches, 4 moves, 4 more with each gimmick.
+
+    Raises:
+        ValueError: a generation that does not exist.
+    """
+    if not 1 <= generation <= 9:
+        raise ValueError(f"there is no generation {generation} (choose 1 to 9)")
+    return 10 + 4 * max(0, generation - 5)
+
+
+def describe(generation: int) -> dict[str, Any]:
     """Return the layout as JSON-able containers, so that a reader needs neither poke-env nor node.
 
+    Each kind says in ``constant`` which of an entity's bytes are 0 in that generation whatever happens,
+    so that a network can leave them out.
+
     Args:
-        num_actions: of the generation played: 10 to the fifth, 26 in the ninth.
+        generation: 1 to 9.
+
+    Raises:
+        ValueError: another generation.
     """
+    actions = num_actions(generation)
     kinds = ("switch", "move", "mega", "z_move", "dynamax", "tera")
     return {
         "version": VERSION,
         "size": SIZE,
-        "num_actions": num_actions,
+        "generation": generation,
+        "num_actions": actions,
         "groups": [
             {"name": "global", "kind": "global", "offset": 0, "count": 1, "size": GLOBAL_SIZE},
             _team("own", GLOBAL_SIZE),
             _team("opponent", GLOBAL_SIZE + TEAM_SIZE * POKEMON_SIZE),
         ],
         "kinds": {
-            "global": _describe_kind(GLOBAL, ()),
+            "global": _describe_kind(GLOBAL, (), generation),
             "pokemon": {
-                **_describe_kind(POKEMON, POKEMON_IDS),
+                **_describe_kind(POKEMON, POKEMON_IDS, generation),
                 "moves": {
                     "offset": _size(POKEMON, POKEMON_IDS),
                     "count": NUM_MOVES,
                     "size": MOVE_SIZE,
-                    **_describe_kind(MOVE, MOVE_IDS),
+                    **_describe_kind(MOVE, MOVE_IDS, generation),
                 },
             },
         },
@@ -247,7 +294,7 @@ def describe(num_actions: int) -> dict[str, Any]:
         "actions": [
             {"name": kind, "offset": offset, "count": TEAM_SIZE if kind == "switch" else NUM_MOVES}
             for kind, offset in zip(kinds, (0, 6, 10, 14, 18, 22), strict=True)
-            if offset < num_actions
+            if offset < actions
         ],
     }
 
@@ -263,14 +310,25 @@ def _team(name: str, offset: int) -> dict[str, Any]:
 
 
 def _describe_kind(
-    features: tuple[Feature, ...], ids: tuple[tuple[str, str], ...]
+    features: tuple[Feature, ...], ids: tuple[tuple[str, str], ...], generation: int
 ) -> dict[str, Any]:
     offset, dense, id_fields = 0, [], []
+    constant: list[int] = []
     for f in features:
         entry = {"name": f.name, "offset": offset, "size": f.size, "scale": f.scale, "low": f.low}
         dense.append({**entry, "high": f.high, "meaning": f.meaning, "parts": list(f.parts)})
+        for i, part in enumerate(f.parts or ("",)):
+            if not (_exists(f.name, generation) and _exists(f"{f.name}.{part}", generation)):
+                constant.append(offset + i)
         offset += f.size
     for name, table in ids:
         id_fields.append({"name": name, "offset": offset, "table": table, "size_bytes": 2})
+        if not _exists(name, generation):
+            constant += [offset, offset + 1]
         offset += 2
-    return {"dense": dense, "ids": id_fields}
+    return {"dense": dense, "ids": id_fields, "constant": constant}
+
+
+def _exists(name: str, generation: int) -> bool:
+    first, last = _GENERATIONS.get(name, (1, 9))
+    return first <= generation <= last

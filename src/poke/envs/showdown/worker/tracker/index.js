@@ -1,19 +1,74 @@
 'use strict';
-// What a player knows.
+// What one player knows of a battle, computed from that player's protocol lines and requests alone.
+// No object of the simulator comes in here but the dex, which is the rules: what is hidden from the player
+// cannot leak, and a battle on a server or in a file is read just as one beside us.
+
+const { tablesOf } = require('./tables');
+const { Side } = require('./side');
+const { LINES } = require('./lines');
+const { settle } = require('./requests');
 
 class Tracker {
-  constructor(dex, player) {
-    this.player = player;
+  /**
+   * @param dex the dex of the battle's format
+   * @param id 'p1' or 'p2': who looks
+   */
+  constructor(dex, id) {
+    this.dex = dex;
+    this.gen = dex.gen;
+    this.tables = tablesOf(dex);
+    this.id = id;
+    this.own = new Side(id, this.tables);
+    this.opponent = new Side(id === 'p1' ? 'p2' : 'p1', this.tables);
     this.turn = 0;
-    this.now = null;
+    this.weather = '';
+    this.field = new Set(); // terrain and pseudo-weather
+    this.lastRequest = null; // the last one that was read into the own side
+    this.pending = null; // one that came before its lines
+    this.hasStarted = false;
+    this.requestsComeFirst = null; // some servers send the request before the lines it belongs to
+    this.mover = null; // whose move the lines tell of
+    this.version = 0; // of what belongs to no Pokemon
+    this.image = null; // the encoder's
   }
 
+  /** Read one line of the protocol. Lines that are not of the battle's course are passed over. */
   read(line) {
-    if (line.startsWith('|turn|')) this.turn = +line.slice(6);
+    if (line.charCodeAt(0) !== 124 || line.length < 2) return; // '|'
+    const parts = line.split('|');
+    const handler = LINES[parts[1]];
+    if (handler) handler(this, parts);
   }
 
+  /** Read the player's request; it may come before or after the lines of its update. */
   request(request) {
-    this.now = request;
+    if (this.requestsComeFirst === null) this.requestsComeFirst = !this.hasStarted;
+    this.settle();
+    this.pending = request;
+    if (!this.requestsComeFirst) this.settle();
+  }
+
+  /** Bring the last request and the lines together. Whoever looks at the tracker calls this first. */
+  settle() {
+    if (!this.pending) return;
+    const request = this.pending;
+    this.pending = null;
+    settle(this, request);
+  }
+
+  sideOf(ident) {
+    return ident.startsWith(this.id) ? this.own : this.opponent;
+  }
+
+  foeOf(side) {
+    return side === this.own ? this.opponent : this.own;
+  }
+
+  /** The Pokemon a line is about, marked as changed. */
+  at(ident) {
+    const pokemon = this.sideOf(ident).find(ident);
+    if (pokemon) pokemon.touch();
+    return pokemon;
   }
 }
 

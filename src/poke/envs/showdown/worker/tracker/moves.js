@@ -1,0 +1,85 @@
+'use strict';
+// |move| and |cant|: what a Pokemon has, how much of it is left, and what binds it.
+
+const { toID, effectID } = require('./tables');
+const effects = require('./effects');
+
+// Moves that reach no opponent cost no more under Pressure.
+const REACHES_NO_FOE = new Set(['self', 'allySide', 'allyTeam', 'allies', 'adjacentAlly', 'adjacentAllyOrSelf', 'foeSide']);
+
+function fromOf(parts) {
+  for (let i = parts.length - 1; i > 4; i--) {
+    if (parts[i].startsWith('[from] ')) return parts[i].slice(7);
+    if (parts[i].startsWith('[from]')) return parts[i].slice(6);
+  }
+  return '';
+}
+
+function useMove(tracker, parts) {
+  const pokemon = tracker.at(parts[2]);
+  if (!pokemon) return;
+  const from = fromOf(parts);
+  if (from.startsWith('ability: ')) effects.showAbility(pokemon, effectID(from));
+  const isStatusZ = parts[3].startsWith('Z-');
+  const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
+  const fromID = from ? effectID(from) : '';
+  const isContinued = fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id);
+  const isCalled = fromID !== '' && !isContinued && fromID !== id;
+  const wasPreparing = pokemon.preparing;
+  pokemon.preparing = '';
+  pokemon.mustRecharge = false;
+  const move = tracker.tables.move(id);
+  if (!isCalled) {
+    pokemon.lastMove = id;
+    const slot = ownSlot(tracker, pokemon, move);
+    if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
+      const cost = 1 + effects.pressure(tracker, pokemon, move, REACHES_NO_FOE);
+      slot.pp = tracker.gen === 1 ? (slot.pp - cost) & 63 : Math.max(0, slot.pp - cost);
+    }
+  }
+  effects.moved(tracker, pokemon, move, isContinued, isCalled, parts);
+}
+
+/** The slot a move is from, revealed by its use; of a Z- or max move the base where it is certain. */
+function ownSlot(tracker, pokemon, move) {
+  const { entry } = move;
+  if (entry.isZ || entry.isMax) return baseSlot(tracker, pokemon, entry);
+  if (move.id === 'struggle' || move.id === 'recharge') return null;
+  return pokemon.revealMove(move.id);
+}
+
+function baseSlot(tracker, pokemon, entry) {
+  const isOwn = pokemon.key !== '';
+  if (!isOwn && pokemon.moves.length < 4) return null;
+  const fits = pokemon.moves.filter(({ move }) => {
+    if (entry.id === 'maxguard') return move.entry.category === 'Status';
+    return move.entry.category !== 'Status' && move.type === entry.type;
+  });
+  return fits.length === 1 ? fits[0] : null;
+}
+
+/** Gen 1 deducts a two-turn move's PP on its second turn, all others on the first. */
+function deductsNow(tracker, move, isContinued, wasPreparing) {
+  if (tracker.gen === 1 && move.entry.flags.charge) return wasPreparing === move.id;
+  return !isContinued;
+}
+
+function cannotMove(tracker, parts) {
+  const pokemon = tracker.at(parts[2]);
+  if (!pokemon) return;
+  const reason = parts[3];
+  const id = effectID(reason);
+  if (reason.startsWith('ability: ')) {
+    const of = parts.find(part => part.startsWith('[of] '));
+    const owner = of ? tracker.at(of.slice(5)) : pokemon;
+    if (owner) effects.showAbility(owner, id);
+  }
+  if (id === 'slp') {
+    pokemon.statusCounter++;
+    pokemon.skippedSleep = 0;
+  }
+  if (id === 'recharge') pokemon.mustRecharge = false;
+  effects.aborted(tracker, pokemon, id);
+}
+
+module.exports = { useMove, cannotMove };

@@ -1,0 +1,213 @@
+'use strict';
+// One Pokemon, as far as the player knows it.
+
+const BOOSTS = ['atk', 'def', 'spa', 'spd', 'spe', 'accuracy', 'evasion'];
+
+// What is true of whoever stands in battle since he came in.
+const STINT = [
+  'volatiles', 'boosts', 'lastMove', 'mustRecharge', 'preparing', 'turns', 'stall', 'stallLeft', 'transformed',
+  'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
+];
+
+let changes = 0;
+
+class MoveSlot {
+  constructor(move, pp = move.maxpp, maxpp = move.maxpp) {
+    this.move = move;
+    this.pp = pp;
+    this.maxpp = maxpp;
+  }
+}
+
+/**
+ * What is kept of a Pokemon. Unknown is '' for names, null for numbers of its owner alone.
+ * Whoever changes it calls `touch`: the encoder looks at `version` and skips what has not changed.
+ */
+class Pokemon {
+  constructor(tables, species) {
+    this.tables = tables;
+    this.version = 0;
+    this.name = null; // its nickname; null until it is told (team preview tells none)
+    this.details = ''; // as lines name it, without its tera type
+    this.level = 100;
+    this.original = species; // what it entered the battle as
+    this.base = species; // what it is again when it leaves the field
+    this.species = species; // what it is now
+    this.types = species.types;
+    this.hp = 100;
+    this.maxhp = 100;
+    this.status = '';
+    this.statusCounter = 0;
+    this.skippedSleep = 0;
+    this.fainted = false;
+    this.active = false;
+    this.revealed = false;
+    this.item = '';
+    this.ability = '';
+    this.baseAbility = '';
+    this.teraType = '';
+    this.terastallized = '';
+    this.addedType = '';
+    this.changedTypes = null;
+    this.baseMoves = []; // its own, in order of discovery (own Pokemon: of the request)
+    this.moves = this.baseMoves; // those it has now: other ones after Transform or Mimic
+    this.boosts = new Int8Array(BOOSTS.length);
+    this.volatiles = new Map(); // id -> what is known of it, true if nothing else
+    this.lastMove = '';
+    this.mustRecharge = false;
+    this.preparing = '';
+    this.turns = 0; // turns begun since it came in
+    this.stall = 0;
+    this.stallLeft = 0;
+    this.transformed = false;
+    this.stats = null; // {atk, ...}: own Pokemon
+    this.before = null; // what was known when it came in, in case it proves to be someone else
+    this.ident = ''; // own Pokemon: as requests name it
+    this.key = '';
+    this.entryDetails = '';
+    this.condition = '';
+    this.touch();
+  }
+
+  touch() {
+    this.version = ++changes;
+  }
+
+  /** Read '123/250 par', '48/48', '24/48y', '0 fnt'. */
+  readCondition(text) {
+    const space = text.indexOf(' ');
+    const health = space < 0 ? text : text.slice(0, space);
+    const slash = health.indexOf('/');
+    if (slash < 0) {
+      this.hp = 0;
+      return;
+    }
+    this.hp = parseInt(health, 10);
+    this.maxhp = parseInt(health.slice(slash + 1), 10); // the colour after pixels is no part of it
+    const status = space < 0 ? '' : text.slice(space + 1);
+    if (status !== this.status) this.setStatus(status);
+  }
+
+  setStatus(status) {
+    this.status = status === 'fnt' ? '' : status;
+    this.statusCounter = 0;
+    this.skippedSleep = 0;
+  }
+
+  has(id) {
+    return this.volatiles.has(id);
+  }
+
+  /** Its types now, the added one included. */
+  typesNow() {
+    if (this.terastallized && this.terastallized !== 'Stellar') return this.tables.types([this.terastallized]);
+    const types = this.changedTypes || this.species.types;
+    if (!this.addedType || types.names.includes(this.addedType)) return types;
+    return this.tables.types([...types.names, this.addedType]);
+  }
+
+  retype() {
+    this.types = this.typesNow();
+  }
+
+  /** Become another form or, by Transform, another species; its types follow. */
+  become(species) {
+    this.species = species;
+    this.changedTypes = null;
+    this.addedType = '';
+    this.retype();
+  }
+
+  findMove(id) {
+    for (const slot of this.moves) if (slot.move.id === id) return slot;
+    // Its owner knows its type, lines do not tell it.
+    if (id === 'hiddenpower') return this.moves.find(slot => slot.move.id.startsWith(id)) || null;
+    return null;
+  }
+
+  /** The slot of a move that it was seen to have; a fifth one is not kept. */
+  revealMove(id) {
+    const known = this.findMove(id);
+    if (known || this.moves.length >= 4) return known;
+    const slot = new MoveSlot(this.tables.move(id));
+    this.moves.push(slot);
+    return slot;
+  }
+
+  /** Forget what lasts only while it stands in battle. */
+  clearVolatile() {
+    this.boosts.fill(0);
+    this.volatiles.clear();
+    this.moves = this.baseMoves;
+    this.ability = this.baseAbility;
+    this.transformed = false;
+    this.lastMove = '';
+    this.mustRecharge = false;
+    this.preparing = '';
+    this.stall = 0;
+    this.become(this.base);
+    this.touch();
+  }
+
+  faint() {
+    this.clearVolatile();
+    this.hp = 0;
+    this.fainted = true;
+    this.setStatus('');
+    this.terastallized = '';
+    this.retype();
+  }
+
+  /** Note what is known on coming in, so that what is seen now can be taken back. */
+  remember() {
+    this.before = {
+      hp: this.hp, maxhp: this.maxhp, status: this.status, statusCounter: this.statusCounter,
+      skippedSleep: this.skippedSleep, fainted: this.fainted, revealed: this.revealed, item: this.item,
+      baseAbility: this.baseAbility, terastallized: this.terastallized, teraType: this.teraType,
+      original: this.original, base: this.base, details: this.details,
+      baseMoves: this.baseMoves.map(slot => new MoveSlot(slot.move, slot.pp, slot.maxpp)),
+    };
+  }
+
+  /** Go back to what was known before it seemed to come in. */
+  recall() {
+    if (this.before) Object.assign(this, this.before);
+    this.before = null;
+    this.active = false;
+    this.volatiles = new Map();
+    this.boosts = new Int8Array(BOOSTS.length);
+    this.clearVolatile();
+  }
+
+  /** An opposing Illusion ended: what was seen since it came in was of this one, none of it of the other. */
+  takeOver(seeming) {
+    const before = seeming.before || {};
+    const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, slot.pp]));
+    for (const slot of seeming.baseMoves) {
+      const used = (known.has(slot.move.id) ? known.get(slot.move.id) : slot.maxpp) - slot.pp;
+      if (known.has(slot.move.id) && used === 0) continue;
+      const own = this.revealMove(slot.move.id);
+      if (own) own.pp = Math.max(0, own.pp - used);
+    }
+    this.hp = seeming.hp;
+    this.maxhp = seeming.maxhp;
+    if (seeming.item !== before.item) this.item = seeming.item;
+    if (seeming.terastallized) this.teraType = this.terastallized = seeming.terastallized;
+    this.takePlaceOf(seeming);
+  }
+
+  /** It is this one that stands in battle, and what was told of the other since it came in is of this. */
+  takePlaceOf(seeming) {
+    for (const name of STINT) this[name] = seeming[name];
+    if (this.transformed) {
+      this.moves = seeming.moves;
+      this.species = seeming.species;
+      this.ability = seeming.ability;
+    }
+    this.retype();
+    this.touch();
+    seeming.recall();
+  }
+}
+
+module.exports = { Pokemon, MoveSlot, BOOSTS };

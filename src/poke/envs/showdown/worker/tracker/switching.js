@@ -1,0 +1,81 @@
+'use strict';
+// Who comes in, what he brings along, and what an Illusion hid.
+
+const { effectID } = require('./tables');
+const { parseDetails } = require('./side');
+const effects = require('./effects');
+
+/** |switch| and |drag|. */
+function switchIn(tracker, parts) {
+  tracker.hasStarted = true;
+  const side = tracker.sideOf(parts[2]);
+  const name = parts[2].slice(5);
+  const details = parseDetails(parts[3]);
+  const condition = parts[4];
+  const from = parts.length > 5 && parts[5].startsWith('[from] ') ? effectID(parts[5].slice(7)) : '';
+  const leaving = side.active;
+  const incoming = side.identifyIncoming(name, details, condition);
+  if (leaving && leaving !== incoming) leave(tracker, side, leaving, incoming, from);
+  if (side === tracker.own) side.moveToFront(incoming);
+  side.active = incoming;
+  enter(tracker, incoming, name, details, condition);
+}
+
+function leave(tracker, side, leaving, incoming, from) {
+  if (!leaving.fainted && (from === 'batonpass' || from === 'shedtail')) {
+    incoming.clearVolatile();
+    effects.pass(tracker, leaving, incoming, from);
+  }
+  if (!leaving.fainted) effects.partFrom(tracker, side, incoming);
+  leaving.active = false;
+  leaving.clearVolatile();
+  effects.afterLeaving(tracker, leaving);
+}
+
+function enter(tracker, pokemon, name, details, condition) {
+  pokemon.remember();
+  // An own Pokemon under an Illusion keeps its own looks: its player knows them.
+  const isDisguised = pokemon.key !== '' && pokemon.name !== name;
+  if (!isDisguised) {
+    pokemon.name = name;
+    pokemon.details = details.text;
+    const species = tracker.tables.species(details.species);
+    if (pokemon.openForm) {
+      pokemon.original = species;
+      pokemon.openForm = false;
+    }
+    if (species !== pokemon.base || species !== pokemon.species) {
+      pokemon.base = species;
+      pokemon.become(species);
+    }
+  }
+  pokemon.fainted = false;
+  pokemon.active = true;
+  pokemon.revealed = true;
+  pokemon.turns = 0;
+  pokemon.readCondition(condition);
+  if (details.tera) pokemon.teraType = pokemon.terastallized = details.tera;
+  pokemon.retype();
+  effects.afterEntering(tracker, pokemon);
+  pokemon.touch();
+}
+
+/** |replace|: the one in battle is somebody else than it seemed since it came in. */
+function unmask(tracker, parts) {
+  const side = tracker.sideOf(parts[2]);
+  const seeming = side.active;
+  if (!seeming || side === tracker.own) return;
+  const details = parseDetails(parts[3]);
+  const name = parts[2].slice(5);
+  const known = side.team.find(p => p !== seeming && p.name === name && p.details === details.text && !p.fainted);
+  const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
+  const pokemon = unnamed || side.create(details);
+  pokemon.name = name;
+  pokemon.details = details.text;
+  pokemon.remember();
+  pokemon.takeOver(seeming);
+  side.active = pokemon;
+  effects.showAbility(pokemon, 'illusion');
+}
+
+module.exports = { switchIn, unmask };

@@ -7,7 +7,7 @@ reinforcement learning", Nature 2019 (entity encoder and pointer-like selection)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from poke.networks.encoding.encoder import Encoder
-from poke.networks.encoding.layout import constant_bytes, entities, entity_scale, read_id
+from poke.networks.encoding.layout import entities, entity_scale, read_id
 
 
 class EntityEncoder(nn.Module):
@@ -24,8 +24,7 @@ class EntityEncoder(nn.Module):
     Every id looks up a row of the result's width, which is what an embedding and a layer over it come to, in one step.
 
     Args:
-        kind: the entity's features, from the layout.
-        constant: offsets of its bytes that are always 0; an id of such gets no table.
+        kind: the entity's features, from the layout; an id that is always 0 in the generation played gets no table.
         tables: how many ids each table has.
         extra_size: width of the part given from outside; 0: there is none.
         size: width of the result.
@@ -37,7 +36,6 @@ class EntityEncoder(nn.Module):
         self,
         kind: Mapping[str, Any],
         *,
-        constant: Collection[int],
         tables: Mapping[str, int],
         extra_size: int = 0,
         size: int,
@@ -46,16 +44,18 @@ class EntityEncoder(nn.Module):
         self.register_buffer("scale", entity_scale(kind), persistent=False)
         self.dense = nn.Linear(len(self.scale), size)
         self.extra = nn.Linear(extra_size, size, bias=False) if extra_size else None
-        self._ids = [field for field in kind["ids"] if field["offset"] not in constant]
+        self._ids = [
+            field for field in kind["ids"] if field["offset"] not in kind.get("constant", ())
+        ]
+        # Rows apart by as much as the dense features move the sum: torch's own deviation of 1 would drown those.
         self.tables = nn.ModuleDict(
             {
-                table_key(field["name"]): nn.Embedding(tables[field["table"]], size)
+                table_key(field["name"]): nn.Embedding.from_pretrained(
+                    0.1 * torch.randn(tables[field["table"]], size), freeze=False
+                )
                 for field in self._ids
             }
         )
-        for table in self.tables.values():
-            # As wide apart as the dense features move the sum: torch's own deviation of 1 would drown them.
-            nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, entity: Tensor, extra: Tensor | None = None) -> Tensor:
         """Map `[..., entity_size]` int8 and `[..., extra_size]` float32 to `[..., size]` float32."""
@@ -66,7 +66,7 @@ class EntityEncoder(nn.Module):
         for field in self._ids:
             ids = read_id(entity, field["offset"]).flatten()
             encoded += self.tables[table_key(field["name"])](ids)
-        if self.extra is not None:
+        if self.extra is not None and extra is not None:
             encoded += self.extra(extra.flatten(end_dim=-2))
         return encoded.relu_().unflatten(0, entity.shape[:-1])
 
@@ -109,11 +109,8 @@ class BattleEncoder(Encoder):
         pokemon, arena = layout["kinds"]["pokemon"], layout["kinds"]["global"]
         self._moves, tables = pokemon["moves"], layout["tables"]
         self._active = next(f["offset"] for f in pokemon["dense"] if f["name"] == "active")
-        self.move_encoder = EntityEncoder(
-            self._moves, constant=constant_bytes(layout, "move"), tables=tables, size=move_size
-        )
+        self.move_encoder = EntityEncoder(self._moves, tables=tables, size=move_size)
         of_pokemon: dict[str, Any] = {
-            "constant": constant_bytes(layout, "pokemon"),
             "tables": tables,
             "extra_size": move_size,
             "size": entity_size,

@@ -39,16 +39,6 @@ def entity_scale(kind: Mapping[str, Any]) -> Tensor:
     )
 
 
-def constant_bytes(layout: Mapping[str, Any], kind: str) -> frozenset[int]:
-    """Return the offsets of an entity's bytes that are 0 whatever happens, in the generation that is played.
-
-    Args:
-        layout: one without ``constant`` says of none that it is.
-        kind: global, pokemon or move.
-    """
-    return frozenset(layout.get("constant", {}).get(kind, ()))
-
-
 def entities(observation: Tensor, group: Mapping[str, Any]) -> Tensor:
     """Return a view of one group's bytes.
 

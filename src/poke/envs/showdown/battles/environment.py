@@ -145,7 +145,7 @@ def spaces(format: str) -> tuple[ObservationSpace, ActionSpace]:
         FormatError: its name is not that of such a format.
     """
     number = generation(format)
-    seen = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(num_actions(number)))
+    seen = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(number))
     return seen, ActionSpace.discrete(num_actions(number))
 
 

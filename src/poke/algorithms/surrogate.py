@@ -216,6 +216,7 @@ class OpponentSurrogate(TorchSurrogate):
         """Write the gradients over these rows and return the statistics."""
         batch = self._rows(torch.from_numpy(rows).to(self._parameters[0].device))
         outputs, value, features = self._network.forward_with_features(batch.observation)
+        assert value is not None
         loss, statistics = self._loss(outputs, value, batch)
         known = batch.opponent_action.nonzero().squeeze(1)
         logits, target = self._head(features[known]), batch.opponent_action[known]

@@ -71,7 +71,8 @@ class ActorCritic(nn.Module):
 
     def forward_with_features(self, observation: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Do as `forward`, and return what the policy's outputs are made of, `[batch, features_size]` float32."""
-        outputs, features = self.policy.forward_with_features(observation)
+        policy: Any = self.policy
+        outputs, features = policy.forward_with_features(observation)
         judged = None if self.critic is None else self.critic(observation)
         return *self._told(outputs, judged), features
 
@@ -170,8 +171,9 @@ def _initialize(network: nn.Module, head_gains: list[float]) -> None:
                     nn.init.orthogonal_(parameter)
                 else:
                     nn.init.zeros_(parameter)
-    if hasattr(network, "heads"):  # it has several last layers, and says which
-        for layer, gain in network.heads():
+    heads: Any = getattr(network, "heads", None)
+    if heads is not None:  # it has several last layers, and says which
+        for layer, gain in heads():
             nn.init.orthogonal_(layer.weight, gain)
         return
     if not layers or len(layers[-1].weight) != len(head_gains):

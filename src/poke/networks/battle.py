@@ -210,19 +210,17 @@ class BattleNetwork(BattleEncoder):
         self.move_query = nn.Linear(hidden_size, hidden_size)
         self.move_key = nn.Linear(move_size, hidden_size, bias=False)
         self.move_score = nn.Linear(hidden_size, _ways(layout))
-        judging = num_outputs > num_actions(layout)
-        self.value = (
-            nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.ReLU(), nn.Linear(hidden_size, 1))
-            if judging
-            else None
-        )
+        self.judges = num_outputs > num_actions(layout)
+        if self.judges:
+            self.value_hidden = nn.Linear(hidden_size, hidden_size)
+            self.value = nn.Linear(hidden_size, 1)
 
     def heads(self) -> Iterator[tuple[nn.Linear, float]]:
         """Yield the last layers, and what they begin with when a policy's are to begin near 0."""
         yield self.switch_score, 0.01
         yield self.move_score, 0.01
-        if self.value is not None:
-            yield self.value[-1], 1.0
+        if self.judges:
+            yield self.value, 1.0
 
     def forward(self, observation: Tensor) -> Tensor:
         """Map `[batch, size]` int8 to `[batch, num_outputs]` float32: switches, then moves by way, then the value."""
@@ -235,8 +233,8 @@ class BattleNetwork(BattleEncoder):
         move = self.move_key(own_moves) + self.move_query(context).unsqueeze(1)
         by_way = self.move_score(move.relu_()).transpose(1, 2)  # [batch, ways, 4]
         outputs = [self.switch_score(switch.relu_()).squeeze(2), by_way.flatten(start_dim=1)]
-        if self.value is not None:
-            outputs.append(self.value(context))
+        if self.judges:
+            outputs.append(self.value(self.value_hidden(context).relu_()))
         return torch.cat(outputs, dim=1), context
 
 

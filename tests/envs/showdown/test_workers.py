@@ -1,38 +1,238 @@
+import json
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from poke.envs.showdown.workers import ASKED, ENDED, BattleWorkers, Start, battle_seeds
+from poke.envs.showdown.formats import FormatError
+from poke.envs.showdown.installation import find_node, find_package
+from poke.envs.showdown.workers import (
+    ASKED,
+    ENDED,
+    LOST,
+    REFUSED,
+    BattleWorkers,
+    Start,
+    battle_seeds,
+    unpack_masks,
+)
 
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 
-def play_out(workers, starts, rng):
-    """Play battles with random legal actions, and return all records, in order of battle and seat by step."""
+def starts_of(num_battles, *numbers, **more):
+    return [Start(battle, battle_seeds(*numbers, battle), **more) for battle in range(num_battles)]
+
+
+def choose_randomly(workers, records, generators):
+    """Choose for whoever is asked; each battle has a generator of its own."""
+    choices = []
+    for record in records[records["flags"] & ASKED != 0]:
+        legal = np.flatnonzero(unpack_masks(record["mask"], 26))
+        assert len(legal) > 1, "a decision with one legal action is made, not asked"
+        battle, seat = int(record["battle"]), int(record["seat"])
+        choices.append((battle, seat, int(generators[battle].choice(legal))))
+        workers.choose(*choices[-1])
+    return choices
+
+
+def play_out(workers, starts, seed=0, max_steps=10_000):
+    """Play battles with random legal actions; return the records and the choices of every step."""
+    generators = {start.battle: np.random.default_rng([seed, start.battle]) for start in starts}
     workers.begin(starts)
-    steps, left = [], len(starts)
-    while left:
+    steps, left = [], {start.battle for start in starts}
+    while left and len(steps) < max_steps:
         records = workers.exchange()
-        steps.append(records)
-        left -= int((records["flags"] & ENDED != 0).sum()) // 2
-        choose_randomly(workers, records, rng)
+        left -= set(records["battle"][records["flags"] & (ENDED | LOST) != 0].tolist())
+        steps.append((records, choose_randomly(workers, records, generators)))
     return steps
 
 
-def choose_randomly(workers, records, rng):
-    for record in records[records["flags"] & ASKED != 0]:
-        legal = [action for action in range(26) if record["mask"] >> action & 1]
-        assert len(legal) > 1, "a decision with one legal action is made, not asked"
-        workers.choose(record["battle"], record["seat"], rng.choice(legal))
+def of_battle(steps, battle):
+    return np.concatenate([records[records["battle"] == battle] for records, _ in steps]).tobytes()
 
 
 def test_battles_end_and_say_who_won():
     with BattleWorkers("gen1randombattle", num_battles=4, num_workers=2) as workers:
-        starts = [Start(battle, battle_seeds(1, battle)) for battle in range(4)]
-        steps = play_out(workers, starts, np.random.default_rng(0))
-    ends = np.concatenate(steps)
-    ends = ends[ends["flags"] & ENDED != 0]
+        steps = play_out(workers, starts_of(4, 1))
+    records = np.concatenate([records for records, _ in steps])
+    ends = records[records["flags"] & ENDED != 0]
     assert sorted(ends["battle"]) == [0, 0, 1, 1, 2, 2, 3, 3]
     first, second = ends[ends["seat"] == 0], ends[ends["seat"] == 1]
+    assert set(first["outcome"]) <= {-1, 0, 1}
     assert (first["outcome"] == -second["outcome"]).all()
+    assert (first["potential"] == -second["potential"]).all()
+    # who has nothing left has lost
+    assert (np.sign(first["potential"]) == first["outcome"]).all()
     assert (ends["turn"] > 0).all()
     assert not ends["observation"].any()
+    asked = records[records["flags"] & ASKED != 0]
+    assert asked["observation"].any(axis=1).all()
+    assert (np.abs(asked["potential"]) <= 1).all()
+
+
+@pytest.mark.parametrize("battle_format", ["gen1randombattle", "gen4randombattle", "gen9randombattle"])
+def test_a_battle_is_its_seeds_and_choices_however_it_is_distributed(battle_format):
+    with BattleWorkers(battle_format, num_battles=3, num_workers=1) as workers:
+        alone = play_out(workers, starts_of(3, 7), max_steps=60)
+    with BattleWorkers(battle_format, num_battles=3, num_workers=3) as workers:
+        spread = play_out(workers, starts_of(3, 7), max_steps=60)
+        other = play_out(workers, starts_of(3, 8), max_steps=60)
+    for battle in range(3):
+        assert of_battle(alone, battle) == of_battle(spread, battle)
+        assert of_battle(alone, battle) != of_battle(other, battle)
+
+
+def test_each_seed_has_its_own_part():
+    one = battle_seeds(1)
+    assert len(set(one)) == 4
+
+    def first_observations(workers, *changed):
+        seed = tuple(battle_seeds(2)[i] if i in changed else one[i] for i in range(4))
+        workers.begin([Start(0, seed)])
+        records = workers.exchange()
+        return [records[records["seat"] == seat]["mask"].tolist() for seat in range(2)] + [
+            request["pokemon"] for request in teams_of(seed)
+        ]
+
+    with BattleWorkers("gen1randombattle", num_battles=1, num_workers=1) as workers:
+        plain = first_observations(workers)
+        assert first_observations(workers, 0, 3)[2:] == plain[2:]
+        assert first_observations(workers, 1)[3] == plain[3]
+        assert first_observations(workers, 1)[2] != plain[2]
+        assert first_observations(workers, 2)[2] == plain[2]
+        assert first_observations(workers, 2)[3] != plain[3]
+    assert plain[2] != plain[3]
+
+
+@pytest.mark.parametrize("battle_format", ["gen1randombattle", "gen9randombattle"])
+@pytest.mark.parametrize("num_steps", [1, 2, 25])
+def test_a_replayed_battle_goes_on_as_if_it_had_never_stopped(battle_format, num_steps):
+    players = [("asked", "asked"), ("random", "asked"), ("asked", "random")]
+    starts = [Start(i, battle_seeds(3, i), names) for i, names in enumerate(players)]
+    generators = {i: np.random.default_rng(i) for i in range(3)}
+    with BattleWorkers(battle_format, num_battles=3, num_workers=1) as workers:
+        workers.begin(starts)
+        for _ in range(num_steps):
+            records = workers.exchange()
+            choose_randomly(workers, records, generators)
+        records = workers.exchange()
+        states = [workers.state_of(i) for i in range(3)]
+        with BattleWorkers(battle_format, num_battles=3, num_workers=2) as others:
+            others.begin(states)
+            again = others.exchange()
+            assert again.tobytes() == records.tobytes()
+            assert [others.state_of(i) for i in range(3)] == states
+            twins = [{i: np.random.default_rng(100 + i) for i in range(3)} for _ in range(2)]
+            for _ in range(10):
+                choose_randomly(workers, records, twins[0])
+                choose_randomly(others, again, twins[1])
+                records, again = workers.exchange(), others.exchange()
+                assert again.tobytes() == records.tobytes()
+
+
+def test_what_the_other_did_is_told_at_the_next_decision():
+    with BattleWorkers("gen1randombattle", num_battles=2, num_workers=1) as workers:
+        steps = play_out(workers, starts_of(2, 5))
+    pending, checked = {}, {"switch": 0, "move": 0}
+    for records, choices in steps:
+        for record in records:
+            action = pending.pop((record["battle"], record["seat"]), None)
+            if action is not None:
+                assert (record["opponent_action"] == 1) == (action < 6)
+                checked["switch" if action < 6 else "move"] += 1
+        chosen = {(battle, seat): action for battle, seat, action in choices}
+        for battle, seat in chosen:
+            if (battle, 1 - seat) in chosen:
+                pending[battle, seat] = chosen[battle, 1 - seat]
+    assert min(checked.values()) > 5
+
+
+def test_at_a_forced_switch_the_other_waits_or_is_forced_too():
+    with BattleWorkers("gen1randombattle", num_battles=2, num_workers=1) as workers:
+        steps = play_out(workers, starts_of(2, 5))
+    forced, told = set(), []
+    for records, _ in steps:
+        for record in records:
+            key = int(record["battle"]), int(record["seat"])
+            if key in forced:
+                told.append(int(record["opponent_action"]))
+            forced.discard(key)
+            if record["flags"] & ASKED and record["mask"] < 1 << 6:  # no move is legal
+                forced.add(key)
+    assert set(told) <= {0, 1}
+    assert told.count(0) > 2
+
+
+def test_scripted_players_decide_in_the_worker():
+    names = [("random", "random"), ("asked", "random"), ("random", "asked")]
+    starts = [Start(i, battle_seeds(4, i), pair) for i, pair in enumerate(names)]
+    with BattleWorkers("gen1randombattle", num_battles=3, num_workers=1) as workers:
+        steps = play_out(workers, starts)
+        with pytest.raises(ValueError, match=r"player nobody is unknown: asked, random"):
+            workers.begin([Start(0, battle_seeds(1), ("asked", "nobody"))])
+    records = np.concatenate([records for records, _ in steps])
+    asked = records[records["flags"] & ASKED != 0]
+    assert {(int(r["battle"]), int(r["seat"])) for r in asked} == {(1, 0), (2, 1)}
+    assert (records["flags"] & ENDED != 0).sum() == 6
+
+
+def test_a_battle_waits_until_all_that_are_asked_have_chosen():
+    with BattleWorkers("gen1randombattle", num_battles=1, num_workers=1) as workers:
+        workers.begin(starts_of(1, 6))
+        first, second = workers.exchange()
+        action = int(np.flatnonzero(unpack_masks(first["mask"], 10))[0])
+        workers.choose(0, 0, action)
+        assert len(workers.exchange()) == 0
+        with pytest.raises(ValueError, match=r"^battle 0, seat 0: is not asked$"):
+            workers.choose(0, 0, action)
+        halfway = workers.state_of(0)
+        workers.choose(0, 1, int(np.flatnonzero(unpack_masks(second["mask"], 10))[0]))
+        assert len(workers.exchange()) > 0
+        workers.begin([halfway])
+        (again,) = workers.exchange()
+        assert again.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("action", [-1, 5, 25, 32, 255, 1000])
+def test_an_illegal_choice_is_refused_before_it_is_sent(action):
+    with BattleWorkers("gen1randombattle", num_battles=1, num_workers=1) as workers:
+        workers.begin([Start(0, battle_seeds(6), ("asked", "random"))])
+        (record,) = workers.exchange()
+        if action == 5:
+            action = next(a for a in range(10) if not record["mask"] >> a & 1)
+        with pytest.raises(ValueError, match=rf"battle 0, seat 0: action {action} is not legal"):
+            workers.choose(0, 0, action)
+        assert workers.state_of(0).replay == ()
+
+
+def test_nothing_queued_is_nothing_told():
+    with BattleWorkers("gen1randombattle", num_battles=2, num_workers=2) as workers:
+        assert len(workers.exchange()) == 0
+
+
+def run_node(script, *arguments):
+    done = subprocess.run(
+        [str(find_node()), str(Path(__file__).parent / script), str(find_package()), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def teams_of(seed):
+    return run_node("requests_of.js", json.dumps(seed))
+
+
+def test_a_player_hears_what_a_server_would_send_it():
+    told = run_node("heard.js", "3")
+    assert set(told) == {f"gen{gen}randombattle" for gen in range(1, 10)}
+    for counts in told.values():
+        assert counts["different"] == 0
+        assert counts["lines"] > 500
+        assert counts["requests"] > 50
+
+

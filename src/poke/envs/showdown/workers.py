@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poke.envs.showdown import layout
-from poke.envs.showdown.formats import FormatError, refusal
+from poke.envs.showdown.formats import FormatError, generation, refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
 
@@ -72,6 +72,14 @@ def battle_seeds(*numbers: int) -> Seeds:
     return first, second, third, fourth
 
 
+def unpack_masks(masks: npt.NDArray[np.uint32], num_actions: int) -> npt.NDArray[np.bool_]:
+    """Return masks as booleans: ``[...]`` uint32 to ``[..., num_actions]`` bool."""
+    bits: npt.NDArray[np.bool_] = (
+        masks[..., None] >> np.arange(num_actions, dtype=np.uint32) & 1 != 0
+    )
+    return bits
+
+
 class _Worker:
     """A process and the battles that it plays: ``first`` and the `count - 1` after it."""
 
@@ -102,6 +110,11 @@ class BattleWorkers:
     refused (choices of this seat so far), opponent_action (what the other did at this seat's last own decision: 0
     nothing, 1 switched, 1 + a move's id), observation (see `layout`; zeros unless asked).
 
+    Attributes:
+        players: names that a start's players may have.
+        num_lost: battles lost so far.
+        num_replaced: workers replaced so far.
+
     Args:
         battle_format: such as ``gen1randombattle``.
         num_battles: places for battles, at most 65,536.
@@ -131,7 +144,8 @@ class BattleWorkers:
             raise ValueError(f"num_workers is {num_workers}, not 1 or more")
         self.battle_format, self.num_battles = battle_format, num_battles
         self.timeout_seconds = timeout_seconds
-        self.generation = 0
+        self.generation = generation(battle_format)
+        self.players: tuple[str, ...] = ()
         self.num_lost = 0
         self.num_replaced = 0
         self._settings = _settings(battle_format, accelerate, teams)
@@ -172,9 +186,18 @@ class BattleWorkers:
         return [worker.process.pid for worker in self._workers if worker.process]
 
     def begin(self, starts: Iterable[Start]) -> None:
-        """Queue battles to begin at the next exchange; what is played in their places is forgotten."""
+        """Queue battles to begin at the next exchange; what is played in their places is forgotten.
+
+        Raises:
+            ValueError: there is no such place, or no such player.
+        """
         for start in starts:
             battle = start.battle
+            if not 0 <= battle < self.num_battles:
+                raise ValueError(f"battle {battle} has no place: there are {self.num_battles}")
+            for name in start.players:
+                if name not in self.players:
+                    raise ValueError(f"player {name} is unknown: {', '.join(self.players)}")
             self._starts[battle] = start
             self._logs[battle] = list(start.replay)
             self._running[battle] = True
@@ -285,7 +308,7 @@ class BattleWorkers:
         try:
             for kind, payload in worker.process.frames():
                 if kind == b"H":
-                    self.generation = int(json.loads(payload)["generation"])
+                    self.players = tuple(json.loads(payload)["players"])
                     worker.greeted = True
                 elif kind == b"N":
                     raise refusal(json.loads(payload))
@@ -356,4 +379,4 @@ def _settings(battle_format: str, accelerate: bool, teams: str | Path | None) ->
         except (OSError, UnicodeDecodeError) as error:
             raise FormatError(f"teams {teams} cannot be read: {error}") from None
         settings["teams"] = {"name": str(teams), "text": text}
-    return first_settings(settings)
+    return first_settings(settings, generation(battle_format))

@@ -1,7 +1,7 @@
 'use strict';
 // One battle of the real simulator between two seats.
 
-const { legal, choice, refuse } = require('./request');
+const { legal, choice, refuse, moveOf } = require('./request');
 const { Tracker } = require('./tracker');
 const { choose } = require('./opponents');
 
@@ -43,6 +43,7 @@ class Seat {
     this.decides = false; // it has to choose, and has not
     this.action = -1; // what it has chosen, until the simulator has taken it
     this.asked = false; // it was asked for this decision: the action is the player's own
+    this.told = false; // and it has been told so
     this.wasRefused = false;
     this.refused = 0;
     this.did = 0; // its choice now, as a class: see `classOf`
@@ -53,12 +54,13 @@ class Seat {
 /**
  * A battle begins when it is made and is moved by `answer` and `move`.
  *
- * @param {object} rules see formats.js
+ * @param {object} rules of formats.js
  * @param {{seed: string[], players: string[], replay: number[][]}} start
+ * @param {Object<string, number>} moveNumbers of the vocabulary, by id
  */
 class Battle {
-  constructor(rules, start) {
-    const { format, dex, simulator, moveNumbers } = rules;
+  constructor(rules, start, moveNumbers) {
+    const { format, dex, simulator } = rules;
     const [seed, first, second, scripted] = start.seed;
     this.moveNumbers = moveNumbers;
     this.simulated = new simulator.Battle({ formatid: format.id, format, seed: `sodium,${seed}` });
@@ -107,8 +109,7 @@ class Battle {
   /** Make the choices that are no player's: forced ones, scripted ones, replayed ones. */
   decide(n) {
     const seat = this.seats[n];
-    if (!seat.decides || seat.action >= 0 || seat.request.teamPreview) return;
-    seat.asked = false;
+    if (!seat.decides || seat.asked || seat.action >= 0 || seat.request.teamPreview) return;
     seat.mask = legal(seat.request);
     if (!seat.mask) throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
     seat.action = only(seat.mask);
@@ -118,6 +119,7 @@ class Battle {
       return;
     }
     seat.asked = true;
+    seat.told = false;
     if (seat.replay.length) this.answer(n, seat.replay.shift());
   }
 
@@ -135,7 +137,7 @@ class Battle {
     for (const [n, seat] of seats.entries()) {
       if (!seat.decides) continue;
       const { action } = seat;
-      seat.did = this.classOf(seat.request, texts[n]);
+      seat.did = this.classOf(seat);
       seat.action = -1;
       seat.wasRefused = false;
       if (simulated.choose(IDS[n], texts[n])) {
@@ -159,18 +161,18 @@ class Battle {
   refuse(seat, action, error) {
     if (seat.request.teamPreview) throw new Error(`team preview: ${error}`);
     seat.wasRefused = true;
+    seat.asked = false;
     seat.refused++;
     // The simulator has changed the request in place where the refusal tells something new.
     seat.request = refuse(seat.request, action, error);
     seat.tracker.request(seat.request);
   }
 
-  /** 0 nothing, 1 a switch, 1 + the move's number in the vocabulary (they start at 1). */
-  classOf(request, text) {
-    if (!text || text === 'default') return 0;
-    if (text.startsWith('switch')) return 1;
-    const { id } = request.active[0].moves[text.charCodeAt(5) - 49];
-    return 1 + (this.moveNumbers[id] || 0);
+  /** What a seat does, as a class: 0 nothing, 1 a switch, 1 + the move's number in the vocabulary (from 1 on). */
+  classOf(seat) {
+    if (seat.request.teamPreview) return 0;
+    const move = moveOf(seat.request, seat.action);
+    return move ? 1 + (this.moveNumbers[move] || 0) : 1;
   }
 
   /**

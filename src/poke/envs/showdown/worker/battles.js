@@ -2,7 +2,7 @@
 // All battles of a worker: starts and actions come in, records go out.
 
 const { Battle } = require('./battle');
-const { encode } = require('./observation');
+const { Encoder } = require('./observation');
 
 const NONE = 255;
 const RECORD = 20; // bytes before the observation
@@ -10,15 +10,16 @@ const FLAGS = { asked: 1, ended: 2, refused: 4, lost: 8 };
 
 class Battles {
   /**
-   * @param {object} rules see formats.js
-   * @param {number} count of battles at a time
-   * @param {number} size of an observation in bytes
+   * @param {object} rules of formats.js
+   * @param {object} settings {num_battles, layout, tables}
    * @param {import('./frames').Output} output
    */
-  constructor(rules, count, size, output) {
+  constructor(rules, settings, output) {
     this.rules = rules;
-    this.battles = new Array(count).fill(null);
-    this.size = size;
+    this.moveNumbers = settings.tables.move;
+    this.encoder = new Encoder(settings, rules.dex);
+    this.size = settings.layout.size;
+    this.battles = new Array(settings.num_battles).fill(null);
     this.output = output;
     this.moved = new Set(); // battles that have something to tell
     this.broken = new Set(); // those of them that an error has ended
@@ -29,7 +30,7 @@ class Battles {
     for (const start of starts) {
       this.battles[start.battle] = null;
       this.attempt(start.battle, () => {
-        this.battles[start.battle] = new Battle(this.rules, start);
+        this.battles[start.battle] = new Battle(this.rules, start, this.moveNumbers);
       });
     }
   }
@@ -75,13 +76,14 @@ class Battles {
     }
   }
 
-  /** A record for each seat that is to answer, for both when the battle has ended. */
+  /** A record for each seat that is newly asked, for both when the battle has ended. */
   report(n) {
     const battle = this.battles[n];
     if (!battle) return;
     for (let seat = 0; seat < 2; seat++) {
       if (battle.ended) this.put(n, seat, FLAGS.ended);
-      else if (battle.awaits(seat)) {
+      else if (battle.awaits(seat) && !battle.seats[seat].told) {
+        battle.seats[seat].told = true;
         this.put(n, seat, FLAGS.asked | (battle.seats[seat].wasRefused ? FLAGS.refused : 0));
       }
     }
@@ -106,7 +108,7 @@ class Battles {
     if (!(flags & FLAGS.asked)) return;
     buffer.writeUInt32LE(seat.mask, at + 4);
     const bytes = new Int8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-    encode(seat.tracker, bytes, at + RECORD);
+    this.encoder.encode(seat.tracker, bytes, at + RECORD);
   }
 }
 

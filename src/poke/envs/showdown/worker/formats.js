@@ -39,6 +39,12 @@ function whyNot(Dex, format) {
   return '';
 }
 
+/** The dex of a format, or of a generation: 'gen1randombattle', 'gen1'. */
+function dexOf(simulator, name) {
+  const { Dex } = simulator;
+  return STANDARD.test(name) ? Dex.mod(name) : Dex.forFormat(findFormat(simulator, name));
+}
+
 /** Packed teams of a text in Showdown's export or packed format, each valid in the format. */
 function readTeams(simulator, format, { name, text }) {
   const validator = simulator.TeamValidator.get(format);
@@ -74,9 +80,8 @@ function isPacked(line) {
  * @param {object} simulator of `loadSimulator`
  * @param {string} name of the format
  * @param {?{name: string, text: string}} teams a file of teams, for formats that are played with own ones
- * @param {Object<string, number>} moveNumbers of the vocabulary
  */
-function rulesOf(simulator, name, teams, moveNumbers) {
+function rulesOf(simulator, name, teams) {
   const format = findFormat(simulator, name);
   if (format.team && teams) throw new Refused(`format ${name} draws its own teams: leave out teams`);
   if (!format.team && !teams) throw new Refused(`format ${name} needs a file of teams`);
@@ -85,7 +90,6 @@ function rulesOf(simulator, name, teams, moveNumbers) {
     simulator,
     format,
     dex: simulator.Dex.forFormat(format),
-    moveNumbers,
     /** What `setPlayer` takes to give a player the team that this seed draws. */
     team(seed) {
       if (!packed) return { seed };
@@ -94,4 +98,4 @@ function rulesOf(simulator, name, teams, moveNumbers) {
   };
 }
 
-module.exports = { Refused, loadSimulator, rulesOf };
+module.exports = { Refused, loadSimulator, dexOf, rulesOf };

@@ -80,6 +80,11 @@ class Output {
     this.buffer.writeUInt32LE(this.length - 4, 0);
     this.buffer[4] = kind.charCodeAt(0);
     this.write(this.buffer, this.length);
+    this.clear();
+  }
+
+  /** Forget what is being built. */
+  clear() {
     this.length = HEADER;
   }
 

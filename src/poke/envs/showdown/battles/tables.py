@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,9 @@ from poke.envs.showdown import layout
 from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.workers import ASKED, ENDED, LOST, REFUSED, BattleWorkers, Start
 
-_ACTION_BITS = 5  # of a choice as a byte; the seat stands above
+# A choice as one letter: the 26 actions of the first seat, then those of the second.
+_LETTERS = string.ascii_lowercase + string.ascii_uppercase
+_NUM_ACTIONS = 26
 
 
 class Trained(Protocol):
@@ -58,7 +61,7 @@ class Tables:
         self.opponent_action = np.zeros(num, np.int64)
         self.plans: list[Plan | None] = [None] * num
 
-    def begin(self, table: int, plan: Plan, choices: bytes = b"") -> None:
+    def begin(self, table: int, plan: Plan, choices: str = "") -> None:
         """Begin a battle when `wait` is called next; the one before is forgotten.
 
         Args:
@@ -74,15 +77,13 @@ class Tables:
         self.opponent_action[table] = 0
         if not choices:
             self._trained.begin(table)
-        replay = tuple(
-            (choice >> _ACTION_BITS, choice & (1 << _ACTION_BITS) - 1) for choice in choices
-        )
+        replay = tuple(divmod(_LETTERS.index(choice), _NUM_ACTIONS) for choice in choices)
         self._workers.begin([Start(table, plan.seed, plan.players, replay)])
 
-    def choices(self, table: int) -> bytes:
-        """Return all choices that were asked for in a table's battle, refused ones included."""
+    def choices(self, table: int) -> str:
+        """Return all choices that were asked for in a table's battle, refused ones included, a letter each."""
         replay = self._workers.state_of(table).replay
-        return bytes(seat << _ACTION_BITS | action for seat, action in replay)
+        return "".join(_LETTERS[seat * _NUM_ACTIONS + action] for seat, action in replay)
 
     def answer(self, tables: np.ndarray, actions: np.ndarray) -> None:
         """Choose for the learners of these tables, who have all been asked."""

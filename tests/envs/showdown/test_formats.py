@@ -146,7 +146,7 @@ def own_species(record, read):
         (TRAPPED, {"snorlax"}),
         (PACKED, {"snorlax"}),
         (PACKED.partition("|")[2] + "\n" + PACKED, {"snorlax"}),
-        (f"=== [gen9ou] a ===\n\n{TRAPPED}\n\n=== [gen9ou] b ===\n\n{TRAPPED.partition(BLANK)[2]}", {"snorlax", "blissey"}),
+        (f"=== a ===\n\n{TRAPPED}\n\n=== b ===\n\n{TRAPPED.partition(BLANK)[2]}", {"snorlax", "blissey"}),
     ],
 )  # fmt: skip
 def test_teams_of_a_file_are_drawn_by_the_battles_seed(installed, tmp_path, read, text, leads):

@@ -30,4 +30,7 @@ function choose(name, tracker, request, mask, integer) {
   return PLAYERS[name](tracker, request, mask, integer);
 }
 
-module.exports = { choose, names: Object.keys(PLAYERS) };
+/** Those that look at nothing but the mask: their tracker need not know anything. */
+const blind = new Set(['random']);
+
+module.exports = { choose, names: Object.keys(PLAYERS), blind };

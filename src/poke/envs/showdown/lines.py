@@ -17,7 +17,7 @@ from poke.envs.showdown import layout
 from poke.envs.showdown.formats import refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
-from poke.envs.showdown.workers import unpack_masks
+from poke.envs.showdown.records import unpack_masks
 
 _HEAD = struct.Struct("<BBI")
 _NONE = 0

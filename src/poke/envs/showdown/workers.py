@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -15,71 +15,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poke.envs.showdown import layout
 from poke.envs.showdown.formats import FormatError, generation, refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
-
-ASKED, ENDED, REFUSED, LOST = 1, 2, 4, 8
-NUM_SEATS = 2
-RECORD = np.dtype(
-    [
-        ("battle", "<u2"),
-        ("seat", "u1"),
-        ("flags", "u1"),
-        ("mask", "<u4"),
-        ("potential", "<f4"),
-        ("outcome", "i1"),
-        ("advice", "u1"),
-        ("turn", "<u2"),
-        ("refused", "<u2"),
-        ("opponent_action", "<u2"),
-        ("observation", "i1", (layout.SIZE,)),
-    ]
+from poke.envs.showdown.records import (
+    ASKED,
+    ENDED,
+    LOST,
+    NUM_SEATS,
+    RECORD,
+    REFUSED,
+    Seeds,
+    Start,
+    battle_seeds,
+    unpack_masks,
 )
+
+__all__ = [
+    "ASKED",
+    "ENDED",
+    "LOST",
+    "RECORD",
+    "REFUSED",
+    "BattleWorkers",
+    "Seeds",
+    "Start",
+    "battle_seeds",
+    "unpack_masks",
+]
+
 _NO_ACTION = 255
 _START_SECONDS = 60.0
 _MAX_BATTLES = 1 << 16
 
 _logger = logging.getLogger(__name__)
-
-Seeds = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True)
-class Start:
-    """All that a battle comes from; with its replay, all that it is.
-
-    Args:
-        battle: its place, from 0.
-        seed: hexadecimal: the battle's dice, p1's team, p2's team, scripted players.
-        players: of p1 and p2: ``asked``, or a scripted player that decides in the worker.
-        teachers: of p1 and p2: a scripted player whose choice is told to the seat when it is asked, or none.
-        replay: (seat, action) of asked seats to take before anyone is asked, refused ones included.
-    """
-
-    battle: int
-    seed: Seeds
-    players: tuple[str, str] = ("asked", "asked")
-    teachers: tuple[str, str] = ("", "")
-    replay: tuple[tuple[int, int], ...] = ()
-
-
-def battle_seeds(*numbers: int) -> Seeds:
-    """Return the four seeds of a battle, drawn from non-negative numbers of any size."""
-    words = np.random.SeedSequence(numbers).generate_state(16).tolist()
-    first, second, third, fourth = (
-        "".join(f"{word:08x}" for word in words[i : i + 4]) for i in range(0, 16, 4)
-    )
-    return first, second, third, fourth
-
-
-def unpack_masks(masks: npt.NDArray[np.uint32], num_actions: int) -> npt.NDArray[np.bool_]:
-    """Return masks as booleans: ``[...]`` uint32 to ``[..., num_actions]`` bool."""
-    bits: npt.NDArray[np.bool_] = (
-        masks[..., None] >> np.arange(num_actions, dtype=np.uint32) & 1 != 0
-    )
-    return bits
 
 
 class _Worker:
@@ -105,12 +74,7 @@ class BattleWorkers:
     Begin battles, then exchange: every record with `ASKED` wants a `choose` of its seat before the battle moves on,
     one with `ENDED` is a seat's outcome, one with `LOST` a battle that will never end. Both seats are said to have
     ended, or to be lost. A choice that the simulator refuses (a hidden trap) asks the same decision again, with
-    `REFUSED` and a smaller mask.
-
-    Fields of a record: battle, seat (0: p1), flags, mask (bit a: action a is legal), potential (difference of the
-    mean HP fractions and of Pokemon left, as this seat sees it, in [-1, 1]), outcome (1 won, 0 drawn, -1 lost), advice
-    (what the seat's teacher would do; 255 without one), turn, refused (choices of this seat so far), opponent_action (what the other did at this seat's last own decision: 0
-    nothing, 1 switched, 1 + a move's id), observation (see `layout`; zeros unless asked).
+    `REFUSED` and a smaller mask. `RECORD` has the fields of a record.
 
     Attributes:
         players: names that a start's players may have.
@@ -310,8 +274,7 @@ class BattleWorkers:
         try:
             for kind, payload in worker.process.frames():
                 if kind == b"H":
-                    self.players = tuple(json.loads(payload)["players"])
-                    worker.greeted = True
+                    self._greeted(worker, json.loads(payload))
                 elif kind == b"N":
                     raise refusal(json.loads(payload))
                 elif kind == b"E":
@@ -327,6 +290,17 @@ class BattleWorkers:
             why = str(error) if isinstance(error, WorkerLost) else "wrote garbage"
             arrived.append(self._replace(worker, why))
         return arrived
+
+    def _greeted(self, worker: _Worker, hello: dict[str, Any]) -> None:
+        worker.greeted = True
+        self.players = tuple(hello["players"])
+        for note in hello["notes"]:
+            self._say_once(note)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            _logger.warning("%s", line)
 
     def _note(self, worker: _Worker, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Take from a worker's records who is asked, and number its battles as ours."""

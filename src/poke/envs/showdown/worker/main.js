@@ -4,8 +4,8 @@
 // First frame in, 'S', JSON settings: {mode: 'battles' | 'lines', layout, tables (see layout.py)}.
 //
 // Mode `battles`: many battles of the simulator, many decisions a frame. Further settings {format, num_battles,
-// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be}, or by
-// 'N', JSON {message, known}: refused, and the end.
+// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be, notes:
+// lines for the log}, or by 'N', JSON {message, known}: refused, and the end.
 //   in  'B'  JSON list of {battle, seed: [battle, p1's team, p2's team, scripted players: hex], players: [p1,
 //            p2: 'asked' or a name of opponents/], teachers: [p1, p2: '' or a name of opponents/, whose choice is
 //            told to a seat that is asked], replay: [[seat, action], ...]}: begin. Not answered by itself.
@@ -33,7 +33,7 @@ console.log = console.error; // stdout is for frames
 function playBattles(input, output, settings, simulator) {
   const rules = rulesOf(simulator, settings.format, settings.teams);
   const battles = new Battles(rules, settings, output);
-  output.sendObject('H', { players: ['asked', ...opponents.names] });
+  output.sendObject('H', { players: ['asked', ...opponents.names], notes: [] });
   for (;;) {
     const { kind, payload } = input.next();
     if (kind === 'B') battles.begin(JSON.parse(payload));

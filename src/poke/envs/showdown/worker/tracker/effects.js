@@ -15,6 +15,9 @@ const BINDS_ONE = 5; // gen 1: a binding move hits at most so often in a row
 
 /** It has shown an ability that is its own, unless it has another one for now. */
 function showAbility(pokemon, id) {
+  if (id === 'asone') id = toID(pokemon.species.entry.abilities['0']);
+  // As One speaks with the voices of its two halves.
+  if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id)) return;
   if (pokemon.ability === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
@@ -38,6 +41,14 @@ function getAbility(tracker, pokemon, id, from, of) {
   const giver = of ? tracker.at(of) : null;
   if (giver && giver !== pokemon && from.startsWith('ability: ')) showAbility(giver, id);
   pokemon.ability = id;
+}
+
+/** A lasting form brings its own ability, but for what only breaks a disguise. */
+function changeForm(pokemon) {
+  if (pokemon.fainted || ['disguise', 'iceface'].includes(pokemon.ability)) return;
+  const id = toID(pokemon.base.entry.abilities['0']);
+  if (!pokemon.transformed) pokemon.ability = id;
+  pokemon.baseAbility = id;
 }
 
 function loseAbility(pokemon, id) {
@@ -138,6 +149,7 @@ function activate(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   if (text.startsWith('ability: ')) showAbility(pokemon, id);
+  if (isShield(id) && tracker.mover && pokemon !== tracker.mover && tracker.gen > 4) missed(tracker);
   if (id === 'trapped') pokemon.volatiles.set('trapped', true);
   const move = text.startsWith('move: ') ? tracker.tables.move(id) : null;
   if (move && move.entry.volatileStatus === 'partiallytrapped') pokemon.volatiles.set('partiallytrapped', id);
@@ -147,6 +159,8 @@ function activate(tracker, pokemon, parts, of) {
 
 const ACTIVATIONS = {
   __proto__: null,
+  mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
+  lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),
   mysteryberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 5),
   spite: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
@@ -166,6 +180,17 @@ const ACTIVATIONS = {
     }
   },
 };
+
+const isShield = id => SHIELDS.has(id) || id === 'quickguard' || id === 'wideguard' || id === 'matblock';
+
+/** Mummy: who touched it had '[ability] X' and has Mummy now. */
+function infect(tracker, parts, id) {
+  const victim = parts[4] ? tracker.at(parts[4]) : null;
+  if (!victim) return;
+  const old = parts.find(part => part.startsWith('[ability] '));
+  if (old) showAbility(victim, effectID(old.slice(10)));
+  victim.ability = id;
+}
 
 function restore(pokemon, id, amount) {
   const slot = pokemon.revealMove(id);
@@ -199,7 +224,9 @@ function transform(tracker, pokemon, model) {
   pokemon.boosts.set(model.boosts);
   if (tracker.gen > 2) pokemon.ability = model.ability;
   pokemon.volatiles.set('transform', true);
-  pokemon.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
+  pokemon.copyMoves(model);
+  // Before the first request the own moves are not known yet.
+  tracker.copying = model === tracker.own.active && model.moves.length === 0 ? pokemon : null;
 }
 
 // ---- moving
@@ -368,6 +395,6 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-  showAbility, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
+  showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
   transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
 };

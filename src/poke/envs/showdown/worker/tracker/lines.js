@@ -236,6 +236,7 @@ const LINES = {
     pokemon.details = details.text;
     pokemon.base = tracker.tables.species(details.species);
     if (!pokemon.transformed) pokemon.become(pokemon.base);
+    effects.changeForm(pokemon);
   },
   '-formechange': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -246,8 +247,8 @@ const LINES = {
   '-transform': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
     const model = tracker.at(parts[3]);
-    if (pokemon && model) effects.transform(tracker, pokemon, model);
     if (pokemon) learnSource(tracker, parts, pokemon, false);
+    if (pokemon && model) effects.transform(tracker, pokemon, model);
   },
   '-terastallize': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -256,8 +257,11 @@ const LINES = {
     pokemon.retype();
   },
   '-item': (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), tag(parts, '[of] '));
+    const of = tag(parts, '[of] ');
+    // Gen 5's Frisk names its owner only.
+    const pokemon = parts[2] ? tracker.at(parts[2]) : tracker.foeOf(tracker.sideOf(of)).active;
+    if (pokemon) pokemon.touch();
+    if (pokemon) effects.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), of);
   },
   '-enditem': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

@@ -138,11 +138,17 @@ class Pokemon {
   revealMove(id) {
     const known = this.findMove(id);
     if (known || this.moves.length >= 4 || this.baseMoves.length >= 4) return known;
-    const slot = new MoveSlot(this.tables.move(id));
+    const move = this.tables.move(id);
+    const slot = this.transformed ? MoveSlot.copied(move) : new MoveSlot(move);
     this.moves.push(slot);
     // Beside a Mimic's move the others are its own; after Transform none is.
     if (this.moves !== this.baseMoves && !this.transformed) this.baseMoves.push(slot);
     return slot;
+  }
+
+  copyMoves(model) {
+    this.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
+    this.touch();
   }
 
   /** Gen 1: the move that Mimic has become spends Mimic's own PP. */

@@ -99,7 +99,7 @@ function start(tracker, pokemon, parts, of) {
   } else if (id.startsWith('perish')) {
     volatiles.set('perishsong', +id.slice(6));
   } else if (id === 'mimic') {
-    mimic(tracker, pokemon, toID(parts[4]));
+    mimic(tracker, pokemon, toID(parts[4]), 'mimic');
   } else {
     volatiles.set(id, parts[4] && !parts[4].startsWith('[') ? toID(parts[4]) : true);
   }
@@ -121,15 +121,29 @@ function changeTypes(tracker, pokemon, parts, of) {
   pokemon.retype();
 }
 
-/** Its Mimic is another move until it leaves. */
-function mimic(tracker, pokemon, id) {
-  pokemon.volatiles.set('mimic', id);
-  if (pokemon.key !== '' || pokemon.findMove(id)) return;
+/** Its Mimic is another move until it leaves; its Sketch, which gens 3 and 4 show in the same words, for good. */
+function mimic(tracker, pokemon, id, by) {
   const move = tracker.tables.move(id);
-  pokemon.moves = pokemon.moves.map(slot => {
-    if (slot.move.id !== 'mimic') return slot;
-    return tracker.gen === 1 ? new MoveSlot(move, slot.pp) : new MoveSlot(move, Math.min(5, move.entry.pp));
-  });
+  const isSketch = by === 'sketch' || pokemon.lastMove === 'sketch';
+  const name = isSketch ? 'sketch' : 'mimic';
+  if (!isSketch) pokemon.volatiles.set('mimic', id);
+  const index = pokemon.moves.findIndex(slot => slot.move.id === name);
+  if (index < 0) return;
+  const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
+  if (isSketch && pokemon.moves === pokemon.baseMoves) {
+    pokemon.baseMoves[index] = slot;
+  } else {
+    pokemon.moves = pokemon.moves.slice();
+    pokemon.moves[index] = slot;
+  }
+}
+
+/** PP of what Mimic or Sketch has copied; the maximum counts the PP Ups up to gen 4. */
+function copiedSlot(gen, move, old, isSketch) {
+  if (gen === 1) return new MoveSlot(move, old.pp);
+  const { pp } = move.entry;
+  if (gen <= 4) return new MoveSlot(move, isSketch ? pp : Math.min(5, pp));
+  return new MoveSlot(move, pp, pp);
 }
 
 function end(tracker, pokemon, id, isBinding) {
@@ -167,7 +181,8 @@ const ACTIVATIONS = {
   eeriespell: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
   gmaxdepletion: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
   grudge: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -64),
-  mimic: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4])),
+  mimic: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4]), 'mimic'),
+  sketch: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4]), 'sketch'),
   skillswap(tracker, pokemon, parts, of) {
     const other = of ? tracker.at(of) : null;
     if (!other) return;
@@ -258,10 +273,12 @@ function moved(tracker, pokemon, move, isContinued) {
 /** Bound to a move for so many turns at most. It holds as long as each turn's use hits. */
 function lock(pokemon, volatile, move, turns) {
   const { volatiles } = pokemon;
+  const { gen } = pokemon.tables;
   const before = volatiles.get(volatile);
   const hits = before ? before.hits + 1 : 1;
-  if (hits >= turns) volatiles.delete(volatile);
-  else volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+  if (hits < turns) volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+  else if (gen > 4) volatiles.delete(volatile);
+  else volatiles.set(volatile, { id: move.id, hits, left: 1 }); // ends with the turn
 }
 
 /** Gen 1: Bind, Clamp, Fire Spin and Wrap hold the target as long as they go on. */
@@ -344,12 +361,13 @@ function endTurn(tracker, pokemon) {
   for (const id of ONE_TURN) volatiles.delete(id);
   for (const id of ['lockedmove', 'rollout']) {
     const bound = volatiles.get(id);
-    if (bound && bound.left !== Infinity && --bound.left === 0 && (tracker.gen > 2 || id === 'rollout')) {
+    if (bound && bound.left !== Infinity && --bound.left === 0 && (tracker.gen > 2 || id === 'rollout' || bound.hits >= RAMPAGES)) {
       volatiles.delete(id);
     }
   }
   if (tracker.gen > 1 && pokemon.status === 'slp') volatiles.delete('lockedmove');
   pokemon.retype();
+  if (tracker.gen > 1 && pokemon.preparing && --pokemon.preparingLeft === 0) pokemon.preparing = '';
   if (pokemon.stallLeft > 0 && --pokemon.stallLeft === 0) pokemon.stall = 0;
   if (tracker.gen > 2 && pokemon.status === 'tox' && !pokemon.fainted) {
     pokemon.statusCounter = Math.min(15, pokemon.statusCounter + 1);

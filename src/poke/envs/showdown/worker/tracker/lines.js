@@ -98,7 +98,9 @@ const LINES = {
   cant: cannotMove,
   '-prepare': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) pokemon.preparing = toID(parts[3]);
+    if (!pokemon) return;
+    pokemon.preparing = toID(parts[3]);
+    pokemon.preparingLeft = 2; // turns; not in gen 1
   },
   '-anim': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

@@ -5,7 +5,7 @@ const BOOSTS = ['atk', 'def', 'spa', 'spd', 'spe', 'accuracy', 'evasion'];
 
 // What is true of whoever stands in battle since he came in.
 const STINT = [
-  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'turns', 'stall', 'stallLeft', 'transformed',
+  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'preparingLeft', 'turns', 'stall', 'stallLeft', 'transformed',
   'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
 ];
 
@@ -65,6 +65,7 @@ class Pokemon {
     this.calledMove = ''; // what another move of its called, while that goes on by itself
     this.mustRecharge = false;
     this.preparing = '';
+    this.preparingLeft = 0;
     this.turns = 0; // turns begun since it came in
     this.stall = 0;
     this.stallLeft = 0;

@@ -13,7 +13,7 @@ let battles = 0;
 function play(n) {
   for (let i = 0; i < n; i++, battles++) {
     const seed = [0, 1, 2, 3].map(part => (4 * battles + part).toString(16).padStart(32, '0'));
-    new Battle(rules, { seed, players: ['random', 'random'], replay: [] }, {});
+    new Battle(rules, { seed, players: ['random', 'random'], teachers: ['', ''], replay: [] }, {});
   }
   globalThis.gc();
   return process.memoryUsage().heapUsed;

@@ -30,7 +30,7 @@ RECORD = np.dtype(
         ("mask", "<u4"),
         ("potential", "<f4"),
         ("outcome", "i1"),
-        ("unused", "u1"),
+        ("advice", "u1"),
         ("turn", "<u2"),
         ("refused", "<u2"),
         ("opponent_action", "<u2"),
@@ -54,12 +54,14 @@ class Start:
         battle: its place, from 0.
         seed: hexadecimal: the battle's dice, p1's team, p2's team, scripted players.
         players: of p1 and p2: ``asked``, or a scripted player that decides in the worker.
+        teachers: of p1 and p2: a scripted player whose choice is told to the seat when it is asked, or none.
         replay: (seat, action) of asked seats to take before anyone is asked, refused ones included.
     """
 
     battle: int
     seed: Seeds
     players: tuple[str, str] = ("asked", "asked")
+    teachers: tuple[str, str] = ("", "")
     replay: tuple[tuple[int, int], ...] = ()
 
 
@@ -106,8 +108,8 @@ class BattleWorkers:
     `REFUSED` and a smaller mask.
 
     Fields of a record: battle, seat (0: p1), flags, mask (bit a: action a is legal), potential (difference of the
-    mean HP fractions and of Pokemon left, as this seat sees it, in [-1, 1]), outcome (1 won, 0 drawn, -1 lost), turn,
-    refused (choices of this seat so far), opponent_action (what the other did at this seat's last own decision: 0
+    mean HP fractions and of Pokemon left, as this seat sees it, in [-1, 1]), outcome (1 won, 0 drawn, -1 lost), advice
+    (what the seat's teacher would do; 255 without one), turn, refused (choices of this seat so far), opponent_action (what the other did at this seat's last own decision: 0
     nothing, 1 switched, 1 + a move's id), observation (see `layout`; zeros unless asked).
 
     Attributes:
@@ -195,7 +197,7 @@ class BattleWorkers:
             battle = start.battle
             if not 0 <= battle < self.num_battles:
                 raise ValueError(f"battle {battle} has no place: there are {self.num_battles}")
-            for name in start.players:
+            for name in (*start.players, *filter(None, start.teachers)):
                 if name not in self.players:
                     raise ValueError(f"player {name} is unknown: {', '.join(self.players)}")
             self._starts[battle] = start

@@ -107,6 +107,7 @@ class Battles {
     if (flags & FLAGS.ended) buffer.writeInt8(battle.outcome(number), at + 12);
     if (!(flags & FLAGS.asked)) return;
     buffer.writeUInt32LE(seat.mask, at + 4);
+    buffer[at + 13] = seat.advice < 0 ? NONE : seat.advice;
     const bytes = new Int8Array(buffer.buffer, buffer.byteOffset, buffer.length);
     this.encoder.encode(seat.tracker, bytes, at + RECORD);
   }

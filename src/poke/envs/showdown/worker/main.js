@@ -7,7 +7,8 @@
 // accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be}, or by
 // 'N', JSON {message, known}: refused, and the end.
 //   in  'B'  JSON list of {battle, seed: [battle, p1's team, p2's team, scripted players: hex], players: [p1,
-//            p2: 'asked' or a name of opponents/], replay: [[seat, action], ...]}: begin. Not answered by itself.
+//            p2: 'asked' or a name of opponents/], teachers: [p1, p2: '' or a name of opponents/, whose choice is
+//            told to a seat that is asked], replay: [[seat, action], ...]}: begin. Not answered by itself.
 //   in  'A'  2 * num_battles bytes: the action of each battle's p1 and p2, 255: none. Answered by one 'R'.
 //   out 'E'  JSON {battle, message}: an error has ended this battle. Comes before its 'R'.
 //   out 'R'  records of the seats that have to answer, and of both seats of battles that are over (battles.js).

@@ -31,7 +31,8 @@ const opponents = require('./opponents');
 
 console.log = console.error; // stdout is for frames
 
-function playBattles(input, output, settings, simulator, folder) {
+function playBattles(input, output, settings, folder) {
+  const simulator = loadSimulator(folder);
   const notes = [];
   if (settings.accelerate) accelerate(folder, note => notes.push(note));
   const rules = rulesOf(simulator, settings.format, settings.teams);
@@ -49,10 +50,9 @@ function main(folder) {
   const input = new Input(0);
   const output = new Output(1);
   const settings = JSON.parse(input.next().payload);
-  const simulator = loadSimulator(folder);
   const run = { battles: playBattles, lines: followLines }[settings.mode];
   try {
-    run(input, output, settings, simulator, folder);
+    run(input, output, settings, folder);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     output.sendObject('N', { message: error.message, known: error.known || [] });

@@ -4,8 +4,8 @@
 // First frame in, 'S', JSON settings: {mode: 'battles' | 'lines', layout, tables (see layout.py)}.
 //
 // Mode `battles`: many battles of the simulator, many decisions a frame. Further settings {format, num_battles,
-// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be}, or by
-// 'N', JSON {message, known}: refused, and the end.
+// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be, notes:
+// lines for the log}, or by 'N', JSON {message, known}: refused, and the end.
 //   in  'B'  JSON list of {battle, seed: [battle, p1's team, p2's team, scripted players: hex], players: [p1,
 //            p2: 'asked' or a name of opponents/], teachers: [p1, p2: '' or a name of opponents/, whose choice is
 //            told to a seat that is asked], replay: [[seat, action], ...]}: begin. Not answered by itself.
@@ -26,14 +26,17 @@ const { Input, Output } = require('./frames');
 const { Refused, loadSimulator, rulesOf } = require('./formats');
 const { Battles } = require('./battles');
 const { followLines } = require('./lines');
+const { accelerate } = require('./accelerate');
 const opponents = require('./opponents');
 
 console.log = console.error; // stdout is for frames
 
-function playBattles(input, output, settings, simulator) {
+function playBattles(input, output, settings, simulator, folder) {
+  const notes = [];
+  if (settings.accelerate) accelerate(folder, line => notes.push(line));
   const rules = rulesOf(simulator, settings.format, settings.teams);
   const battles = new Battles(rules, settings, output);
-  output.sendObject('H', { players: ['asked', ...opponents.names] });
+  output.sendObject('H', { players: ['asked', ...opponents.names], notes });
   for (;;) {
     const { kind, payload } = input.next();
     if (kind === 'B') battles.begin(JSON.parse(payload));
@@ -49,7 +52,7 @@ function main(folder) {
   const simulator = loadSimulator(folder);
   const run = { battles: playBattles, lines: followLines }[settings.mode];
   try {
-    run(input, output, settings, simulator);
+    run(input, output, settings, simulator, folder);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     output.sendObject('N', { message: error.message, known: error.known || [] });

@@ -15,6 +15,9 @@ const BINDS_ONE = 5; // gen 1: a binding move hits at most so often in a row
 
 /** It has shown an ability that is its own, unless it has another one for now. */
 function showAbility(pokemon, id) {
+  if (id === 'asone') id = toID(pokemon.species.entry.abilities['0']);
+  // As One speaks with the voices of its two halves.
+  if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id)) return;
   if (pokemon.ability === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
@@ -38,6 +41,14 @@ function getAbility(tracker, pokemon, id, from, of) {
   const giver = of ? tracker.at(of) : null;
   if (giver && giver !== pokemon && from.startsWith('ability: ')) showAbility(giver, id);
   pokemon.ability = id;
+}
+
+/** A lasting form brings its own ability, but for what only breaks a disguise. */
+function changeForm(pokemon) {
+  if (pokemon.fainted || ['disguise', 'iceface'].includes(pokemon.ability)) return;
+  const id = toID(pokemon.base.entry.abilities['0']);
+  if (!pokemon.transformed) pokemon.ability = id;
+  pokemon.baseAbility = id;
 }
 
 function loseAbility(pokemon, id) {
@@ -88,7 +99,7 @@ function start(tracker, pokemon, parts, of) {
   } else if (id.startsWith('perish')) {
     volatiles.set('perishsong', +id.slice(6));
   } else if (id === 'mimic') {
-    mimic(tracker, pokemon, toID(parts[4]));
+    mimic(tracker, pokemon, toID(parts[4]), 'mimic');
   } else {
     volatiles.set(id, parts[4] && !parts[4].startsWith('[') ? toID(parts[4]) : true);
   }
@@ -110,15 +121,29 @@ function changeTypes(tracker, pokemon, parts, of) {
   pokemon.retype();
 }
 
-/** Its Mimic is another move until it leaves. */
-function mimic(tracker, pokemon, id) {
-  pokemon.volatiles.set('mimic', id);
-  if (pokemon.key !== '' || pokemon.findMove(id)) return;
+/** Its Mimic is another move until it leaves; its Sketch, which gens 3 and 4 show in the same words, for good. */
+function mimic(tracker, pokemon, id, by) {
   const move = tracker.tables.move(id);
-  pokemon.moves = pokemon.moves.map(slot => {
-    if (slot.move.id !== 'mimic') return slot;
-    return tracker.gen === 1 ? new MoveSlot(move, slot.pp) : new MoveSlot(move, Math.min(5, move.entry.pp));
-  });
+  const isSketch = by === 'sketch' || pokemon.lastMove === 'sketch';
+  const name = isSketch ? 'sketch' : 'mimic';
+  if (!isSketch) pokemon.volatiles.set('mimic', id);
+  const index = pokemon.moves.findIndex(slot => slot.move.id === name);
+  if (index < 0) return;
+  const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
+  if (isSketch && pokemon.moves === pokemon.baseMoves) {
+    pokemon.baseMoves[index] = slot;
+  } else {
+    pokemon.moves = pokemon.moves.slice();
+    pokemon.moves[index] = slot;
+  }
+}
+
+/** PP of what Mimic or Sketch has copied; the maximum counts the PP Ups up to gen 4. */
+function copiedSlot(gen, move, old, isSketch) {
+  if (gen === 1) return new MoveSlot(move, old.pp);
+  const { pp } = move.entry;
+  if (gen <= 4) return new MoveSlot(move, isSketch ? pp : Math.min(5, pp));
+  return new MoveSlot(move, pp, pp);
 }
 
 function end(tracker, pokemon, id, isBinding) {
@@ -138,6 +163,7 @@ function activate(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   if (text.startsWith('ability: ')) showAbility(pokemon, id);
+  if (isShield(id) && tracker.mover && pokemon !== tracker.mover && tracker.gen > 4) missed(tracker);
   if (id === 'trapped') pokemon.volatiles.set('trapped', true);
   const move = text.startsWith('move: ') ? tracker.tables.move(id) : null;
   if (move && move.entry.volatileStatus === 'partiallytrapped') pokemon.volatiles.set('partiallytrapped', id);
@@ -147,13 +173,16 @@ function activate(tracker, pokemon, parts, of) {
 
 const ACTIVATIONS = {
   __proto__: null,
+  mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
+  lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),
   mysteryberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 5),
   spite: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
   eeriespell: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
   gmaxdepletion: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -parts[5]),
   grudge: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), -64),
-  mimic: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4])),
+  mimic: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4]), 'mimic'),
+  sketch: (tracker, pokemon, parts) => mimic(tracker, pokemon, toID(parts[4]), 'sketch'),
   skillswap(tracker, pokemon, parts, of) {
     const other = of ? tracker.at(of) : null;
     if (!other) return;
@@ -166,6 +195,17 @@ const ACTIVATIONS = {
     }
   },
 };
+
+const isShield = id => SHIELDS.has(id) || id === 'quickguard' || id === 'wideguard' || id === 'matblock';
+
+/** Mummy: who touched it had '[ability] X' and has Mummy now. */
+function infect(tracker, parts, id) {
+  const victim = parts[4] ? tracker.at(parts[4]) : null;
+  if (!victim) return;
+  const old = parts.find(part => part.startsWith('[ability] '));
+  if (old) showAbility(victim, effectID(old.slice(10)));
+  victim.ability = id;
+}
 
 function restore(pokemon, id, amount) {
   const slot = pokemon.revealMove(id);
@@ -199,7 +239,9 @@ function transform(tracker, pokemon, model) {
   pokemon.boosts.set(model.boosts);
   if (tracker.gen > 2) pokemon.ability = model.ability;
   pokemon.volatiles.set('transform', true);
-  pokemon.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
+  pokemon.copyMoves(model);
+  // Before the first request the own moves are not known yet.
+  tracker.copying = model === tracker.own.active && model.moves.length === 0 ? pokemon : null;
 }
 
 // ---- moving
@@ -231,10 +273,12 @@ function moved(tracker, pokemon, move, isContinued) {
 /** Bound to a move for so many turns at most. It holds as long as each turn's use hits. */
 function lock(pokemon, volatile, move, turns) {
   const { volatiles } = pokemon;
+  const { gen } = pokemon.tables;
   const before = volatiles.get(volatile);
   const hits = before ? before.hits + 1 : 1;
-  if (hits >= turns) volatiles.delete(volatile);
-  else volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+  if (hits < turns) volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+  else if (gen > 4) volatiles.delete(volatile);
+  else volatiles.set(volatile, { id: move.id, hits, left: 1 }); // ends with the turn
 }
 
 /** Gen 1: Bind, Clamp, Fire Spin and Wrap hold the target as long as they go on. */
@@ -317,12 +361,13 @@ function endTurn(tracker, pokemon) {
   for (const id of ONE_TURN) volatiles.delete(id);
   for (const id of ['lockedmove', 'rollout']) {
     const bound = volatiles.get(id);
-    if (bound && bound.left !== Infinity && --bound.left === 0 && (tracker.gen > 2 || id === 'rollout')) {
+    if (bound && bound.left !== Infinity && --bound.left === 0 && (tracker.gen > 2 || id === 'rollout' || bound.hits >= RAMPAGES)) {
       volatiles.delete(id);
     }
   }
   if (tracker.gen > 1 && pokemon.status === 'slp') volatiles.delete('lockedmove');
   pokemon.retype();
+  if (tracker.gen > 1 && pokemon.preparing && --pokemon.preparingLeft === 0) pokemon.preparing = '';
   if (pokemon.stallLeft > 0 && --pokemon.stallLeft === 0) pokemon.stall = 0;
   if (tracker.gen > 2 && pokemon.status === 'tox' && !pokemon.fainted) {
     pokemon.statusCounter = Math.min(15, pokemon.statusCounter + 1);
@@ -368,6 +413,6 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-  showAbility, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
+  showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
   transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
 };

@@ -27,6 +27,7 @@ class Tracker {
     this.pending = null; // one that came before its lines
     this.hasStarted = false;
     this.requestsComeFirst = null; // some servers send the request before the lines it belongs to
+    this.copying = null; // who became the own Pokemon before its moves were known
     this.mover = null; // whose move the lines tell of
     this.version = 0; // of what belongs to no Pokemon
     this.image = null; // the encoder's

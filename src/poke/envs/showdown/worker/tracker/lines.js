@@ -98,7 +98,9 @@ const LINES = {
   cant: cannotMove,
   '-prepare': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) pokemon.preparing = toID(parts[3]);
+    if (!pokemon) return;
+    pokemon.preparing = toID(parts[3]);
+    pokemon.preparingLeft = 2; // turns; not in gen 1
   },
   '-anim': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -236,6 +238,7 @@ const LINES = {
     pokemon.details = details.text;
     pokemon.base = tracker.tables.species(details.species);
     if (!pokemon.transformed) pokemon.become(pokemon.base);
+    effects.changeForm(pokemon);
   },
   '-formechange': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -246,8 +249,8 @@ const LINES = {
   '-transform': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
     const model = tracker.at(parts[3]);
-    if (pokemon && model) effects.transform(tracker, pokemon, model);
     if (pokemon) learnSource(tracker, parts, pokemon, false);
+    if (pokemon && model) effects.transform(tracker, pokemon, model);
   },
   '-terastallize': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -256,8 +259,11 @@ const LINES = {
     pokemon.retype();
   },
   '-item': (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), tag(parts, '[of] '));
+    const of = tag(parts, '[of] ');
+    // Gen 5's Frisk names its owner only.
+    const pokemon = parts[2] ? tracker.at(parts[2]) : tracker.foeOf(tracker.sideOf(of)).active;
+    if (pokemon) pokemon.touch();
+    if (pokemon) effects.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), of);
   },
   '-enditem': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

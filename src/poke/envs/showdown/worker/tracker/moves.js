@@ -22,7 +22,8 @@ function useMove(tracker, parts) {
   if (from.startsWith('ability: ')) effects.showAbility(pokemon, effectID(from));
   const isStatusZ = parts[3].startsWith('Z-');
   const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
-  const fromID = from ? effectID(from) : '';
+  const isByItem = from.startsWith('item: '); // Quick Claw only makes it faster
+  const fromID = from && !isByItem ? effectID(from) : '';
   const isContinued =
     fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id) ||
     (tracker.gen === 2 && fromID === '' && effects.isBoundTo(pokemon, id)); // gen 2 does not say so
@@ -42,7 +43,7 @@ function useMove(tracker, parts) {
     pokemon.calledMove = '';
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
-      const cost = 1 + effects.pressure(tracker, pokemon, move, REACHES_NO_FOE);
+      const cost = 1 + (isByItem ? 0 : effects.pressure(tracker, pokemon, move, REACHES_NO_FOE));
       spend(tracker, pokemon, slot, cost);
     }
   }

@@ -5,7 +5,7 @@ const BOOSTS = ['atk', 'def', 'spa', 'spd', 'spe', 'accuracy', 'evasion'];
 
 // What is true of whoever stands in battle since he came in.
 const STINT = [
-  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'turns', 'stall', 'stallLeft', 'transformed',
+  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'preparingLeft', 'turns', 'stall', 'stallLeft', 'transformed',
   'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
 ];
 
@@ -65,6 +65,7 @@ class Pokemon {
     this.calledMove = ''; // what another move of its called, while that goes on by itself
     this.mustRecharge = false;
     this.preparing = '';
+    this.preparingLeft = 0;
     this.turns = 0; // turns begun since it came in
     this.stall = 0;
     this.stallLeft = 0;
@@ -138,11 +139,17 @@ class Pokemon {
   revealMove(id) {
     const known = this.findMove(id);
     if (known || this.moves.length >= 4 || this.baseMoves.length >= 4) return known;
-    const slot = new MoveSlot(this.tables.move(id));
+    const move = this.tables.move(id);
+    const slot = this.transformed ? MoveSlot.copied(move) : new MoveSlot(move);
     this.moves.push(slot);
     // Beside a Mimic's move the others are its own; after Transform none is.
     if (this.moves !== this.baseMoves && !this.transformed) this.baseMoves.push(slot);
     return slot;
+  }
+
+  copyMoves(model) {
+    this.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
+    this.touch();
   }
 
   /** Gen 1: the move that Mimic has become spends Mimic's own PP. */

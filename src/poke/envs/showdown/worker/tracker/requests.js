@@ -18,6 +18,11 @@ function settle(tracker, request) {
   for (let i = 0; i < entries.length; i++) update(tracker, side.team[i], entries[i]);
   const active = request.active && request.active[0];
   if (active && side.active) readActive(side.active, active);
+  if (tracker.copying) {
+    const copy = tracker.copying;
+    tracker.copying = null;
+    if (copy.transformed) copy.copyMoves(side.active);
+  }
 }
 
 /**

@@ -1,0 +1,58 @@
+'use strict';
+// A worker: `node main.js PACKAGE_DIR`. Speaks frames (see frames.js) over stdin and stdout.
+//
+// First frame in, 'S', JSON settings: {mode: 'battles' | 'lines', layout, tables (see layout.py)}.
+//
+// Mode `battles`: many battles of the simulator, many decisions a frame. Further settings {format, num_battles,
+// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be}, or by
+// 'N', JSON {message, known}: refused, and the end.
+//   in  'B'  JSON list of {battle, seed: [battle, p1's team, p2's team, scripted players: hex], players: [p1,
+//            p2: 'asked' or a name of opponents/], replay: [[seat, action], ...]}: begin. Not answered by itself.
+//   in  'A'  2 * num_battles bytes: the action of each battle's p1 and p2, 255: none. Answered by one 'R'.
+//   out 'E'  JSON {battle, message}: an error has ended this battle. Comes before its 'R'.
+//   out 'R'  records of the seats that have to answer, and of both seats of battles that are over (battles.js).
+//
+// Mode `lines`: a player's lines and requests of battles that are played elsewhere. One answer to each frame but 'X';
+// 'E', JSON {message, known, refused}, where it cannot be given.
+//   in  'O'  JSON {battle: any number, format (or 'gen1'), player: 'p1' | 'p2'}: follow. Answer 'O', JSON {generation}.
+//   in  'D'  JSON {battle, lines}: read them, in order, |request| and |error| ones as a server sends them included.
+//            Answer 'D': u8 state (0 nothing to choose, 1 asked, 2 only one choice), u8 1 if the last choice was
+//            refused, u32 mask, observation (zeros unless there is something to choose), the text of an only choice.
+//   in  'C'  JSON {battle, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
+//   in  'X'  JSON {battle}: forget it. No answer.
+
+const { Input, Output } = require('./frames');
+const { Refused, loadSimulator, rulesOf } = require('./formats');
+const { Battles } = require('./battles');
+const { followLines } = require('./lines');
+const opponents = require('./opponents');
+
+console.log = console.error; // stdout is for frames
+
+function playBattles(input, output, settings, simulator) {
+  const rules = rulesOf(simulator, settings.format, settings.teams);
+  const battles = new Battles(rules, settings, output);
+  output.sendObject('H', { players: ['asked', ...opponents.names] });
+  for (;;) {
+    const { kind, payload } = input.next();
+    if (kind === 'B') battles.begin(JSON.parse(payload));
+    else if (kind === 'A') battles.act(payload);
+    else throw new Error(`unknown frame ${kind}`);
+  }
+}
+
+function main(folder) {
+  const input = new Input(0);
+  const output = new Output(1);
+  const settings = JSON.parse(input.next().payload);
+  const simulator = loadSimulator(folder);
+  const run = { battles: playBattles, lines: followLines }[settings.mode];
+  try {
+    run(input, output, settings, simulator);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    output.sendObject('N', { message: error.message, known: error.known || [] });
+  }
+}
+
+main(process.argv[2]);

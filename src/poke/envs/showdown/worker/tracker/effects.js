@@ -22,6 +22,7 @@ function showAbility(pokemon, id) {
   if (pokemon.ability === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
+  pokemon.retype();
   pokemon.touch();
 }
 
@@ -30,6 +31,7 @@ function showItem(pokemon, id) {
   // An item that has just been used up still names itself as the cause of what it did.
   if (pokemon.item === 'noitem' && pokemon.lostItem === id) return;
   if (pokemon.key === '') pokemon.item = id;
+  pokemon.retype();
   pokemon.touch();
 }
 
@@ -408,7 +410,7 @@ function partFrom(tracker, side, incoming) {
 }
 
 function afterLeaving(tracker, pokemon) {
-  if (tracker.gen > 2 && pokemon.status === 'tox') pokemon.statusCounter = 0;
+  if (pokemon.status === 'tox') pokemon.statusCounter = 0;
 }
 
 function afterEntering(tracker, pokemon) {

@@ -423,11 +423,7 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-<<<<<<< HEAD
-  showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
-  transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, legacyOf, inherit, partFrom, afterLeaving, afterEntering,
-=======
-  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
-  transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
->>>>>>> tracker
+  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate,
+  singleTurn, transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, legacyOf, inherit, partFrom, afterLeaving,
+  afterEntering,
 };

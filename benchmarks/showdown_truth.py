@@ -3,8 +3,6 @@
 `truth` plays N random and N fuzzed-team battles a generation (random legal and illegal-in-standard species,
 moves, items and abilities) and compares every feature of every observation, and every choice of every mask,
 with what the simulator's state says as far as the player may know it. It exits 1 if anything differs.
-
-    python benchmarks/showdown.py truth --battles 2000
 """
 
 from __future__ import annotations
@@ -19,6 +17,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from showdown_throughput import Command
 
 from poke.envs.showdown import installation, layout
 
@@ -72,8 +72,9 @@ def rows(battles: int, workers: int) -> Iterator[tuple[int, str, dict[str, Any]]
                 yield generation, "fuzzed" if fuzz else "random", merge([j.result() for j in jobs])
 
 
-def truth(battles: int, workers: int) -> int:
-    """Write the table and print what differs; return the exit status."""
+def run_truth(options: argparse.Namespace) -> None:
+    """Write the table and print what differs; exit 1 if anything does."""
+    battles, workers = options.battles, options.workers
     lines = [
         "# What is observed against the simulator's state",
         "",
@@ -99,23 +100,12 @@ def truth(battles: int, workers: int) -> int:
     lines += [f"- {reason}: {number:,}" for reason, number in unknowable.most_common()]
     TABLE.write_text("\n".join(lines) + "\n")
     print(f"written to {TABLE.relative_to(ROOT)}")
-    return int(failed)
+    sys.exit(int(failed))
 
 
-def main() -> None:
-    """Read the command line and run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    about = commands.add_parser("truth", help="what is observed against the simulator's state")
-    about.add_argument(
-        "--battles", type=int, default=2000, help="random ones and fuzzed ones, each, a generation"
-    )
-    about.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
-    options = parser.parse_args()
-    sys.exit(truth(options.battles, options.workers))
-
-
-if __name__ == "__main__":
-    main()
+truth = Command(
+    "every feature and mask against the simulator's state; writes results/showdown_truth.md",
+    run_truth,
+    battles=2000,
+    workers=os.cpu_count() or 1,
+)

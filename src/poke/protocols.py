@@ -32,6 +32,8 @@ _PARTS = {
     "make_network": "(num_outputs) -> torch.nn.Module: the same, with so many outputs",
     "observation_space": "poke.spaces.ObservationSpace: what the source says",
     "action_space": "poke.spaces.ActionSpace: likewise",
+    "load_policy": "(place, *, trust=()) -> Policy: a trained one, as `poke.load` finds it",
+    "copy_policy": "(state) -> Policy: one of its own of what `get_state` of the learner's policy returned",
 }
 # What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.
 GIVEN: Mapping[str, Mapping[str, str]] = {
@@ -39,6 +41,7 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "seed": _PARTS["seed"],
         "device": _PARTS["device"],
         "gamma": "float or None: the algorithm's discount factor, where it has one",
+        **{name: _PARTS[name] for name in ("load_policy", "copy_policy")},
     },
     "data": {name: _PARTS[name] for name in ("seed", "device", "environment")},
     "algo": _PARTS,
@@ -264,6 +267,19 @@ class VectorEnvironmentDefaults(Stateless):
     episode_limit: int | None = None
     exact_state: bool = False
     final_observations: Mapping[int, np.ndarray] = {}
+    # [num_envs] bool: where the last step was none, because the environment did not take the action: nothing has
+    # happened, and the same decision is to be made again, by a mask that has lost it. None: there is no such thing.
+    void: np.ndarray | None = None
+    # [num_envs] int64: what the opponent did while the last step was made, as a class; 0 where there is nothing to
+    # know. None: there are no opponents, or they are not told of.
+    opponent_action: np.ndarray | None = None
+
+    def metrics(self) -> Mapping[str, float]:
+        """Return what there is to tell of training besides its episodes."""
+        return {}
+
+    def attach(self, policy: Any) -> None:
+        """Take note of the policy that learns here, once, before the first step."""
 
     if TYPE_CHECKING:  # what has these defaults brings its own
 

@@ -28,7 +28,12 @@ MAY_IMPORT = {
     "training.checkpointing": {"protocols", "training.rng"},
     "training.logging": {"protocols"},
     "training.writers": {"protocols"},
-    "config": {"protocols", "envs.registration"},
+    "config": {
+        "protocols",
+        "envs.registration",
+        "envs.showdown.formats",
+        "envs.showdown.names",
+    },
     "run": {"protocols", "spaces", "policies", "networks", "data", "envs", "training", "config"},
     "sweep": {"run", "config"},
     "comparison": set(),

@@ -59,6 +59,32 @@ def test_advantages_are_the_discounted_differences_within_the_episode(seed):
     np.testing.assert_allclose(return_, advantage + rollout.value)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_where_nothing_was_done_leave_the_estimates_of_the_others_as_they_are(seed):
+    rng = np.random.default_rng(seed)
+    ends, cut = rng.random((2, 12)) < 0.2
+    columns = {
+        **{name: rng.normal(size=12) for name in ("reward", "value", "final_value")},
+        "terminated": ends,
+        "truncated": cut & ~ends,
+    }
+    whole = block(12, last_value=[0.5], **columns)
+    # Before any of them, the first and the last included, may stand rows that were void.
+    gaps = rng.integers(0, 3, size=13)
+    places = np.arange(12) + np.cumsum(gaps[:-1])
+    length = 12 + int(gaps.sum())
+    rollout = block(length, value=rng.normal(size=length), last_value=[0.5])
+    for name, values in columns.items():
+        getattr(rollout, name)[places, 0] = values
+    rollout.void[np.setdiff1d(np.arange(length), places)] = True
+    rollout.idle[...] = rollout.void
+    expected, _ = whole.advantages(0.9, 0.8)
+    advantage, _ = rollout.advantages(0.9, 0.8)
+    np.testing.assert_allclose(advantage[places], expected, rtol=1e-5, atol=1e-6)
+    assert rollout.rows().tolist() == places.tolist()
+    assert rollout.num_steps == 12
+
+
 def test_a_time_limit_is_bootstrapped_from_the_final_observation_and_a_termination_is_not():
     rows = {
         "reward": [1, 1, 1],

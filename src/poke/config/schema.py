@@ -41,6 +41,7 @@ class AutoNetworkConfig:
     battle_size: int = knob(at_least=1)
     memory: str | None = knob(choices=("gru", "lstm"), help="null: nothing is remembered")
     memory_size: int = knob(at_least=1)
+    move_size: int = knob(at_least=1, default=32)
 
 
 @dataclass
@@ -62,9 +63,9 @@ class CNNConfig:
 class BattleNetworkConfig:
     """`network=battle`."""
 
-    embedding_size: int = knob(at_least=1)
     entity_size: int = knob(at_least=1)
     hidden_size: int = knob(at_least=1)
+    move_size: int = knob(at_least=1, default=32)
 
 
 @dataclass
@@ -133,6 +134,9 @@ class PPOConfig:
     shared_network: bool = knob(help="one network for policy and value")
     fast_path: bool = knob(help="small networks on the CPU in numpy, forwards and backwards")
     clip_range_schedule: str = knob(choices=("constant", "linear"), default="constant")
+    opponent_coefficient: float = knob(
+        at_least=0, default=0.0, help="weight of a loss that predicts the opponent's action"
+    )
     initial_log_std: float = knob(
         default=0.0, help="logarithm of the deviation of continuous actions at the start"
     )
@@ -166,6 +170,38 @@ class GymEnvironmentConfig:
 
 
 @dataclass
+class LeagueConfig:
+    """`env.league`: who `env.opponent=league` stands for, besides past policies."""
+
+    players: list[str] = knob(help="that are always members, named as env.opponent names them")
+    snapshot_every: int = knob(at_least=1, help="decisions between one past policy and the next")
+    max_snapshots: int = knob(at_least=1, help="past policies kept; they stand in checkpoints")
+    weighting: str = knob(
+        choices=("hard", "variance"), help="by the chance p to win: (1 - p)^2, or p (1 - p)"
+    )
+
+
+@dataclass
+class ShowdownConfig:
+    """`env=showdown`. Of `python -m poke.record` its values are those of `RecordConfig`."""
+
+    format: str = knob(help="a singles format, such as gen1randombattle")
+    teams: str | None = knob(help="a file of teams, for formats that draw none")
+    num_envs: int = knob(at_least=1, help="battles side by side in training")
+    num_workers: int = knob(
+        at_least=1, bookkeeping=True, help="processes that play them; changes speed only"
+    )
+    opponent: Any = knob(help="a name, or a mapping of names to shares of the battles")
+    reward: str = knob(choices=("win", "shaped"), help="shaped: HP and Pokemon left count as well")
+    shaping: float = knob(above=0, help="scale of the shaped reward's potential")
+    accelerate: bool = knob(bookkeeping=True, help="changes speed only")
+    league: LeagueConfig = knob()
+    trust: list[str] = knob(
+        help="packages whose classes opponents may name besides poke's own networks"
+    )
+
+
+@dataclass
 class CollectorConfig:
     """`data=rollout`."""
 
@@ -183,6 +219,26 @@ class EpisodeEvaluatorConfig:
     explore: bool = knob(default=False, help="sample actions, not the most probable")
     max_episode_steps: int | None = knob(
         at_least=1, default=None, help="cut episodes here; null: the environment's own limit"
+    )
+
+
+@dataclass
+class BattleEvaluatorConfig:
+    """`eval=battles`."""
+
+    opponents: list[str] = knob(help="random, max_base_power, simple_heuristics, or runs")
+    battles: int = knob(at_least=1, help="against each")
+    seed: int = knob(at_least=0, help="of the battles; training's come from the run's seed")
+    num_envs: int = knob(at_least=1, help="battles side by side")
+    num_workers: int = knob(
+        at_least=1, bookkeeping=True, help="processes that play them; changes speed only"
+    )
+    format: str | None = knob(help="null: the environment's, or the one of the data")
+    teams: str | None = knob(help="null: the environment's")
+    accelerate: bool = knob(bookkeeping=True, help="changes speed only")
+    explore: bool = knob(help="sample actions, not the most probable")
+    trust: list[str] = knob(
+        help="packages whose classes opponents may name besides poke's own networks"
     )
 
 
@@ -383,11 +439,6 @@ class TrainConfig:
 
 
 @dataclass
-class ShowdownRecorderConfig:
-    """`env=showdown` of `python -m poke.record`; its values are those of `RecordConfig`."""
-
-
-@dataclass
 class RecordConfig:
     """The whole of `python -m poke.record`."""
 
@@ -420,7 +471,8 @@ TARGETS: dict[str, type] = {
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
     "poke.data.minari.MinariDemonstrations": MinariConfig,
-    "poke.envs.showdown.recording.Recorder": ShowdownRecorderConfig,
+    "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
+    "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,
     "poke.training.writers.CsvWriter": CsvConfig,
     "poke.training.writers.TensorBoardWriter": TensorBoardConfig,
     "poke.training.writers.WandbWriter": WandbConfig,

@@ -8,7 +8,12 @@ from typing import Any
 
 from poke.config.knobs import ConfigError, check
 from poke.config.own import check_own
-from poke.config.schema import TARGETS, RecordConfig, ShowdownRecorderConfig, TrainConfig
+from poke.config.schema import TARGETS, RecordConfig, ShowdownConfig, TrainConfig
+from poke.envs.showdown.formats import FormatError, generation
+from poke.envs.showdown.names import LEAGUE, SELF, BattleError, shares_of
+
+BATTLES = "poke.envs.showdown.battles.BattleEnvironment"
+BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
 def validate(config: Mapping[str, Any]) -> None:
@@ -57,12 +62,12 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
     target = (config["env"] or {}).get("_target_")
     if config["policy"] is not None:
-        if target is None or TARGETS.get(target) is ShowdownRecorderConfig:
+        if target is None or target == BATTLES:
             raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
         return
     if target == "poke.envs.gym.GymEnvironment":
         raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
-    if target is None or TARGETS.get(target, ShowdownRecorderConfig) is not ShowdownRecorderConfig:
+    if target is None or TARGETS.get(target, ShowdownConfig) is not ShowdownConfig:
         raise ConfigError("env must be one that can be recorded, as in env=showdown")
     if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
         raise ConfigError(
@@ -90,6 +95,10 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     evaluation = (config.get("eval") or {}).get("_target_")
     if env == "poke.envs.gym.GymEnvironment":
         _check_registered(nodes[0]["id"])
+    if env == BATTLES:
+        _check_battles(nodes[0], evaluation)
+    if evaluation == BATTLE_EVALUATOR:
+        _check_measured(config["eval"])
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     if data != "poke.data.rollout.Collector":
@@ -102,7 +111,8 @@ def _check_playing(config: Mapping[str, Any]) -> None:
         raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")
     if algo == "poke.algorithms.bc.BehaviourCloning":
         raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
-    if (env, algo) == ("poke.envs.gym.GymEnvironment", "poke.algorithms.ppo.PPO"):
+    known = env in ("poke.envs.gym.GymEnvironment", BATTLES)
+    if known and algo == "poke.algorithms.ppo.PPO":
         block = nodes[0]["num_envs"] * nodes[1]["num_steps"]
         size = nodes[2]["minibatch_size"]
         if block % size:
@@ -111,6 +121,35 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             )
         if config["network"].get("memory"):
             _check_sequences(nodes[0]["num_envs"], nodes[1]["num_steps"], size)
+
+
+def _check_battles(env: Mapping[str, Any], evaluation: str | None) -> None:
+    try:
+        generation(env["format"])
+        shares = shares_of(env["opponent"])
+    except (FormatError, BattleError) as error:
+        raise ConfigError(str(error)) from error
+    players = env["league"]["players"]
+    if stray := [name for name in players if name in (SELF, LEAGUE)]:
+        raise ConfigError(f"env.league.players names players, and {stray[0]} is none")
+    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and {*shares} <= {SELF, LEAGUE}:
+        raise ConfigError(
+            f"eval=episodes plays env.opponent, and {' and '.join(shares)} changes with training: "
+            "eval=battles plays opponents of its own"
+        )
+
+
+def _check_measured(evaluator: Mapping[str, Any]) -> None:
+    names = evaluator["opponents"]
+    if not names:
+        raise ConfigError("eval.opponents must name at least one, as in eval.opponents=[random]")
+    if stray := [name for name in names if name in (SELF, LEAGUE)]:
+        raise ConfigError(f"eval.opponents: {stray[0]} changes with training and measures nothing")
+    if evaluator["format"] is not None:
+        try:
+            generation(evaluator["format"])
+        except FormatError as error:
+            raise ConfigError(str(error)) from error
 
 
 def _check_sequences(num_envs: int, num_steps: int, minibatch_size: int) -> None:

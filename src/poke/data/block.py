@@ -43,6 +43,10 @@ class Rollout:
         self.terminated = np.zeros(block, np.bool_)
         self.truncated = np.zeros(block, np.bool_)
         self.idle = np.zeros(block, np.bool_)
+        # Of idle rows, those in the middle of an episode, where nothing was done and nothing happened.
+        self.void = np.zeros(block, np.bool_)
+        # What the opponent did, as a class of the environment's; 0 where that is not known.
+        self.opponent_action = np.zeros(block, np.int64)
         # The value of the state a transition led to, where that is not the next row's state.
         self.final_value = np.zeros(block, np.float32)
         self.last_value = np.zeros(num_envs, np.float32)
@@ -54,7 +58,7 @@ class Rollout:
 
     @property
     def num_steps(self) -> int:
-        """How many transitions are real: rows that only reset an environment are none."""
+        """How many transitions are real: rows that only reset an environment are none, nor void ones."""
         return self.idle.size - int(np.count_nonzero(self.idle))
 
     @property
@@ -83,8 +87,13 @@ class Rollout:
         next_value = np.concatenate([self.value[1:], self.last_value[None]])
         # Where environments reset in the step that ends an episode, the next row is another episode's.
         np.copyto(next_value, self.final_value, where=ended & ~self._idle_next())
+        if self.void.any():
+            self._look_past_void(next_value, ended)
         delta = self.reward + gamma * next_value * ~self.terminated - self.value
         carry = (gamma * gae_lambda * ~ended).astype(np.float32)
+        if self.void.any():
+            # These hand on what comes after them as it is.
+            delta[self.void], carry[self.void] = 0, 1
         advantage = np.empty_like(delta)
         running = np.zeros_like(self.last_value)
         for t in range(len(delta) - 1, -1, -1):
@@ -93,6 +102,13 @@ class Rollout:
             advantage[t] = running
         return advantage, advantage + self.value
 
+    def _look_past_void(self, next_value: np.ndarray, ended: np.ndarray) -> None:
+        """Let each row be followed by the value of the next one that is not void, up to the block's end."""
+        following = self.last_value.copy()
+        for t in range(len(next_value) - 1, -1, -1):
+            np.copyto(next_value[t], following, where=~ended[t])
+            following = np.where(self.void[t], following, self.value[t])
+
     def _idle_next(self) -> np.ndarray:
         """True where the next row is the final observation itself, waiting for the reset."""
-        return np.concatenate([self.idle[1:], self.last_idle[None]])
+        return np.concatenate([self.idle[1:] & ~self.void[1:], self.last_idle[None]])

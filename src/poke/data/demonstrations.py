@@ -85,6 +85,7 @@ class Demonstrations:
         self.observation_space = data.observation_space
         self.action_space = data.action_space
         self.masked = data.action_mask is not None
+        self.metadata = data.metadata  # what the file says of itself
         self.observation_clip = None  # recorded observations are taken as they are
         layout = self.observation_space.layout
         self.action_kinds = _action_kinds(layout, self.action_space.num_outputs, device)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from poke.data.block import Rollout
-from poke.protocols import Actor, Environment
+from poke.protocols import Actor, Environment, VectorEnvironmentDefaults
 from poke.spaces import ObservationNormalizer
 
 log = logging.getLogger("poke")
@@ -77,6 +77,7 @@ class Collector:
         # Where that is the first of an episode.
         self._begins = np.ones(environment.num_envs, np.bool_)
         self.masked = self.environments.action_mask is not None
+        self._tells_of_opponents = _told(self.environments, "opponent_action") is not None
         self._rollout: Rollout
 
     @property
@@ -92,6 +93,8 @@ class Collector:
     def attach(self, algorithm: Actor) -> None:
         """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen."""
         self._actor = algorithm
+        if hasattr(self.environments, "attach"):
+            self.environments.attach(algorithm.policy)
         self._normalizer = algorithm.policy.normalizer
         self._memory = algorithm.policy.initial_state(self.environments.num_envs)
         self._seen = None
@@ -134,6 +137,12 @@ class Collector:
             rollout.reward[t] = environments.reward
             rollout.terminated[t] = environments.terminated
             rollout.truncated[t] = environments.truncated
+            void = _told(environments, "void")
+            if void is not None:
+                rollout.void[t] = void
+                rollout.idle[t] |= void
+            if self._tells_of_opponents:
+                rollout.opponent_action[t] = _told(environments, "opponent_action")
             if environments.finished:
                 num_finished += len(environments.finished)
                 self._recent.extend(environments.finished)
@@ -142,7 +151,8 @@ class Collector:
                         rollout.final_value[t, i] = self._final_value(final[None], i)
             if self._memory is not None:
                 # What ended has begun anew, unless it waits for that, and so has what was waiting.
-                ended = environments.terminated | environments.truncated | rollout.idle[t]
+                ended = environments.terminated | environments.truncated
+                ended |= rollout.idle[t] & ~rollout.void[t]
                 self._begins = ended & ~environments.idle
                 self._memory.reset(self._begins)
         rollout.last_value[...] = actor.value(seen, *(m.copy() for m in memory))
@@ -152,6 +162,8 @@ class Collector:
             raise ValueError(f"environment {i} gave a reward of {rollout.reward[t, i]}")
         self._num_rollouts += 1
         rollout.metrics = self._episode_metrics(num_finished)
+        if hasattr(environments, "metrics"):
+            rollout.metrics |= environments.metrics()
         return rollout
 
     def get_state(self) -> dict[str, Any]:
@@ -183,7 +195,7 @@ class Collector:
             for name in {**now, **then}
             if now.get(name) != then.get(name)
         ]
-        if now.get("id") != then.get("id"):
+        if any(now.get(name) != then.get(name) for name in ("id", "format")):
             raise ValueError(f"{changes[0]}: a run goes on in the environment it began with")
         self._num_rollouts = state["num_rollouts"]
         self._recent.clear()
@@ -234,6 +246,11 @@ class Collector:
             metrics["episode_return"] = float(np.mean([episode[0] for episode in self._recent]))
             metrics["episode_length"] = float(np.mean([episode[1] for episode in self._recent]))
         return metrics
+
+
+def _told(environments: Any, name: str) -> Any:
+    """What environments tell besides what all do, see `poke.protocols.VectorEnvironmentDefaults`."""
+    return getattr(environments, name, getattr(VectorEnvironmentDefaults, name))
 
 
 def _tensor(array: np.ndarray | None) -> torch.Tensor | None:

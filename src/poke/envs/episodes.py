@@ -58,7 +58,9 @@ def record_episodes(
             episodes += [[] for _ in range(num_envs)]
         idle = environments.idle.copy()
         rows = _step(environments, policy, state)
-        for i in np.flatnonzero(~idle).tolist():
+        void = getattr(environments, "void", None)
+        played = ~idle if void is None else ~(idle | void)
+        for i in np.flatnonzero(played).tolist():
             number = playing[i]
             if number is None:
                 continue

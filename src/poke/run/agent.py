@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from poke.config.own import dataclass_arguments
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.fitting import check as check_fit
 from poke.policies.building import describe, offers
+from poke.policies.loading import load
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
@@ -68,9 +69,10 @@ class Agent:
         }
         for what, (recorded, played) in pairs.items():
             if _kind(recorded) != _kind(played):
+                env = self.config["env"]
+                name = "format" if "format" in env else "id"
                 raise ConfigError(
-                    f"data has {what} of {recorded}, but in env.id={self.config['env'].get('id')} "
-                    f"they are {played}"
+                    f"data has {what} of {recorded}, but in env.{name}={env.get(name)} they are {played}"
                 )
 
     @property
@@ -82,6 +84,17 @@ class Agent:
     def action_space(self) -> ActionSpace:
         """What the policy chooses among."""
         return self.source.action_space
+
+    def load_policy(self, place: str, *, trust: Sequence[str] = ()) -> Policy:
+        """Return a trained policy of another run, as `poke.load` does."""
+        return load(place, trust=trust)
+
+    def copy_policy(self, state: Mapping[str, Any]) -> Policy:
+        """Return a policy of its own of a state of this run's; no random state of training moves."""
+        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
+            policy = self.make_policy(critic=state["description"]["critic"])
+        policy.set_state(state)
+        return policy
 
     @property
     def network(self) -> torch.nn.Module:

@@ -1,6 +1,8 @@
+import json
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import psutil
 import pytest
 
 from poke.envs.showdown import processes
-from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.installation import ShowdownError, find_node, find_package
 from poke.envs.showdown.processes import WorkerProcess
 from poke.envs.showdown.workers import ASKED, LOST, BattleWorkers, Start, battle_seeds, unpack_masks
 
@@ -23,7 +25,7 @@ def read():
     (length,) = struct.unpack("<I", sys.stdin.buffer.read(4))
     return sys.stdin.buffer.read(length)
 read()
-hello = b"H" + json.dumps({{"players": ["asked"]}}).encode()
+hello = b"H" + json.dumps({{"players": ["asked"], "notes": ["not accelerated: x"] * 2}}).encode()
 os.write(1, struct.pack("<I", len(hello)) + hello)
 read()
 os.write(1, b"an error message on the wrong stream")
@@ -92,6 +94,8 @@ def test_a_worker_that_writes_garbage_is_replaced(caplog, tmp_path, monkeypatch)
         patched.setattr(processes, "find_node", lambda: node)
         workers = BattleWorkers("gen1randombattle", num_battles=2, num_workers=1)
     with workers:
+        assert caplog.messages == ["not accelerated: x"]  # a worker's notes are said once
+        caplog.clear()
         records = start_all(workers, 1)
         assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 wrote garbage")
 
@@ -164,6 +168,37 @@ def test_nothing_is_left_of_fifty_workers():
     assert [child for child in psutil.Process().children() if "main.js" in str(child)] == []
     assert [c.pid for c in psutil.Process().children() if c.status() == psutil.STATUS_ZOMBIE] == []
     assert psutil.Process().num_fds() == before
+
+
+def test_pipes_that_do_not_block_are_waited_for():
+    """A parent may hand down pipes that answer EAGAIN."""
+    (its_input, our_output), (our_input, its_output) = os.pipe(), os.pipe()
+    for pipe in (its_input, its_output):
+        os.set_blocking(pipe, False)
+    main = Path(processes.__file__).parent / "worker" / "main.js"
+    node = subprocess.Popen(
+        [str(find_node()), str(main), str(find_package())], stdin=its_input, stdout=its_output
+    )
+    os.close(its_input), os.close(its_output)
+    settings = processes.first_settings({"mode": "lines"}, generation=9)
+    frames = [(b"S", settings)]
+    for number in range(40):  # more answers than a pipe holds
+        frames.append((b"O", {"battle": number, "format": "gen1", "player": "p1"}))
+        frames.append((b"D", {"battle": number, "lines": []}))
+    frames.append((b"C", {"battle": 0, "lines": [], "action": 0}))
+    with open(our_output, "wb") as out:
+        for kind, payload in frames:
+            text = kind + json.dumps(payload).encode()
+            out.write(struct.pack("<I", len(text)) + text)
+    with open(our_input, "rb") as arrived:
+        said = arrived.read()
+    assert node.wait() == 0
+    kinds = []
+    while said:
+        (length,) = struct.unpack_from("<I", said)
+        kinds.append(said[4:5])
+        said = said[4 + length :]
+    assert kinds == [b"O", b"D"] * 40 + [b"E"]
 
 
 def test_closing_twice_is_closing_once():

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -15,69 +15,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poke.envs.showdown import layout
 from poke.envs.showdown.formats import FormatError, generation, refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
-
-ASKED, ENDED, REFUSED, LOST = 1, 2, 4, 8
-NUM_SEATS = 2
-RECORD = np.dtype(
-    [
-        ("battle", "<u2"),
-        ("seat", "u1"),
-        ("flags", "u1"),
-        ("mask", "<u4"),
-        ("potential", "<f4"),
-        ("outcome", "i1"),
-        ("unused", "u1"),
-        ("turn", "<u2"),
-        ("refused", "<u2"),
-        ("opponent_action", "<u2"),
-        ("observation", "i1", (layout.SIZE,)),
-    ]
+from poke.envs.showdown.records import (
+    ASKED,
+    ENDED,
+    LOST,
+    NUM_SEATS,
+    RECORD,
+    REFUSED,
+    Seeds,
+    Start,
+    battle_seeds,
+    unpack_masks,
 )
+
+__all__ = [
+    "ASKED",
+    "ENDED",
+    "LOST",
+    "RECORD",
+    "REFUSED",
+    "BattleWorkers",
+    "Seeds",
+    "Start",
+    "battle_seeds",
+    "unpack_masks",
+]
+
 _NO_ACTION = 255
 _START_SECONDS = 60.0
 _MAX_BATTLES = 1 << 16
 
 _logger = logging.getLogger(__name__)
-
-Seeds = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True)
-class Start:
-    """All that a battle comes from; with its replay, all that it is.
-
-    Args:
-        battle: its place, from 0.
-        seed: hexadecimal: the battle's dice, p1's team, p2's team, scripted players.
-        players: of p1 and p2: ``asked``, or a scripted player that decides in the worker.
-        replay: (seat, action) of asked seats to take before anyone is asked, refused ones included.
-    """
-
-    battle: int
-    seed: Seeds
-    players: tuple[str, str] = ("asked", "asked")
-    replay: tuple[tuple[int, int], ...] = ()
-
-
-def battle_seeds(*numbers: int) -> Seeds:
-    """Return the four seeds of a battle, drawn from non-negative numbers of any size."""
-    words = np.random.SeedSequence(numbers).generate_state(16).tolist()
-    first, second, third, fourth = (
-        "".join(f"{word:08x}" for word in words[i : i + 4]) for i in range(0, 16, 4)
-    )
-    return first, second, third, fourth
-
-
-def unpack_masks(masks: npt.NDArray[np.uint32], num_actions: int) -> npt.NDArray[np.bool_]:
-    """Return masks as booleans: ``[...]`` uint32 to ``[..., num_actions]`` bool."""
-    bits: npt.NDArray[np.bool_] = (
-        masks[..., None] >> np.arange(num_actions, dtype=np.uint32) & 1 != 0
-    )
-    return bits
 
 
 class _Worker:
@@ -103,12 +74,7 @@ class BattleWorkers:
     Begin battles, then exchange: every record with `ASKED` wants a `choose` of its seat before the battle moves on,
     one with `ENDED` is a seat's outcome, one with `LOST` a battle that will never end. Both seats are said to have
     ended, or to be lost. A choice that the simulator refuses (a hidden trap) asks the same decision again, with
-    `REFUSED` and a smaller mask.
-
-    Fields of a record: battle, seat (0: p1), flags, mask (bit a: action a is legal), potential (difference of the
-    mean HP fractions and of Pokemon left, as this seat sees it, in [-1, 1]), outcome (1 won, 0 drawn, -1 lost), turn,
-    refused (choices of this seat so far), opponent_action (what the other did at this seat's last own decision: 0
-    nothing, 1 switched, 1 + a move's id), observation (see `layout`; zeros unless asked).
+    `REFUSED` and a smaller mask. `RECORD` has the fields of a record.
 
     Attributes:
         players: names that a start's players may have.
@@ -195,7 +161,7 @@ class BattleWorkers:
             battle = start.battle
             if not 0 <= battle < self.num_battles:
                 raise ValueError(f"battle {battle} has no place: there are {self.num_battles}")
-            for name in start.players:
+            for name in (*start.players, *filter(None, start.teachers)):
                 if name not in self.players:
                     raise ValueError(f"player {name} is unknown: {', '.join(self.players)}")
             self._starts[battle] = start
@@ -249,15 +215,17 @@ class BattleWorkers:
         for worker in self._workers:
             self._send(worker)
         waiting = [worker for worker in self._workers if worker.deadline]
-        records: list[npt.NDArray[Any]] = []
-        while waiting and not (records and not wait_for_all):
+        records: dict[int, list[npt.NDArray[Any]]] = {}
+        while waiting and (wait_for_all or not records):
             for worker in self._await(waiting):
-                records += self._receive(worker)
+                if arrived := self._receive(worker):
+                    records[worker.number] = arrived
             waiting = [worker for worker in waiting if worker.deadline]
-        if not records:
-            return np.empty(0, RECORD)
-        joined = np.concatenate(records)
-        return joined[np.lexsort((joined["seat"], joined["battle"]))]
+        # Workers have their battles in order, and so tell of them: nothing is left to sort.
+        ordered = [array for number in sorted(records) for array in records[number]]
+        if len(ordered) == 1:
+            return ordered[0]
+        return np.concatenate([np.empty(0, RECORD), *ordered])
 
     def close(self) -> None:
         """End the workers; may be called twice."""
@@ -308,14 +276,13 @@ class BattleWorkers:
         try:
             for kind, payload in worker.process.frames():
                 if kind == b"H":
-                    self.players = tuple(json.loads(payload)["players"])
-                    worker.greeted = True
+                    self._greeted(worker, json.loads(payload))
                 elif kind == b"N":
                     raise refusal(json.loads(payload))
                 elif kind == b"E":
                     self._report_error(worker, json.loads(payload))
                 elif kind == b"R" and len(payload) % RECORD.itemsize == 0:
-                    arrived.append(self._note(worker, np.frombuffer(payload, RECORD).copy()))
+                    arrived.append(self._note(worker, np.frombuffer(payload, RECORD)))
                     worker.deadline = 0.0
                 else:
                     raise WorkerLost("wrote garbage")
@@ -325,6 +292,17 @@ class BattleWorkers:
             why = str(error) if isinstance(error, WorkerLost) else "wrote garbage"
             arrived.append(self._replace(worker, why))
         return arrived
+
+    def _greeted(self, worker: _Worker, hello: dict[str, Any]) -> None:
+        worker.greeted = True
+        self.players = tuple(hello["players"])
+        for note in hello["notes"]:
+            self._say_once(note)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            _logger.warning("%s", line)
 
     def _note(self, worker: _Worker, records: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Take from a worker's records who is asked, and number its battles as ours."""

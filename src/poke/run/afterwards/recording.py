@@ -13,6 +13,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
+from poke.config.validation import BATTLES
 from poke.run.afterwards.progress import shown
 from poke.run.signals import Interrupted, Signals
 
@@ -38,7 +39,7 @@ def record(config: Mapping[str, Any]) -> int:
 def _record_battles(config: Mapping[str, Any]) -> int:
     values = ("format", "expert", "opponents", "seed", "concurrency")
     try:
-        recorder = instantiate(config["env"], **{name: config[name] for name in values})
+        recorder = _recorder(config["env"], **{name: config[name] for name in values})
     except ImportError as error:
         raise RecordingError(
             f"recording needs {error.name}: pip install 'poke[showdown]'"
@@ -51,6 +52,15 @@ def _record_battles(config: Mapping[str, Any]) -> int:
         return 128 + signals[0]
     print(f"{out} holds {battles} battles")
     return 0
+
+
+def _recorder(env: Mapping[str, Any], **values: Any) -> Any:
+    """Return what records: of battles poke's own, else what the node itself names."""
+    if env["_target_"] != BATTLES:
+        return instantiate(env, **values)
+    from poke.envs.showdown.recording import Recorder
+
+    return Recorder(**values)
 
 
 def _record_policy(config: Mapping[str, Any]) -> int:

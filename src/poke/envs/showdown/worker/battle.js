@@ -3,11 +3,14 @@
 
 const { legal, choice, refuse, moveOf } = require('./request');
 const { Tracker } = require('./tracker');
-const { choose } = require('./opponents');
+const opponents = require('./opponents');
 
 const IDS = ['p1', 'p2'];
 const ASKED = 'asked';
 const SPLIT = '|split|p';
+
+/** In a tracker's place for who does not look: saves the reading of all lines. */
+const BLIND = { read() {}, request() {}, settle() {} };
 
 /** Seeded integers below n (sfc32), a generator for each scripted seat: neither moves the other's. */
 function integers(seed, seat) {
@@ -33,8 +36,10 @@ function only(mask) {
 }
 
 class Seat {
-  constructor(name, tracker, random, replay) {
+  constructor(name, teacher, tracker, random, replay) {
     this.name = name;
+    this.teacher = teacher; // the scripted player who advises it, '' for nobody
+    this.advice = -1; // what that one would choose now
     this.tracker = tracker;
     this.random = random;
     this.replay = replay; // actions to be taken before anyone is asked
@@ -55,7 +60,7 @@ class Seat {
  * A battle begins when it is made and is moved by `answer` and `move`.
  *
  * @param {object} rules of formats.js
- * @param {{seed: string[], players: string[], replay: number[][]}} start
+ * @param {{seed: string[], players: string[], teachers: string[], replay: number[][]}} start
  * @param {Object<string, number>} moveNumbers of the vocabulary, by id
  */
 class Battle {
@@ -71,8 +76,8 @@ class Battle {
     });
     this.seats = IDS.map((id, n) => {
       const replay = start.replay.filter(([seat]) => seat === n).map(([, action]) => action);
-      const tracker = new Tracker(dex, id);
-      return new Seat(start.players[n], tracker, integers(scripted, n), replay);
+      const tracker = opponents.blind.has(start.players[n]) ? BLIND : new Tracker(dex, id);
+      return new Seat(start.players[n], start.teachers[n], tracker, integers(scripted, n), replay);
     });
     this.read = 0;
     // Each player has a seed of its own: with the battle's, teams would depend on who is made first.
@@ -116,16 +121,28 @@ class Battle {
     const seat = this.seats[n];
     if (!seat.decides || seat.asked || seat.action >= 0 || seat.request.teamPreview) return;
     seat.mask = legal(seat.request);
-    if (!seat.mask) throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
+    if (!seat.mask) {
+      throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
+    }
     seat.action = only(seat.mask);
     if (seat.action >= 0) return;
+    const scripted = this.scripted(seat);
     if (seat.name !== ASKED) {
-      seat.action = choose(seat.name, seat.tracker, seat.request, seat.mask, seat.random);
+      seat.action = scripted;
       return;
     }
+    seat.advice = scripted;
     seat.asked = true;
     seat.told = false;
     if (seat.replay.length) this.answer(n, seat.replay.shift());
+  }
+
+  /** What a seat's scripted player or teacher does, -1 if it has none. */
+  scripted({ name, teacher, tracker, request, mask, random }) {
+    const player = name === ASKED ? teacher : name;
+    if (!player) return -1;
+    tracker.settle();
+    return opponents.choose(player, tracker, request, mask, random);
   }
 
   /**

@@ -49,12 +49,12 @@ class Battles {
         battle.move();
       });
     }
-    for (const n of this.moved) {
+    for (let n = 0; n < this.battles.length; n++) {
+      if (!this.moved.has(n)) continue;
       const { length } = this.output;
       this.attempt(n, () => this.report(n));
-      if (this.broken.has(n)) this.output.length = length; // no half of a report
-    }
-    for (const n of this.broken) {
+      if (!this.broken.has(n)) continue;
+      this.output.length = length; // no half of a report
       this.put(n, 0, FLAGS.lost);
       this.put(n, 1, FLAGS.lost);
     }
@@ -107,6 +107,7 @@ class Battles {
     if (flags & FLAGS.ended) buffer.writeInt8(battle.outcome(number), at + 12);
     if (!(flags & FLAGS.asked)) return;
     buffer.writeUInt32LE(seat.mask, at + 4);
+    buffer[at + 13] = seat.advice < 0 ? NONE : seat.advice;
     const bytes = new Int8Array(buffer.buffer, buffer.byteOffset, buffer.length);
     this.encoder.encode(seat.tracker, bytes, at + RECORD);
   }

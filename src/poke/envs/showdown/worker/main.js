@@ -4,10 +4,11 @@
 // First frame in, 'S', JSON settings: {mode: 'battles' | 'lines', layout, tables (see layout.py)}.
 //
 // Mode `battles`: many battles of the simulator, many decisions a frame. Further settings {format, num_battles,
-// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be}, or by
-// 'N', JSON {message, known}: refused, and the end.
+// accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be, notes:
+// lines for the log}, or by 'N', JSON {message, known}: refused, and the end.
 //   in  'B'  JSON list of {battle, seed: [battle, p1's team, p2's team, scripted players: hex], players: [p1,
-//            p2: 'asked' or a name of opponents/], replay: [[seat, action], ...]}: begin. Not answered by itself.
+//            p2: 'asked' or a name of opponents/], teachers: [p1, p2: '' or a name of opponents/, whose choice is
+//            told to a seat that is asked], replay: [[seat, action], ...]}: begin. Not answered by itself.
 //   in  'A'  2 * num_battles bytes: the action of each battle's p1 and p2, 255: none. Answered by one 'R'.
 //   out 'E'  JSON {battle, message}: an error has ended this battle. Comes before its 'R'.
 //   out 'R'  records of the seats that have to answer, and of both seats of battles that are over (battles.js).
@@ -18,21 +19,25 @@
 //   in  'D'  JSON {battle, lines}: read them, in order, |request| and |error| ones as a server sends them included.
 //            Answer 'D': u8 state (0 nothing to choose, 1 asked, 2 only one choice), u8 1 if the last choice was
 //            refused, u32 mask, observation (zeros unless there is something to choose), the text of an only choice.
-//   in  'C'  JSON {battle, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
+//   in  'C'  JSON {battle, lines, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
 //   in  'X'  JSON {battle}: forget it. No answer.
 
 const { Input, Output } = require('./frames');
 const { Refused, loadSimulator, rulesOf } = require('./formats');
+const { accelerate } = require('./accelerate');
 const { Battles } = require('./battles');
 const { followLines } = require('./lines');
 const opponents = require('./opponents');
 
 console.log = console.error; // stdout is for frames
 
-function playBattles(input, output, settings, simulator) {
+function playBattles(input, output, settings, folder) {
+  const simulator = loadSimulator(folder);
+  const notes = [];
+  if (settings.accelerate) accelerate(folder, note => notes.push(note));
   const rules = rulesOf(simulator, settings.format, settings.teams);
   const battles = new Battles(rules, settings, output);
-  output.sendObject('H', { players: ['asked', ...opponents.names] });
+  output.sendObject('H', { players: ['asked', ...opponents.names], notes });
   for (;;) {
     const { kind, payload } = input.next();
     if (kind === 'B') battles.begin(JSON.parse(payload));
@@ -45,10 +50,9 @@ function main(folder) {
   const input = new Input(0);
   const output = new Output(1);
   const settings = JSON.parse(input.next().payload);
-  const simulator = loadSimulator(folder);
   const run = { battles: playBattles, lines: followLines }[settings.mode];
   try {
-    run(input, output, settings, simulator);
+    run(input, output, settings, folder);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     output.sendObject('N', { message: error.message, known: error.known || [] });

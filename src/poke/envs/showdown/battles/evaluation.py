@@ -1,0 +1,254 @@
+"""How many battles a policy wins: the same ones at every evaluation and in every run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from poke.envs.showdown.battles.environment import open_workers, spaces
+from poke.envs.showdown.battles.opponents import Opponents, fits, label
+from poke.envs.showdown.battles.plans import Plan
+from poke.envs.showdown.battles.tables import Tables
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.names import BattleError
+from poke.envs.showdown.workers import BattleWorkers, battle_seeds
+from poke.protocols import EvaluatorDefaults
+
+MEASURED = ("win_rate", "win_rate_low", "win_rate_high", "turns", "refused")
+_TRIES = 3  # of a battle whose worker dies
+_CONFIDENCE = 1.959964  # deviations of a normal distribution around 95 %
+
+
+class BattleEvaluator(EvaluatorDefaults):
+    """Evaluator: plays so many battles against each of several opponents.
+
+    Battle n has the same dice and teams whatever the run, the moment, the opponent and the number of workers; the
+    policy sits in either seat in turn. It chooses what is most probable, as trained opponents do. A battle whose worker
+    dies is played again.
+
+    Args:
+        opponents: random, max_base_power, simple_heuristics, or places of runs, as `poke.load` takes them.
+        battles: against each.
+        seed: of the battles; training's come from the run's seed.
+        num_envs: battles side by side; as many observations are judged at once.
+        num_workers: processes that play; changes speed only.
+        format: of the battles; None for the environment's, or the one that the data was recorded in.
+        teams: a file of teams, for a format that needs them; None for the environment's.
+        accelerate: as of `poke.envs.showdown.battles.environment.BattleEnvironment`.
+        explore: let the policy sample its actions.
+        trust: packages whose classes the opponents' policies may name, besides poke's own networks.
+        environment: of training; None where there is none.
+        source: of the experience; asked for its format where there is no environment.
+        load_policy: returns a run's policy.
+
+    Raises:
+        BattleError: there are no such battles, they cannot be played here, or they show other observations than those
+            that the policy learns of.
+        ValueError: an opponent's policy cannot be loaded.
+    """
+
+    category = "eval"
+
+    def __init__(
+        self,
+        *,
+        opponents: Sequence[str],
+        battles: int,
+        seed: int,
+        num_envs: int,
+        num_workers: int,
+        format: str | None = None,
+        teams: str | None = None,
+        accelerate: bool = True,
+        explore: bool = False,
+        trust: Sequence[str] = (),
+        environment: Any = None,
+        source: Any,
+        load_policy: Callable[..., Any],
+    ) -> None:
+        self._battles = battles
+        self._seed = seed
+        self._num_envs = min(num_envs, battles)
+        self._explore = explore
+        self._format = format or getattr(environment, "format", None) or recorded_format(source)
+        seen, self._actions = spaces(self._format)
+        if not fits(source.observation_space, source.action_space, seen, self._actions):
+            raise BattleError(
+                f"battles of {self._format} show {seen} and ask for {self._actions}, the policy learns of "
+                f"{source.observation_space} and chooses {source.action_space}, or in another layout"
+            )
+        labels = [label(name) for name in opponents]
+        if len(set(labels)) < len(labels):
+            raise BattleError(f"eval.opponents: two would be measured under one name ({labels})")
+        self._opponents = {
+            name: Opponents(
+                {name: 1.0},
+                observation_space=seen,
+                action_space=self._actions,
+                load=lambda place: load_policy(place, trust=tuple(trust)),
+                league=None,
+                num_tables=self._num_envs,
+                explore=False,
+            )
+            for name in opponents
+        }
+        self._how = {
+            "accelerate": accelerate,
+            "teams": teams or getattr(environment, "teams", None),
+        }
+        self._num_workers = num_workers
+        # What the worker has against the format is to be known before training, not after.
+        open_workers(self._format, 1, 1, **self._how).close()
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The metrics' names: each of `MEASURED` by opponent."""
+        return tuple(f"{label(name)}/{what}" for name in self._opponents for what in MEASURED)
+
+    def evaluate(self, algorithm: Any) -> dict[str, float]:
+        """Return the metrics of `metric_names`: the share of battles won with its 95 % interval, and per battle how
+        many turns there were and how many choices were refused.
+        """
+        metrics = {}
+        workers = open_workers(self._format, self._num_envs, self._num_workers, **self._how)
+        with closing(workers):
+            for name, opponents in self._opponents.items():
+                result = self._play(workers, name, opponents, algorithm.policy)
+                low, high = wilson(result.won, self._battles)
+                values = (
+                    result.won / self._battles,
+                    low,
+                    high,
+                    result.turns / self._battles,
+                    result.refused / self._battles,
+                )
+                for what, value in zip(MEASURED, values, strict=True):
+                    metrics[f"{label(name)}/{what}"] = float(value)
+        return metrics
+
+    def _play(self, workers: BattleWorkers, name: str, opponents: Opponents, policy: Any) -> Tally:
+        """Play all battles against one opponent."""
+        opponents.seed([self._seed, 2])
+        tables = Tables(workers, self._actions.sizes[0], opponents)
+        memory = policy.initial_state(self._num_envs)
+        # A generator of its own, so that training draws what it would without evaluation.
+        generator = np.random.default_rng([self._seed, 1]) if self._explore else None
+        schedule = _Schedule(tables, name, self._seed, self._battles)
+        awaited = schedule.begin(memory)
+        while awaited.size:
+            tables.wait(awaited)
+            due = schedule.settle(memory)
+            if not due.size:  # all have just begun
+                awaited = schedule.playing
+                continue
+            seats = tables.seat[due]
+            state: Any = None if memory is None else memory.copy(due)
+            choice = policy.choose(
+                tables.observation[due, seats],
+                action_mask=tables.mask[due, seats],
+                state=state,
+                explore=self._explore,
+                generator=generator,
+            )
+            if memory is not None:
+                memory.values[due] = state.values
+            tables.answer(due, choice.action)
+            # What has just begun is asked by then too, without being waited for.
+            awaited = due
+        return schedule.tally
+
+
+@dataclass
+class Tally:
+    """What battles came to."""
+
+    won: int = 0
+    turns: int = 0
+    refused: int = 0
+
+
+class _Schedule:
+    """Hands the battles out to the tables and counts what they come to."""
+
+    def __init__(self, tables: Tables, opponent: str, seed: int, battles: int) -> None:
+        self._tables = tables
+        self._plans = [Plan(battle_seeds(seed, n), n % 2, opponent) for n in range(battles)]
+        self._next = 0
+        self._tries = np.zeros(len(tables.plans), np.int64)
+        self.playing = np.arange(min(battles, len(tables.plans)))
+        self.tally = Tally()
+
+    def begin(self, memory: Any) -> np.ndarray:
+        """Begin at every table, and return these."""
+        for table in self.playing.tolist():
+            self._begin(table, memory)
+        return self.playing
+
+    def settle(self, memory: Any) -> np.ndarray:
+        """Count what has ended, begin what comes next, and return the tables whose policy is asked.
+
+        Raises:
+            ShowdownError: a battle was lost with its worker again and again.
+        """
+        tables, done = self._tables, []
+        for table in self.playing[tables.lost[self.playing]].tolist():
+            self._tries[table] += 1
+            plan = tables.plans[table]
+            if self._tries[table] == _TRIES or plan is None:
+                raise ShowdownError(f"a battle of evaluation was lost {_TRIES} times: {plan}")
+            _forget(memory, table)
+            tables.begin(table, plan)
+        for table in self.playing[tables.ended[self.playing]].tolist():
+            self.tally.won += int(tables.outcome[table] > 0)
+            self.tally.turns += int(tables.turn[table])
+            self.tally.refused += int(tables.num_refused[table])
+            if self._next < len(self._plans):
+                self._begin(table, memory)
+            else:
+                done.append(table)
+        self.playing = np.setdiff1d(self.playing, done)
+        return self.playing[tables.asked[self.playing, tables.seat[self.playing]]]
+
+    def _begin(self, table: int, memory: Any) -> None:
+        _forget(memory, table)
+        self._tries[table] = 0
+        self._tables.begin(table, self._plans[self._next])
+        self._next += 1
+
+
+def _forget(memory: Any, table: int) -> None:
+    if memory is not None:
+        memory.reset([table])
+
+
+def wilson(won: int, played: int) -> tuple[float, float]:
+    """Return the 95 % interval of a chance, after Wilson, "Probable Inference, the Law of Succession, and Statistical
+    Inference", Journal of the American Statistical Association 1927.
+
+    Args:
+        won: how often.
+        played: of how many, at least one.
+    """
+    share, square = won / played, _CONFIDENCE**2
+    middle = share + square / (2 * played)
+    half = _CONFIDENCE * math.sqrt(share * (1 - share) / played + square / (4 * played**2))
+    return max(0.0, (middle - half) / (1 + square / played)), min(
+        1.0, (middle + half) / (1 + square / played)
+    )
+
+
+def recorded_format(source: Any) -> str:
+    """Return the format that a source's battles were recorded in.
+
+    Raises:
+        BattleError: it does not say.
+    """
+    format = getattr(source, "metadata", {}).get("format")
+    if not isinstance(format, str):
+        raise BattleError("the data does not say what was played: add eval.format=FORMAT")
+    return format

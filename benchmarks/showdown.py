@@ -1,6 +1,7 @@
 """Battles of Pokemon Showdown, measured beside their peers in the same run.
 
     python benchmarks/showdown.py throughput     # decisions a second, against poke-env; needs poke[showdown]
+    python benchmarks/showdown.py truth          # every feature and mask against the simulator's state
     python benchmarks/showdown.py memory         # of a worker over 10,000 battles
 
 `... COMMAND --help` says what each takes.
@@ -11,8 +12,13 @@ from __future__ import annotations
 import argparse
 
 import showdown_throughput
+import showdown_truth
 
-COMMANDS = {"throughput": showdown_throughput.throughput, "memory": showdown_throughput.memory}
+COMMANDS = {
+    "throughput": showdown_throughput.throughput,
+    "memory": showdown_throughput.memory,
+    "truth": showdown_truth.truth,
+}
 
 
 def main() -> None:

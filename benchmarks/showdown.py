@@ -1,6 +1,7 @@
 """Battles of Pokemon Showdown, measured beside their peers in the same run.
 
     python benchmarks/showdown.py throughput     # decisions a second, against poke-env; needs poke[showdown]
+    python benchmarks/showdown.py truth          # every feature and mask against the simulator's state
     python benchmarks/showdown.py memory         # of a worker over 10,000 battles
     python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
@@ -14,12 +15,14 @@ import argparse
 
 import showdown_acceleration
 import showdown_throughput
+import showdown_truth
 
 COMMANDS = {
     "throughput": showdown_throughput.throughput,
     "memory": showdown_throughput.memory,
     "equality": showdown_acceleration.equality,
     "cost": showdown_acceleration.cost,
+    "truth": showdown_truth.truth,
 }
 
 

@@ -106,9 +106,9 @@ def test_bytes_reach_the_layers_within_one():
     torch.testing.assert_close(network(seen), network.layers(seen.float() / 255))
 
 
-@pytest.mark.parametrize("num_actions", [10, 26])
-def test_battles_get_their_network_and_values_of_them_a_head(num_actions):
-    layout = describe(num_actions)
+@pytest.mark.parametrize(("generation", "num_actions"), [(1, 10), (9, 26)])
+def test_battles_get_their_network_and_values_of_them_a_head(generation, num_actions):
+    layout = describe(generation)
     space = ObservationSpace.box((layout["size"],), "int8", layout=layout)
     battles = (torch.rand(6, layout["size"]) * (dense_scale(layout) > 0)).round().to(torch.int8)
     assert type(auto(space, num_actions)) is BattleNetwork

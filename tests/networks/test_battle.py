@@ -6,7 +6,7 @@ from poke.networks.battle import BattleNetwork
 from poke.networks.encoding.layout import dense_scale, entities, read_id
 from poke.networks.mlp import MLP
 
-LAYOUTS = {num_actions: describe(num_actions) for num_actions in (10, 26)}
+LAYOUTS = {num_actions: describe(generation) for generation, num_actions in ((1, 10), (9, 26))}
 
 
 def observations(layout, batch=5):

@@ -48,7 +48,7 @@ def test_poke_s_own_fit(seed, memory, make_space):
 
 @pytest.mark.parametrize("num_outputs", [10, 11])
 def test_networks_of_battles_fit(num_outputs):
-    layout = describe(10)
+    layout = describe(1)
     space = ObservationSpace.box((layout["size"],), "int8", layout=layout)
     network = auto_network(observation_space=space, num_outputs=num_outputs, **SIZES)
     check(network, space, num_outputs)

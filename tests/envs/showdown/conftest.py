@@ -79,9 +79,9 @@ def conversation():
 class Reader:
     """Reads features of an observation by name, from the layout's JSON alone."""
 
-    def __init__(self, observation, num_actions=10):
+    def __init__(self, observation, generation=1):
         self.observation = observation
-        self.layout = layout.describe(num_actions)
+        self.layout = layout.describe(generation)
 
     def __call__(self, group, name, slot=0, move=None):
         entity = next(g for g in self.layout["groups"] if g["name"] == group)
@@ -110,9 +110,9 @@ def read():
     return Reader
 
 
-def bounds(num_actions=10):
+def bounds(generation=1):
     """Return the lowest and highest allowed byte of every position; ids may be any."""
-    about = layout.describe(num_actions)
+    about = layout.describe(generation)
     low, high = np.full(about["size"], -128), np.full(about["size"], 127)
 
     def fill(start, kind):

@@ -63,7 +63,7 @@ def test_every_decision_of_a_hundred_battles(server, battle_format, read, in_ran
         assert observation.shape == (layout.SIZE,)
         assert observation.dtype == np.int8
         assert in_range(observation)
-        see = read(observation, num_actions(battle_format))
+        see = read(observation, int(battle_format[3]))
         if len(seen) % 5 == 0:  # reading by name is slow
             check_own_side(battle, see)
             check_other_side(battle, see)

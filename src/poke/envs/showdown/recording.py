@@ -27,7 +27,6 @@ from poke.data.trajectories import DataError, Trajectories
 from poke.envs.showdown import layout
 from poke.envs.showdown.arena import Match, Seat, Side, play
 from poke.envs.showdown.installation import ShowdownError, pinned_version
-from poke.envs.showdown.observation import num_actions
 from poke.envs.showdown.players import POLICIES
 from poke.envs.showdown.server import ShowdownServer
 
@@ -139,7 +138,8 @@ class Recorder:
             self._interrupt()
 
     def _setup(self) -> dict[str, Any]:
-        actions = num_actions(self._format)
+        generation = int(self._format[3])
+        actions = layout.num_actions(generation)
         return {
             "observation": {"dtype": "int8", "shape": [layout.SIZE]},
             "action": {"kind": "discrete", "num_actions": actions},
@@ -149,7 +149,7 @@ class Recorder:
             "opponents": self._opponents,
             "seed": self._seed,
             "versions": {"pokemon-showdown": pinned_version(), "poke-env": version("poke-env")},
-            "layout": layout.describe(actions),
+            "layout": layout.describe(generation),
         }
 
     async def _play(

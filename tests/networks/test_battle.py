@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from poke.envs.showdown.layout import describe
+from poke.networks.actor_critic import ActorCritic
 from poke.networks.battle import BattleNetwork
 from poke.networks.encoding.layout import dense_scale, entities, read_id
 from poke.networks.mlp import MLP
+from poke.spaces import ActionSpace
 
 LAYOUTS = {num_actions: describe(generation) for generation, num_actions in ((1, 10), (9, 26))}
 
@@ -17,13 +19,13 @@ def observations(layout, batch=5):
     return x * (~is_id_high_byte).to(torch.int8)
 
 
-def battle(layout):
+def battle(layout, more=0):
     torch.manual_seed(0)
     return BattleNetwork(
-        num_outputs=layout["num_actions"],
+        num_outputs=layout["num_actions"] + more,
         layout=layout,
-        embedding_size=4,
         entity_size=8,
+        move_size=4,
         hidden_size=16,
     )
 
@@ -63,6 +65,66 @@ def test_logits_of_moves_follow_their_move():
     torch.testing.assert_close(after[:, :, [1, 0, 2, 3]], logits)
 
 
+@pytest.mark.parametrize("num_actions", LAYOUTS)
+def test_one_output_more_judges_the_state(num_actions):
+    layout = LAYOUTS[num_actions]
+    network, x = battle(layout, more=1), observations(layout)
+    outputs = network(x)
+    assert outputs.shape == (5, num_actions + 1)
+    outputs[:, -1].sum().backward()
+    assert network.value.weight.grad.any()
+    assert network.switch_score.weight.grad is None or not network.switch_score.weight.grad.any()
+
+
+@pytest.mark.parametrize("num_actions", LAYOUTS)
+def test_an_encoder_is_one_layer_over_scaled_bytes_and_embedded_ids(num_actions):
+    layout = LAYOUTS[num_actions]
+    encoder = battle(layout).own_encoder
+    team, pooled = entities(observations(layout), layout["groups"][1]), torch.randn(5, 6, 4)
+    expected = encoder.dense(team[..., : len(encoder.scale)] * encoder.scale)
+    expected = expected + encoder.extra(pooled)
+    for field in layout["kinds"]["pokemon"]["ids"]:
+        if field["offset"] not in layout["kinds"]["pokemon"]["constant"]:
+            table = encoder.tables[f"{field['name']}_table"]
+            expected = expected + table(read_id(team, field["offset"]))
+    torch.testing.assert_close(encoder(team, pooled), expected.relu())
+
+
+def test_ids_that_a_generation_lacks_have_no_table():
+    first, last = (set(battle(LAYOUTS[n]).own_encoder.tables) for n in LAYOUTS)
+    assert first == {"species_table"}
+    assert first < last
+
+
+def test_a_battle_without_an_active_pokemon_is_scored_too():
+    layout = LAYOUTS[10]
+    network, x = battle(layout), observations(layout)
+    pokemon = layout["kinds"]["pokemon"]
+    active = next(f["offset"] for f in pokemon["dense"] if f["name"] == "active")
+    for group in layout["groups"][1:]:
+        entities(x, group)[..., active] = 0
+    context, _, moves = network.encode(x)
+    assert not moves.any()
+    assert network(x).isfinite().all()
+    assert context.shape == (5, 16)
+
+
+def test_a_policy_begins_without_a_preference():
+    layout = LAYOUTS[26]
+    network = ActorCritic(
+        lambda num_outputs: battle(layout, num_outputs - 26),
+        ActionSpace.discrete(26),
+        critic="shared",
+        orthogonal=True,
+    )
+    logits, value, features = network.forward_with_features(observations(layout))
+    assert logits.abs().max() < 0.1 < value.abs().max()
+    assert features.shape == (5, network.features_size)
+    again = network(observations(layout))
+    assert torch.equal(again[0], logits)
+    assert torch.equal(again[1], value)
+
+
 def test_ids_are_little_endian_and_unsigned():
     entity = torch.tensor([[0, 0xC8 - 256, 0x05]], dtype=torch.int8)
     assert read_id(entity, 1).tolist() == [0x05C8]
@@ -73,8 +135,8 @@ def test_a_battle_network_refuses_plain_observations():
         BattleNetwork(
             num_outputs=2,
             layout=None,
-            embedding_size=4,
             entity_size=4,
+            move_size=4,
             hidden_size=4,
         )
 

@@ -16,6 +16,8 @@ Deliberate deviations:
 - Minibatches are of nearly equal size where such rows make the block's size no multiple of `minibatch_size`.
 - A network with a memory learns from whole environments' sequences, and its hidden state goes on from block to block.
 - `target_kl` is asked of every minibatch before its gradient step, as in Stable-Baselines3, and not after each epoch.
+- With `opponent_coefficient` the network learns to predict the opponent's action besides; what maps its features to
+  that is no part of the policy.
 - Squashed continuous actions (`env.action_bounds=squash`) are learned as the numbers before the squashing, whose ratio
   of probabilities is the same; the entropy bonus is theirs too.
 """
@@ -29,8 +31,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from poke.algorithms.opponent import opponent_head
 from poke.algorithms.optimizers import Adam, restore_optimizer
 from poke.algorithms.surrogate import STATISTICS, Block, Coefficients, surrogate_for
 from poke.data.block import Rollout
@@ -62,8 +65,13 @@ class PPO:
             before its gradient step; None: never.
         initial_log_std: logarithm of the deviation of continuous actions at the start.
         shared_network: one network for policy and value.
+        opponent_coefficient: weight of a loss that predicts what the opponent does at the same decision, for
+            environments that tell and networks with features (`network=battle`); 0: none.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
         seed: of sampling and shuffling.
+
+    Raises:
+        ValueError: an `opponent_coefficient`, and nobody's actions to predict or nothing to predict them from.
     """
 
     def __init__(
@@ -87,6 +95,7 @@ class PPO:
         clip_range_schedule: str = "constant",
         initial_log_std: float = 0.0,
         shared_network: bool = False,
+        opponent_coefficient: float = 0.0,
         fast_path: bool = True,
         seed: int,
     ) -> None:
@@ -103,7 +112,11 @@ class PPO:
         self.max_grad_norm = max_grad_norm
         self.target_kl = target_kl
         self.num_steps = 0
-        self._parameters = flatten_parameters(network)
+        self._opponent_head = opponent_head(self.policy) if opponent_coefficient else None
+        learned = nn.ModuleList(
+            [network] if self._opponent_head is None else [network, self._opponent_head]
+        )
+        self._parameters = flatten_parameters(learned)
         self._optimizer = Adam([self._parameters], lr=lr, eps=1e-5, fused=True)
         self.clip_range = clip_range
         self.clip_range_schedule = clip_range_schedule
@@ -111,7 +124,13 @@ class PPO:
             clip_range, clip_value_loss, normalize_advantage, entropy_coefficient, value_coefficient
         )
         self._surrogate = surrogate_for(
-            network, self.policy.distribution, coefficients, fast_path=fast_path
+            network,
+            self.policy.distribution,
+            coefficients,
+            fast_path=fast_path,
+            opponent=None
+            if self._opponent_head is None
+            else (self._opponent_head, opponent_coefficient),
         )
         if not fast_path:
             self.policy.use_torch()
@@ -146,13 +165,15 @@ class PPO:
         """Learn from a block of experience.
 
         Returns:
-            The means over minibatches of loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction and grad_norm
-            (before clipping), then explained_variance, lr, with a schedule clip_range, with a target_kl gradient_steps
+            The means over minibatches of loss, policy_loss, value_loss, entropy, approx_kl, clip_fraction, with an
+            opponent_coefficient opponent_loss and opponent_accuracy, and grad_norm (before clipping), then
+            explained_variance, lr, with a schedule clip_range, with a target_kl gradient_steps
             (that were made), and what the block tells of episodes.
 
         Raises:
             NonFiniteError: a loss or gradient is not finite; weights and optimizer are as before.
-            ValueError: `minibatch_size` is not of whole sequences, and the network has a memory.
+            ValueError: `minibatch_size` is not of whole sequences, and the network has a memory; or the block does not
+                tell what opponents did, and that is to be predicted.
         """
         before = [tensor.clone() for tensor in self._tensors()]
         lr_before = self._optimizer.param_groups[0]["lr"]
@@ -162,7 +183,7 @@ class PPO:
         advantage, return_ = batch.advantages(self.gamma, self.gae_lambda)
         statistics, num_gradient_steps = self._learn(batch, advantage, return_)
         means = statistics.mean(dim=0).tolist()
-        metrics = dict(zip((*STATISTICS, "grad_norm"), means, strict=True))
+        metrics = dict(zip((*self._surrogate.statistics, "grad_norm"), means, strict=True))
         for name, value in metrics.items():
             if not math.isfinite(value):
                 for tensor, copy in zip(self._tensors(), before, strict=False):
@@ -180,8 +201,10 @@ class PPO:
         return metrics | batch.metrics
 
     def get_state(self) -> dict[str, Any]:
-        """Return optimizer, clock and generators; the weights are the policy's."""
+        """Return optimizer, clock and generators, and what predicts opponents; the other weights are the policy's."""
+        head = self._opponent_head
         return {
+            **({} if head is None else {"opponent_head": head.state_dict()}),
             "optimizer": self._optimizer.state_dict(),
             "num_steps": self.num_steps,
             "sampling": self._sampling.bit_generator.state,
@@ -189,7 +212,19 @@ class PPO:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restore what `get_state` returned."""
+        """Restore what `get_state` returned.
+
+        Raises:
+            ValueError: the one predicts opponents' actions and the other does not.
+        """
+        theirs = "opponent_head" in state
+        if theirs != (self._opponent_head is not None):
+            on, off = ("> 0", "0") if theirs else ("0", "> 0")
+            raise ValueError(
+                f"algo.opponent_coefficient was {on} and is {off}, init_from= starts anew"
+            )
+        if self._opponent_head is not None:
+            self._opponent_head.load_state_dict(state["opponent_head"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self.num_steps = state["num_steps"]
         self._sampling.bit_generator.state = state["sampling"]
@@ -207,10 +242,17 @@ class PPO:
         """Make gradient steps.
 
         Returns:
-            What is told of each minibatch, `[minibatches, len(STATISTICS) + 1]` float32, and how many steps they were.
+            What is told of each minibatch, `[minibatches, len(statistics) + 1]` float32, and how many steps they were.
         """
         network = self.policy.network
-        self._surrogate.load(_block(batch, advantage, return_, in_sequence=network.state_size > 0))
+        block = _block(batch, advantage, return_, in_sequence=network.state_size > 0)
+        if self._opponent_head is not None:
+            if not batch.opponent_action.any():
+                raise ValueError(
+                    "algo.opponent_coefficient predicts what an opponent does, and this environment tells of none"
+                )
+            block = replace(block, opponent_action=batch.opponent_action.reshape(-1))
+        self._surrogate.load(block)
         statistics: list[Any] = []
         norms: list[Tensor] = []
         num_steps = 0

@@ -10,7 +10,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.numpy_mlp import NumpyMLP
@@ -41,7 +42,8 @@ class Block:
     """Transitions to learn from; arrays or tensors of `[rows, ...]`, or `[time, environments, ...]` for a memory.
 
     Only for a memory there are `begins` (where a row is the first of an episode), `real` (where it is a transition),
-    and `state` (what is remembered before the first row, `[environments, state_size]`).
+    and `state` (what is remembered before the first row, `[environments, state_size]`). `opponent_action` is what
+    opponents did, 0 where that is not known.
     """
 
     observation: Any
@@ -54,12 +56,14 @@ class Block:
     begins: Any = None
     real: Any = None
     state: Any = None
+    opponent_action: Any = None
 
 
 class Surrogate(Protocol):
     """Gradients of the loss."""
 
     coefficients: Coefficients
+    statistics: tuple[str, ...]  # the names of what `differentiate` returns, `STATISTICS` first
 
     def load(self, block: Block) -> None:
         """Take a block of numpy arrays, from which minibatches are then chosen."""
@@ -69,7 +73,7 @@ class Surrogate(Protocol):
         """Write the gradients of the loss over these rows, or environments, of the block, `[batch]` int64.
 
         Returns:
-            `[len(STATISTICS)]` float32.
+            `[len(statistics)]` float32.
         """
         ...
 
@@ -82,6 +86,8 @@ class TorchSurrogate:
         distribution: what its outputs mean.
         coefficients: of the loss.
     """
+
+    statistics: tuple[str, ...] = STATISTICS
 
     def __init__(
         self, network: ActorCritic, distribution: Distribution, coefficients: Coefficients
@@ -104,14 +110,22 @@ class TorchSurrogate:
         """Write the gradients over these rows and return the statistics."""
         index = torch.from_numpy(rows).to(self._parameters[0].device)
         loss, statistics = self._loss(*self._evaluate(index))
+        self._descend(loss)
+        return statistics
+
+    def _descend(self, loss: Tensor) -> None:
+        """Write the gradients of a loss."""
         torch._foreach_zero_([p.grad for p in self._parameters if p.grad is not None])
         loss.backward()
-        return statistics
+
+    def _rows(self, index: Tensor) -> Block:
+        columns = (getattr(self._block, f.name) for f in fields(self._block))
+        # A tenth of what indexing by a tensor takes, where rows are of bytes.
+        return Block(*(None if c is None else c.index_select(0, index) for c in columns))
 
     def _evaluate(self, index: Tensor) -> tuple[Tensor, Tensor, Block]:
         """Return the network's outputs and values for these rows, and the rows."""
-        columns = (getattr(self._block, f.name) for f in fields(self._block))
-        batch = Block(*(None if c is None else c[index] for c in columns))
+        batch = self._rows(index)
         return *self._network(batch.observation), batch
 
     def _loss(self, outputs: Tensor, value: Tensor, batch: Block) -> tuple[Tensor, Tensor]:
@@ -168,6 +182,54 @@ class SequenceSurrogate(TorchSurrogate):
         return outputs[real], value[real], batch
 
 
+class OpponentSurrogate(TorchSurrogate):
+    """Gradients of the loss and of another, which is to predict what the opponent does at the same decision.
+
+    What the network's features must tell for this, they have ready for the choice too (an auxiliary task, as in
+    Jaderberg et al., "Reinforcement Learning with Unsupervised Auxiliary Tasks", ICLR 2017).
+
+    Args:
+        network: as of `TorchSurrogate`; it returns features too.
+        distribution: likewise.
+        coefficients: likewise.
+        head: maps features to logits of opponents' actions; has gradients already.
+        weight: of the cross-entropy.
+    """
+
+    statistics: tuple[str, ...] = (*STATISTICS, "opponent_loss", "opponent_accuracy")
+
+    def __init__(
+        self,
+        network: ActorCritic,
+        distribution: Distribution,
+        coefficients: Coefficients,
+        *,
+        head: nn.Module,
+        weight: float,
+    ) -> None:
+        super().__init__(network, distribution, coefficients)
+        self._parameters += head.parameters()
+        self._head = head
+        self._weight = weight
+
+    def differentiate(self, rows: np.ndarray) -> Tensor:
+        """Write the gradients over these rows and return the statistics."""
+        batch = self._rows(torch.from_numpy(rows).to(self._parameters[0].device))
+        outputs, value, features = self._network.forward_with_features(batch.observation)
+        assert value is not None
+        loss, statistics = self._loss(outputs, value, batch)
+        known = batch.opponent_action.nonzero().squeeze(1)
+        logits, target = self._head(features[known]), batch.opponent_action[known]
+        count = max(1, len(known))
+        opponent_loss = functional.cross_entropy(logits, target, reduction="sum") / count
+        loss = loss + self._weight * opponent_loss
+        self._descend(loss)
+        with torch.no_grad():
+            accuracy = (logits.argmax(dim=1) == target).sum() / count
+            whole = [loss[None], statistics[1:], torch.stack([opponent_loss, accuracy])]
+            return torch.cat(whole)
+
+
 class NumpySurrogate:
     """Gradients by hand, for what it `supports`.
 
@@ -176,6 +238,8 @@ class NumpySurrogate:
         distribution: what its outputs mean.
         coefficients: of the loss.
     """
+
+    statistics: tuple[str, ...] = STATISTICS
 
     def __init__(
         self, network: ActorCritic, distribution: Differentiable, coefficients: Coefficients
@@ -263,6 +327,7 @@ def surrogate_for(
     coefficients: Coefficients,
     *,
     fast_path: bool,
+    opponent: tuple[nn.Module, float] | None = None,
 ) -> Surrogate:
     """Return what computes the gradients of a network.
 
@@ -271,7 +336,11 @@ def surrogate_for(
         distribution: likewise.
         coefficients: likewise.
         fast_path: in numpy where that is supported.
+        opponent: head and weight as of `OpponentSurrogate`, which is for networks without a memory; None: no such loss.
     """
+    if opponent is not None:
+        head, weight = opponent
+        return OpponentSurrogate(network, distribution, coefficients, head=head, weight=weight)
     if network.state_size:
         return SequenceSurrogate(network, distribution, coefficients)
     if fast_path and NumpySurrogate.supports(network, distribution):

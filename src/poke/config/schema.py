@@ -41,6 +41,7 @@ class AutoNetworkConfig:
     battle_size: int = knob(at_least=1)
     memory: str | None = knob(choices=("gru", "lstm"), help="null: nothing is remembered")
     memory_size: int = knob(at_least=1)
+    move_size: int = knob(at_least=1, default=32)
 
 
 @dataclass
@@ -62,9 +63,9 @@ class CNNConfig:
 class BattleNetworkConfig:
     """`network=battle`."""
 
-    embedding_size: int = knob(at_least=1)
     entity_size: int = knob(at_least=1)
     hidden_size: int = knob(at_least=1)
+    move_size: int = knob(at_least=1, default=32)
 
 
 @dataclass
@@ -133,6 +134,9 @@ class PPOConfig:
     shared_network: bool = knob(help="one network for policy and value")
     fast_path: bool = knob(help="small networks on the CPU in numpy, forwards and backwards")
     clip_range_schedule: str = knob(choices=("constant", "linear"), default="constant")
+    opponent_coefficient: float = knob(
+        at_least=0, default=0.0, help="weight of a loss that predicts the opponent's action"
+    )
     initial_log_std: float = knob(
         default=0.0, help="logarithm of the deviation of continuous actions at the start"
     )

@@ -53,6 +53,8 @@ class ActorCritic(nn.Module):
         # Numbers that are remembered of one episode, the policy's and then the critic's; 0 without a memory.
         self._state_sizes = [_state_size(self.policy), _state_size(self.critic)]
         self.state_size = sum(self._state_sizes)
+        # Width of what `forward_with_features` returns besides; 0 where the policy's network has no such method.
+        self.features_size = int(getattr(self.policy, "features_size", 0))
         if orthogonal:
             _initialize(self.policy, [0.01] * num_outputs + [1.0] * self.shared)
             if self.critic is not None:
@@ -66,6 +68,13 @@ class ActorCritic(nn.Module):
         return self._told(
             self.policy(observation), None if self.critic is None else self.critic(observation)
         )
+
+    def forward_with_features(self, observation: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Do as `forward`, and return what the policy's outputs are made of, `[batch, features_size]` float32."""
+        policy: Any = self.policy
+        outputs, features = policy.forward_with_features(observation)
+        judged = None if self.critic is None else self.critic(observation)
+        return *self._told(outputs, judged), features
 
     def step(self, observation: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Do as `forward`, with a memory: take and return what it holds, `[batch, state_size]` float32."""
@@ -162,6 +171,11 @@ def _initialize(network: nn.Module, head_gains: list[float]) -> None:
                     nn.init.orthogonal_(parameter)
                 else:
                     nn.init.zeros_(parameter)
+    heads: Any = getattr(network, "heads", None)
+    if heads is not None:  # it has several last layers, and says which
+        for layer, gain in heads():
+            nn.init.orthogonal_(layer.weight, gain)
+        return
     if not layers or len(layers[-1].weight) != len(head_gains):
         return
     head = layers[-1].weight

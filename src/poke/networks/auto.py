@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from poke.networks.battle import BattleEncoder, BattleNetwork, num_actions
+from poke.networks.battle import BattleEncoder, BattleNetwork, scores_actions
 from poke.networks.cnn import CNN, PictureEncoder
 from poke.networks.encoding.encoder import Encoder
 from poke.networks.encoding.packed import JoinedEncoder, number_scale
@@ -26,6 +26,7 @@ def auto_network(
     embedding_size: int,
     entity_size: int,
     battle_size: int,
+    move_size: int = 32,
     memory: str | None = None,
     memory_size: int = 64,
 ) -> nn.Module:
@@ -42,9 +43,10 @@ def auto_network(
         hidden_sizes: width of each layer over numbers, and over all parts of an observation of several.
         activation: of those layers: relu, tanh or gelu.
         picture_size: width of an encoded picture.
-        embedding_size: width of an embedded choice, and of a battle's ids.
-        entity_size: width of an encoded Pokemon or move.
+        embedding_size: width of an embedded choice.
+        entity_size: width of an encoded Pokemon.
         battle_size: width of an encoded battle.
+        move_size: width of an encoded move.
         memory: gru or lstm; None for a network that remembers nothing.
         memory_size: width of what is remembered.
     """
@@ -53,7 +55,7 @@ def auto_network(
     def encoder() -> Encoder:
         if layout is not None:
             return BattleEncoder(
-                layout, embedding_size=embedding_size, entity_size=entity_size, size=battle_size
+                layout, entity_size=entity_size, move_size=move_size, size=battle_size
             )
         if space.packed:
             return JoinedEncoder(
@@ -74,12 +76,12 @@ def auto_network(
 
     if memory is not None:
         return MemoryNetwork(encoder(), num_outputs, memory=memory, memory_size=memory_size)
-    if layout is not None and num_outputs == num_actions(layout):
+    if layout is not None and scores_actions(layout, num_outputs):
         return BattleNetwork(
             num_outputs=num_outputs,
             layout=layout,
-            embedding_size=embedding_size,
             entity_size=entity_size,
+            move_size=move_size,
             hidden_size=battle_size,
         )
     if space.packed or layout is not None:

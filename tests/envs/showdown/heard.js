@@ -54,7 +54,7 @@ for (const name of ['read', 'request']) {
 function play(rules, seed) {
   sent = { p1: [], p2: [] };
   heard = { p1: [], p2: [] };
-  const players = ['random', 'random'];
+  const players = ['max_base_power', 'max_base_power'];
   new Battle(rules, { seed, players, replay: [] }, {}); // plays to its end
   const counts = { lines: 0, requests: 0, different: 0 };
   for (const id of ['p1', 'p2']) {

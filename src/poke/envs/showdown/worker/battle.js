@@ -3,11 +3,14 @@
 
 const { legal, choice, refuse, moveOf } = require('./request');
 const { Tracker } = require('./tracker');
-const { choose } = require('./opponents');
+const opponents = require('./opponents');
 
 const IDS = ['p1', 'p2'];
 const ASKED = 'asked';
 const SPLIT = '|split|p';
+
+/** In a tracker's place for who does not look: saves the reading of all lines. */
+const BLIND = { read() {}, request() {}, settle() {} };
 
 /** Seeded integers below n (sfc32), a generator for each scripted seat: neither moves the other's. */
 function integers(seed, seat) {
@@ -71,7 +74,7 @@ class Battle {
     });
     this.seats = IDS.map((id, n) => {
       const replay = start.replay.filter(([seat]) => seat === n).map(([, action]) => action);
-      const tracker = new Tracker(dex, id);
+      const tracker = opponents.blind.has(start.players[n]) ? BLIND : new Tracker(dex, id);
       return new Seat(start.players[n], tracker, integers(scripted, n), replay);
     });
     this.read = 0;
@@ -120,7 +123,8 @@ class Battle {
     seat.action = only(seat.mask);
     if (seat.action >= 0) return;
     if (seat.name !== ASKED) {
-      seat.action = choose(seat.name, seat.tracker, seat.request, seat.mask, seat.random);
+      seat.tracker.settle();
+      seat.action = opponents.choose(seat.name, seat.tracker, seat.request, seat.mask, seat.random);
       return;
     }
     seat.asked = true;

@@ -1,0 +1,28 @@
+"""Battles of Pokemon Showdown, measured beside their peers in the same run.
+
+    python benchmarks/showdown.py throughput     # decisions a second, against poke-env; needs poke[showdown]
+    python benchmarks/showdown.py memory         # of a worker over 10,000 battles
+
+`... COMMAND --help` says what each takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import showdown_throughput
+
+COMMANDS = {"throughput": showdown_throughput.throughput, "memory": showdown_throughput.memory}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    subparsers = parser.add_subparsers(required=True)
+    for name, command in COMMANDS.items():
+        command.add_to(subparsers.add_parser(name, help=command.help))
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.installation import find_node, find_package
 from poke.envs.showdown.workers import (
     ASKED,
     ENDED,
     LOST,
-    REFUSED,
     BattleWorkers,
     Start,
     battle_seeds,
@@ -72,7 +70,9 @@ def test_battles_end_and_say_who_won():
     assert (np.abs(asked["potential"]) <= 1).all()
 
 
-@pytest.mark.parametrize("battle_format", ["gen1randombattle", "gen4randombattle", "gen9randombattle"])
+@pytest.mark.parametrize(
+    "battle_format", ["gen1randombattle", "gen4randombattle", "gen9randombattle"]
+)
 def test_a_battle_is_its_seeds_and_choices_however_it_is_distributed(battle_format):
     with BattleWorkers(battle_format, num_battles=3, num_workers=1) as workers:
         alone = play_out(workers, starts_of(3, 7), max_steps=60)
@@ -234,5 +234,3 @@ def test_a_player_hears_what_a_server_would_send_it():
         assert counts["different"] == 0
         assert counts["lines"] > 500
         assert counts["requests"] > 50
-
-

@@ -16,7 +16,6 @@ from importlib import resources
 from typing import Any
 
 from poke.envs.showdown import layout
-from poke.envs.showdown.formats import num_actions
 from poke.envs.showdown.installation import find_node, find_package
 
 _PIPE_BYTES = 1 << 20  # a step's records in one go: neither side waits for the other halfway
@@ -170,7 +169,7 @@ def wait(processes: Sequence[WorkerProcess], deadline: float) -> list[WorkerProc
 
 def first_settings(settings: dict[str, Any], generation: int) -> dict[str, Any]:
     """Add to a worker's settings what every mode needs: the layout and its tables."""
-    described = layout.describe(num_actions(generation))
+    described = layout.describe(generation)
     return {**settings, "layout": described, "tables": layout.tables()}
 
 

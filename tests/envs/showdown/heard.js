@@ -16,7 +16,11 @@ let heard = { p1: [], p2: [] };
 
 class Sending extends simulator.Battle {
   constructor(options) {
-    super({ ...options, send: (type, data) => Sending.take(type, data) });
+    const send = (type, data) => {
+      options.send(type, data);
+      Sending.take(type, data);
+    };
+    super({ ...options, send });
   }
 
   static take(type, data) {
@@ -29,6 +33,8 @@ class Sending extends simulator.Battle {
     }
   }
 }
+
+simulator.Battle = Sending;
 
 const { hear } = Battle.prototype;
 Battle.prototype.hear = function () {

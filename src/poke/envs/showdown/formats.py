@@ -34,11 +34,6 @@ def generation(battle_format: str) -> int:
     return int(found.group(1))
 
 
-def num_actions(generation: int) -> int:
-    """Return how many actions a generation has: 6 switches, 4 moves, and 4 more for each gimmick up to its own."""
-    return {6: 14, 7: 18, 8: 22, 9: 26}.get(generation, 10)
-
-
 def refusal(said: dict[str, Any]) -> FormatError:
     """Return a worker's refusal as an error, with the nearest name of a format that is played."""
     message, wanted = said["message"], said["message"].split()[1]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poke.envs.showdown import layout
-from poke.envs.showdown.formats import num_actions, refusal
+from poke.envs.showdown.formats import refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
 from poke.envs.showdown.workers import unpack_masks
@@ -124,7 +124,7 @@ class LineTracker:
 
     def __init__(self, worker: LineWorker, number: int, generation: int) -> None:
         self.generation = generation
-        self.num_actions = num_actions(generation)
+        self.num_actions = layout.num_actions(generation)
         self._worker, self._number = worker, number
         self._lines: list[str] = []  # read at the next question: one trip for all of them
 

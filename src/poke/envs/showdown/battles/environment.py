@@ -10,7 +10,7 @@ from poke.envs.showdown.battles.league import League
 from poke.envs.showdown.battles.opponents import Opponents
 from poke.envs.showdown.battles.rewards import Shaping
 from poke.envs.showdown.battles.stepping import BattleEnvironments
-from poke.envs.showdown.formats import generation, num_actions
+from poke.envs.showdown.formats import generation
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import LEAGUE, SELF, BattleError, shares_of
 from poke.envs.showdown.workers import BattleWorkers
@@ -146,7 +146,11 @@ def spaces(format: str) -> tuple[ObservationSpace, ActionSpace]:
     """
     number = generation(format)
     seen = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(number))
+<<<<<<< HEAD
     return seen, ActionSpace.discrete(num_actions(number))
+=======
+    return seen, ActionSpace.discrete(layout.num_actions(number))
+>>>>>>> environment
 
 
 def open_workers(format: str, num_battles: int, num_workers: int, **how: Any) -> BattleWorkers:

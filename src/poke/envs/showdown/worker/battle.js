@@ -63,7 +63,12 @@ class Battle {
     const { format, dex, simulator } = rules;
     const [seed, first, second, scripted] = start.seed;
     this.moveNumbers = moveNumbers;
-    this.simulated = new simulator.Battle({ formatid: format.id, format, seed: `sodium,${seed}` });
+    this.simulated = new simulator.Battle({
+      formatid: format.id,
+      format,
+      seed: `sodium,${seed}`,
+      send: (kind, text) => this.hearAside(kind, text),
+    });
     this.seats = IDS.map((id, n) => {
       const replay = start.replay.filter(([seat]) => seat === n).map(([, action]) => action);
       const tracker = new Tracker(dex, id);
@@ -204,6 +209,14 @@ class Battle {
       seat.decides = !!seat.request && !seat.request.wait;
       if (seat.request) seat.tracker.request(seat.request);
     }
+  }
+
+  /** What the simulator tells a player about its choice: a line of its channel, unless requests say the same. */
+  hearAside(kind, text) {
+    if (kind !== 'sideupdate') return;
+    const line = text.slice(IDS[0].length + 1);
+    if (line.startsWith('|request|') || line.startsWith('|error|')) return;
+    this.seats[IDS.indexOf(text.slice(0, IDS[0].length))].tracker.read(line);
   }
 
   /** 1 won, 0 drawn, -1 lost. A battle of 1,000 turns is the simulator's tie. */

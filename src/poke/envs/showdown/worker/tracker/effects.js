@@ -194,10 +194,7 @@ function transform(tracker, pokemon, model) {
   pokemon.boosts.set(model.boosts);
   if (tracker.gen > 2) pokemon.ability = model.ability;
   pokemon.volatiles.set('transform', true);
-  pokemon.moves = model.moves.map(({ move, maxpp }) => {
-    const pp = Math.min(5, move.entry.pp);
-    return new MoveSlot(move, pp, tracker.gen >= 5 ? pp : maxpp);
-  });
+  pokemon.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
 }
 
 // ---- moving

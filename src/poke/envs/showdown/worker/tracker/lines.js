@@ -133,6 +133,7 @@ const LINES = {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
     pokemon.setStatus(parts[3]);
+    if (tracker.gen === 1 && parts[3] === 'slp') pokemon.mustRecharge = false;
     learnSource(tracker, parts, pokemon, true);
   },
   '-curestatus': (tracker, parts) => {

@@ -24,20 +24,43 @@ function useMove(tracker, parts) {
   const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
   const fromID = from ? effectID(from) : '';
   const isContinued = fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id);
-  const isCalled = fromID !== '' && !isContinued && fromID !== id;
+  const goesOnCalled = isContinued && pokemon.calledMove === id;
+  const isCalled = (fromID !== '' && !isContinued && fromID !== id) || goesOnCalled;
   const wasPreparing = pokemon.preparing;
   pokemon.preparing = '';
   pokemon.mustRecharge = false;
   const move = tracker.tables.move(id);
-  if (!isCalled) {
+  if (isCalled) {
+    if (tracker.gen === 1) payForCalled(pokemon, move, goesOnCalled);
+    pokemon.calledMove = id;
+  } else {
     pokemon.lastMove = id;
+    pokemon.calledMove = '';
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
       const cost = 1 + effects.pressure(tracker, pokemon, move, REACHES_NO_FOE);
-      slot.pp = tracker.gen === 1 ? (slot.pp - cost) & 63 : Math.max(0, slot.pp - cost);
+      spend(tracker, pokemon, slot, cost);
     }
   }
   effects.moved(tracker, pokemon, move, isContinued, isCalled, parts);
+}
+
+function spend(tracker, pokemon, slot, cost) {
+  // Gen 1 keeps six bits: one less than none is 63.
+  slot.pp = tracker.gen === 1 ? (slot.pp - cost) & 63 : Math.max(0, slot.pp - cost);
+  pokemon.shareMimicsPP();
+}
+
+/**
+ * Gen 1: Metronome and Mirror Move get a PP back when they call a two-turn move and pay it at its second turn;
+ * after Transform the slot beneath gains one at every call, which is a glitch of the games.
+ */
+function payForCalled(pokemon, move, goesOn) {
+  const caller = pokemon.findMove(pokemon.lastMove);
+  const isTwoTurn = move.entry.flags.charge;
+  if (caller && isTwoTurn) caller.pp = (caller.pp + (goesOn ? -1 : 1)) & 63;
+  const beneath = pokemon.transformed && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
+  if (beneath) beneath.pp = (beneath.pp + 1) % 64;
 }
 
 /** The slot a move is from, revealed by its use; of a Z- or max move the base where it is certain. */

@@ -5,7 +5,7 @@ const BOOSTS = ['atk', 'def', 'spa', 'spd', 'spe', 'accuracy', 'evasion'];
 
 // What is true of whoever stands in battle since he came in.
 const STINT = [
-  'volatiles', 'boosts', 'lastMove', 'mustRecharge', 'preparing', 'turns', 'stall', 'stallLeft', 'transformed',
+  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'turns', 'stall', 'stallLeft', 'transformed',
   'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
 ];
 
@@ -16,6 +16,12 @@ class MoveSlot {
     this.move = move;
     this.pp = pp;
     this.maxpp = maxpp;
+  }
+
+  /** A move that Transform copied. */
+  static copied(move) {
+    const pp = Math.min(5, move.entry.pp);
+    return new MoveSlot(move, pp, pp);
   }
 }
 
@@ -54,6 +60,7 @@ class Pokemon {
     this.boosts = new Int8Array(BOOSTS.length);
     this.volatiles = new Map(); // id -> what is known of it, true if nothing else
     this.lastMove = '';
+    this.calledMove = ''; // what another move of its called, while that goes on by itself
     this.mustRecharge = false;
     this.preparing = '';
     this.turns = 0; // turns begun since it came in
@@ -128,10 +135,21 @@ class Pokemon {
   /** The slot of a move that it was seen to have; a fifth one is not kept. */
   revealMove(id) {
     const known = this.findMove(id);
-    if (known || this.moves.length >= 4) return known;
+    if (known || this.moves.length >= 4 || this.baseMoves.length >= 4) return known;
     const slot = new MoveSlot(this.tables.move(id));
     this.moves.push(slot);
+    // Beside a Mimic's move the others are its own; after Transform none is.
+    if (this.moves !== this.baseMoves && !this.transformed) this.baseMoves.push(slot);
     return slot;
+  }
+
+  /** Gen 1: the move that Mimic has become spends Mimic's own PP. */
+  shareMimicsPP() {
+    if (this.tables.gen !== 1 || this.transformed || !this.volatiles.has('mimic')) return;
+    for (let i = 0; i < this.baseMoves.length; i++) {
+      const base = this.baseMoves[i];
+      if (base.move.id === 'mimic' && this.moves[i] && this.moves[i] !== base) base.pp = this.moves[i].pp;
+    }
   }
 
   /** Forget what lasts only while it stands in battle. */
@@ -142,9 +160,11 @@ class Pokemon {
     this.ability = this.baseAbility;
     this.transformed = false;
     this.lastMove = '';
+    this.calledMove = '';
     this.mustRecharge = false;
     this.preparing = '';
     this.stall = 0;
+    this.stallLeft = 0;
     this.become(this.base);
     this.touch();
   }

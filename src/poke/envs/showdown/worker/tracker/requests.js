@@ -157,7 +157,8 @@ function readMoves(pokemon, ids) {
   }
   const slots = ids.map((id, i) => {
     const move = pokemon.tables.move(id);
-    return moves[i] && moves[i].move === move ? moves[i] : new MoveSlot(move);
+    if (moves[i] && moves[i].move === move) return moves[i];
+    return pokemon.transformed ? MoveSlot.copied(move) : new MoveSlot(move);
   });
   if (!pokemon.transformed && !pokemon.has('mimic')) pokemon.baseMoves = slots;
   pokemon.moves = slots;
@@ -175,11 +176,13 @@ function readActive(pokemon, active) {
   if (moves.length !== pokemon.moves.length || moves[0].pp === undefined) return;
   for (let i = 0; i < moves.length; i++) {
     const slot = pokemon.moves[i];
-    if (slot.pp === moves[i].pp && slot.maxpp === moves[i].maxpp) continue;
+    const maxpp = pokemon.transformed ? slot.maxpp : moves[i].maxpp;
+    if (slot.pp === moves[i].pp && slot.maxpp === maxpp) continue;
     slot.pp = moves[i].pp;
-    slot.maxpp = moves[i].maxpp;
+    slot.maxpp = maxpp;
     pokemon.touch();
   }
+  pokemon.shareMimicsPP();
 }
 
 module.exports = { settle };

@@ -1,0 +1,175 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from poke.envs.showdown import processes
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.processes import WorkerProcess
+from poke.envs.showdown.workers import ASKED, LOST, BattleWorkers, Start, battle_seeds, unpack_masks
+
+pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
+
+# A node that greets as a worker does, and answers with what is no frame.
+GARBAGE = f"""#!{sys.executable}
+import json, os, struct, sys
+def read():
+    (length,) = struct.unpack("<I", sys.stdin.buffer.read(4))
+    return sys.stdin.buffer.read(length)
+read()
+hello = b"H" + json.dumps({{"players": ["asked"]}}).encode()
+os.write(1, struct.pack("<I", len(hello)) + hello)
+read()
+os.write(1, b"an error message on the wrong stream")
+read(), read(), read()
+"""
+
+
+def start_all(workers, *numbers):
+    workers.begin(Start(i, battle_seeds(*numbers, i)) for i in range(workers.num_battles))
+    return workers.exchange()
+
+
+def choose_first(workers, records):
+    for record in records[records["flags"] & ASKED != 0]:
+        action = np.flatnonzero(unpack_masks(record["mask"], 26))[-1]
+        workers.choose(record["battle"], record["seat"], action)
+
+
+def assert_it_goes_on(workers, records, lost, caplog, said):
+    """The lost worker's battles are lost, the others go on, and new ones begin in their places."""
+    is_lost = records["flags"] & LOST != 0
+    assert [(int(r["battle"]), int(r["seat"])) for r in records[is_lost]] == [
+        (battle, seat) for battle in lost for seat in range(2)
+    ]
+    assert set(records["battle"][~is_lost]) == set(range(workers.num_battles)) - set(lost)
+    assert workers.num_lost == len(lost)
+    assert workers.num_replaced == 1
+    (warning,) = caplog.messages
+    assert said in warning
+    assert f"{len(lost)} battles are lost" in warning
+    assert "\n" not in warning
+    workers.begin(Start(battle, battle_seeds(2, battle)) for battle in lost)
+    choose_first(workers, records)
+    again = workers.exchange()
+    assert set(again["battle"]) == set(range(workers.num_battles))
+    assert (again["flags"] & LOST == 0).all()
+
+
+def test_a_worker_that_dies_is_replaced(caplog):
+    with BattleWorkers("gen1randombattle", num_battles=4, num_workers=2) as workers:
+        records = start_all(workers, 1)
+        choose_first(workers, records)
+        victim = workers.pids[0]
+        os.kill(victim, signal.SIGKILL)
+        records = workers.exchange()
+        assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 died of SIGKILL")
+        assert victim not in workers.pids
+
+
+def test_a_worker_that_hangs_is_replaced(caplog):
+    with BattleWorkers("gen1randombattle", num_battles=2, num_workers=1) as workers:
+        records = start_all(workers, 1)
+        choose_first(workers, records)
+        os.kill(workers.pids[0], signal.SIGSTOP)
+        workers.timeout_seconds = 0.0
+        records = workers.exchange()
+        workers.timeout_seconds = 60.0
+        assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 did not answer for 0 seconds")
+
+
+def test_a_worker_that_writes_garbage_is_replaced(caplog, tmp_path, monkeypatch):
+    node = tmp_path / "node"
+    node.write_text(GARBAGE)
+    node.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "find_node", lambda: node)
+        workers = BattleWorkers("gen1randombattle", num_battles=2, num_workers=1)
+    with workers:
+        records = start_all(workers, 1)
+        assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 wrote garbage")
+
+
+def test_an_error_in_a_battle_costs_that_battle_alone(caplog):
+    with BattleWorkers("gen1randombattle", num_battles=3, num_workers=1) as workers:
+        pids = workers.pids
+        starts = [Start(i, battle_seeds(1, i)) for i in range(3)]
+        broken = [Start(i, battle_seeds(1, i), replay=((0, 25),)) for i in range(3)]
+        workers.begin([starts[0], broken[1], starts[2]])
+        records = workers.exchange()
+        flags = {(int(r["battle"]), int(r["seat"])): int(r["flags"]) for r in records}
+        assert flags == {
+            (battle, seat): LOST if battle == 1 else ASKED for battle in range(3) for seat in (0, 1)
+        }
+        (warning,) = caplog.messages
+        assert warning.startswith("battle 1 is lost: Error: p1 may not choose 25 (at ")
+        workers.begin(broken)  # the same again is counted, not said
+        assert (workers.exchange()["flags"] == LOST).all()
+        assert len(caplog.messages) == 1
+        assert workers.num_lost == 4
+        workers.begin(starts)
+        assert (workers.exchange()["flags"] == ASKED).all()
+        assert workers.pids == pids
+
+
+def test_a_worker_that_cannot_start_is_one_line(tmp_path, monkeypatch):
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho 'Error: no memory' >&2\nexit 3\n")
+    node.chmod(0o755)
+    monkeypatch.setattr(processes, "find_node", lambda: node)
+    with pytest.raises(ShowdownError, match=r"^a battle worker did not start: .*Error: no memory$"):
+        BattleWorkers("gen1randombattle", num_battles=2, num_workers=2)
+
+
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("POKE_SHOWDOWN_DIR", str(tmp_path))
+    with pytest.raises(ShowdownError, match=r"is not installed in .*: run `python -m"):
+        BattleWorkers("gen1randombattle", num_battles=2, num_workers=2)
+
+
+def test_no_worker_outlives_a_killed_parent():
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from test_workers_faults import BattleWorkers, choose_first, start_all\n"
+        "with BattleWorkers('gen1randombattle', num_battles=8, num_workers=2) as workers:\n"
+        "    records = start_all(workers, 1)\n"
+        "    print(*workers.pids, flush=True)\n"
+        "    while True:\n"
+        "        choose_first(workers, records)\n"
+        "        records = workers.exchange()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+    )
+    watches = [os.pidfd_open(int(pid)) for pid in parent.stdout.readline().split()]
+    assert len(watches) == 2
+    parent.kill()
+    parent.communicate()
+    for watch in watches:
+        assert select.select([watch], [], [], 20)[0], "a worker outlived its parent"
+        os.close(watch)
+
+
+def test_nothing_is_left_of_fifty_workers():
+    before = psutil.Process().num_fds()
+    for _ in range(50):
+        WorkerProcess({"mode": "lines"}).close()
+    assert [child for child in psutil.Process().children() if "main.js" in str(child)] == []
+    assert [c.pid for c in psutil.Process().children() if c.status() == psutil.STATUS_ZOMBIE] == []
+    assert psutil.Process().num_fds() == before
+
+
+def test_closing_twice_is_closing_once():
+    workers = BattleWorkers("gen1randombattle", num_battles=1, num_workers=1)
+    (pid,) = workers.pids
+    workers.close()
+    workers.close()
+    assert not psutil.pid_exists(pid)
+    assert workers.pids == []

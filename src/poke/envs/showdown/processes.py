@@ -169,12 +169,7 @@ def wait(processes: Sequence[WorkerProcess], deadline: float) -> list[WorkerProc
 
 def first_settings(settings: dict[str, Any], generation: int) -> dict[str, Any]:
     """Add to a worker's settings what every mode needs: the layout and its tables."""
-<<<<<<< HEAD
-    described = layout.describe(generation)
-    return {**settings, "layout": described, "tables": layout.tables()}
-=======
     return {**settings, "layout": layout.describe(generation), "tables": layout.tables()}
->>>>>>> environment
 
 
 def _widen(pipe: int) -> None:

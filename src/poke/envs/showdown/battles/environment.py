@@ -146,11 +146,7 @@ def spaces(format: str) -> tuple[ObservationSpace, ActionSpace]:
     """
     number = generation(format)
     seen = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(number))
-<<<<<<< HEAD
-    return seen, ActionSpace.discrete(num_actions(number))
-=======
     return seen, ActionSpace.discrete(layout.num_actions(number))
->>>>>>> environment
 
 
 def open_workers(format: str, num_battles: int, num_workers: int, **how: Any) -> BattleWorkers:

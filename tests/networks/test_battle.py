@@ -12,11 +12,16 @@ LAYOUTS = {num_actions: describe(generation) for generation, num_actions in ((1,
 
 
 def observations(layout, batch=5):
-    """Random bytes within each dense feature's range, and small ids."""
+    """Random bytes within each dense feature's range, one active Pokemon a side, and no ids."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 2, (batch, layout["size"]), generator=generator, dtype=torch.int8)
-    is_id_high_byte = dense_scale(layout) == 0
-    return x * (~is_id_high_byte).to(torch.int8)
+    x *= (dense_scale(layout) > 0).to(torch.int8)
+    dense = layout["kinds"]["pokemon"]["dense"]
+    active = next(f["offset"] for f in dense if f["name"] == "active")
+    for group in layout["groups"][1:]:
+        entities(x, group)[..., active] = 0
+        entities(x, group)[:, 1, active] = 1
+    return x
 
 
 def battle(layout, more=0):

@@ -56,7 +56,7 @@ class LineWorker:
     """
 
     def __init__(self, timeout_seconds: float = 60.0) -> None:
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._numbers = itertools.count()
         self._process = WorkerProcess(first_settings({"mode": "lines"}, generation=9))
 
@@ -70,6 +70,11 @@ class LineWorker:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def close(self) -> None:
         """End the process; may be called twice."""
@@ -94,7 +99,7 @@ class LineWorker:
 
     def _ask(self, kind: bytes, question: dict[str, Any]) -> bytes:
         self._process.send(kind, json.dumps(question).encode())
-        deadline = time.monotonic() + self._timeout_seconds
+        deadline = time.monotonic() + self.timeout_seconds
         while wait([self._process], deadline):
             try:
                 for said, payload in list(self._process.frames()):
@@ -103,7 +108,7 @@ class LineWorker:
                 raise ShowdownError(f"the worker that reads battles {error}") from None
         self._process.kill()
         raise ShowdownError(
-            f"the worker that reads battles did not answer for {self._timeout_seconds:g} seconds"
+            f"the worker that reads battles did not answer for {self.timeout_seconds:g} seconds"
         )
 
     def _answer(self, asked: bytes, said: bytes, payload: bytes) -> bytes:
@@ -141,8 +146,7 @@ class LineTracker:
         Raises:
             LineError: the lines are no battle's.
         """
-        lines, self._lines = self._lines, []
-        answer = self._worker._ask(b"D", {"battle": self._number, "lines": lines})
+        answer = self._ask(b"D")
         state, refused, mask = _HEAD.unpack_from(answer)
         if state == _NONE:
             return None
@@ -155,10 +159,13 @@ class LineTracker:
         """Return an action as a server takes it, such as ``move 2 mega``: it is what will have been chosen.
 
         Raises:
-            LineError: nothing is to be chosen, or not this.
+            LineError: nothing is to be chosen, or not this; the lines are no battle's.
         """
-        answer = self._worker._ask(b"C", {"battle": self._number, "action": int(action)})
-        return str(json.loads(answer))
+        return str(json.loads(self._ask(b"C", action=int(action))))
+
+    def _ask(self, kind: bytes, **question: int) -> bytes:
+        lines, self._lines = self._lines, []
+        return self._worker._ask(kind, {"battle": self._number, "lines": lines, **question})
 
     def close(self) -> None:
         """Forget the battle."""

@@ -92,6 +92,11 @@ class View {
 function followLines(input, output, settings, simulator) {
   const views = new Map();
   const encoders = new Map(); // by dex
+  const read = ({ battle, lines }) => {
+    const view = views.get(battle);
+    for (const line of lines) view.read(line);
+    return view;
+  };
   const answer = {
     O({ battle, format, player }) {
       const dex = dexOf(simulator, format);
@@ -99,14 +104,12 @@ function followLines(input, output, settings, simulator) {
       views.set(battle, new View(dex, player, encoders.get(dex)));
       output.sendObject('O', { generation: dex.gen });
     },
-    D({ battle, lines }) {
-      const view = views.get(battle);
-      for (const line of lines) view.read(line);
-      view.put(output);
+    D(question) {
+      read(question).put(output);
       output.send('D');
     },
-    C({ battle, action }) {
-      output.sendObject('C', views.get(battle).choose(action));
+    C(question) {
+      output.sendObject('C', read(question).choose(question.action));
     },
     X({ battle }) {
       views.delete(battle);

@@ -18,7 +18,7 @@
 //   in  'D'  JSON {battle, lines}: read them, in order, |request| and |error| ones as a server sends them included.
 //            Answer 'D': u8 state (0 nothing to choose, 1 asked, 2 only one choice), u8 1 if the last choice was
 //            refused, u32 mask, observation (zeros unless there is something to choose), the text of an only choice.
-//   in  'C'  JSON {battle, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
+//   in  'C'  JSON {battle, lines, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
 //   in  'X'  JSON {battle}: forget it. No answer.
 
 const { Input, Output } = require('./frames');

@@ -22,7 +22,9 @@ function showAbility(pokemon, id) {
 }
 
 function showItem(pokemon, id) {
-  if (pokemon.key === '' && pokemon.item !== id) pokemon.item = id;
+  // An item that has just been used up still names itself as the cause of what it did.
+  if (pokemon.item === 'noitem' && pokemon.lostItem === id) return;
+  if (pokemon.key === '') pokemon.item = id;
   pokemon.touch();
 }
 
@@ -57,14 +59,17 @@ function getItem(tracker, pokemon, id, from, of) {
 }
 
 function loseItem(tracker, pokemon, id) {
+  pokemon.lostItem = id;
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 
 /** How much more a move costs: one for a Pressure that is known. */
 function pressure(tracker, pokemon, move, reachesNoFoe) {
-  const foe = tracker.foeOf(tracker.own.active === pokemon ? tracker.own : tracker.opponent).active;
+  const foe = foeOf(tracker, pokemon);
   if (!foe || foe.fainted || foe.ability !== 'pressure' || foe.has('gastroacid')) return 0;
-  if (reachesNoFoe.has(move.entry.target) && !move.entry.flags.mustpressure) return 0;
+  let { target } = move.entry;
+  if (move.id === 'curse' && !pokemon.types.names.includes('Ghost')) target = move.entry.nonGhostTarget;
+  if (reachesNoFoe.has(target) && !move.entry.flags.mustpressure) return 0;
   return 1;
 }
 
@@ -199,28 +204,78 @@ function transform(tracker, pokemon, model) {
 
 // ---- moving
 
-function moved(tracker, pokemon, move, isContinued, isCalled) {
-  const { volatiles } = pokemon;
-  const foe = tracker.foeOf(pokemon === tracker.own.active ? tracker.own : tracker.opponent).active;
-  if (tracker.gen === 1) {
-    if (isBinding(move)) {
-      if (foe) foe.mustRecharge = false; // even if it misses
-      volatiles.set('binding', isContinued ? (volatiles.get('binding') || 0) + 1 : 1);
-      if (foe && volatiles.get('binding') < BINDS_ONE) foe.volatiles.set('partiallytrapped', 2);
-    } else {
-      volatiles.delete('binding');
-    }
-    if (move.entry.self && move.entry.self.volatileStatus === 'lockedmove') volatiles.set('lockedmove', true);
-  }
+const RAMPAGES = 3;
+const ROLLS = 5;
+
+const volatileOf = move => (move.entry.self ? move.entry.self.volatileStatus : undefined);
+const isRolling = move => move.id === 'rollout' || move.id === 'iceball';
+
+/** Whether it goes on with this move by itself. */
+function isBoundTo(pokemon, id) {
+  if (pokemon.preparing === id) return true;
+  const lock = pokemon.volatiles.get('lockedmove') || pokemon.volatiles.get('rollout');
+  return lock !== undefined && lock.id === id;
 }
 
-const isBinding = move => move.entry.self && move.entry.self.volatileStatus === 'partialtrappinglock';
-
-function fail(tracker, pokemon) {
+/** It uses a move: take it for a hit, `missed` takes that back. */
+function moved(tracker, pokemon, move, isContinued) {
   if (tracker.gen === 1) {
-    const foe = tracker.foeOf(pokemon === tracker.own.active ? tracker.own : tracker.opponent).active;
-    if (pokemon.has('binding') && foe) unbind(pokemon, foe);
+    bind(tracker, pokemon, move, isContinued);
+    if (volatileOf(move) === 'lockedmove') lock(pokemon, 'lockedmove', move, Infinity);
+    return;
   }
+  if (volatileOf(move) === 'lockedmove') lock(pokemon, 'lockedmove', move, RAMPAGES);
+  if (isRolling(move) && pokemon.status !== 'slp') lock(pokemon, 'rollout', move, ROLLS);
+}
+
+/** Bound to a move for so many turns at most. It holds as long as each turn's use hits. */
+function lock(pokemon, volatile, move, turns) {
+  const { volatiles } = pokemon;
+  const before = volatiles.get(volatile);
+  const hits = before ? before.hits + 1 : 1;
+  if (hits >= turns) volatiles.delete(volatile);
+  else volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+}
+
+/** Gen 1: Bind, Clamp, Fire Spin and Wrap hold the target as long as they go on. */
+function bind(tracker, pokemon, move, isContinued) {
+  const { volatiles } = pokemon;
+  const foe = foeOf(tracker, pokemon);
+  if (volatileOf(move) !== 'partialtrappinglock' || !foe) {
+    volatiles.delete('binding');
+    return;
+  }
+  foe.mustRecharge = false; // even if it misses
+  const hits = isContinued ? (volatiles.get('binding') || 0) + 1 : 1;
+  volatiles.set('binding', hits);
+  if (hits < BINDS_ONE) foe.volatiles.set('partiallytrapped', 2);
+  foe.touch();
+}
+
+function foeOf(tracker, pokemon) {
+  return (pokemon === tracker.own.active ? tracker.opponent : tracker.own).active;
+}
+
+function fail(tracker, pokemon, parts) {
+  if (!parts.some(part => part.startsWith('[from]'))) missed(tracker);
+  const { mover } = tracker;
+  if (pokemon !== mover || tracker.gen < 6 || !pokemon.lastMove) return;
+  if (tracker.tables.move(pokemon.lastMove).entry.stallingMove) pokemon.stall = pokemon.stallLeft = 0;
+}
+
+/** The move that is being used does not hit. */
+function missed(tracker) {
+  const { mover } = tracker;
+  if (!mover) return;
+  const { volatiles } = mover;
+  if (tracker.gen === 1) {
+    const foe = foeOf(tracker, mover);
+    if (foe && volatiles.has('binding')) unbind(mover, foe);
+  } else if (tracker.gen > 2) {
+    volatiles.delete('lockedmove');
+  }
+  volatiles.delete('rollout');
+  mover.touch();
 }
 
 /** Gen 1: a binding move that missed holds nobody; what an earlier hit left runs out by itself. */
@@ -229,6 +284,7 @@ function unbind(pokemon, foe) {
   pokemon.volatiles.delete('binding');
   if (hits === 1) foe.volatiles.delete('partiallytrapped');
   else foe.volatiles.set('partiallytrapped', 1);
+  foe.touch();
 }
 
 function hurt(tracker, pokemon, from) {
@@ -259,6 +315,13 @@ function aborted(tracker, pokemon, reason) {
 function endTurn(tracker, pokemon) {
   const { volatiles } = pokemon;
   for (const id of ONE_TURN) volatiles.delete(id);
+  for (const id of ['lockedmove', 'rollout']) {
+    const bound = volatiles.get(id);
+    if (bound && bound.left !== Infinity && --bound.left === 0 && (tracker.gen > 2 || id === 'rollout')) {
+      volatiles.delete(id);
+    }
+  }
+  if (tracker.gen > 1 && pokemon.status === 'slp') volatiles.delete('lockedmove');
   pokemon.retype();
   if (pokemon.stallLeft > 0 && --pokemon.stallLeft === 0) pokemon.stall = 0;
   if (tracker.gen > 2 && pokemon.status === 'tox' && !pokemon.fainted) {
@@ -289,6 +352,7 @@ function partFrom(tracker, side, incoming) {
   const foe = tracker.foeOf(side).active;
   if (!foe) return;
   foe.volatiles.delete('trapped');
+  if (tracker.gen === 1) foe.volatiles.delete('partiallytrapped');
   foe.touch();
 }
 
@@ -297,10 +361,13 @@ function afterLeaving(tracker, pokemon) {
 }
 
 function afterEntering(tracker, pokemon) {
-  if (tracker.gen === 5 && pokemon.status === 'slp') pokemon.statusCounter = 0;
+  if (pokemon.status !== 'slp') return;
+  if (tracker.gen === 5) pokemon.statusCounter = 0;
+  if (tracker.gen === 3) pokemon.statusCounter = Math.max(0, pokemon.statusCounter - pokemon.skippedSleep);
+  pokemon.skippedSleep = 0;
 }
 
 module.exports = {
   showAbility, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
-  transform, moved, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
+  transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
 };

@@ -75,6 +75,7 @@ const LINES = {
     }
   },
   upkeep(tracker) {
+    tracker.mover = null;
     for (const side of [tracker.own, tracker.opponent]) if (side.active) effects.endTurn(tracker, side.active);
   },
 
@@ -113,13 +114,13 @@ const LINES = {
     learnSource(tracker, parts, pokemon, true);
     effects.fail(tracker, pokemon, parts);
   },
-  '-miss': (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.fail(tracker, pokemon, parts);
-  },
+  '-miss': tracker => effects.missed(tracker),
+  '-notarget': tracker => effects.missed(tracker),
   '-immune': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) learnSource(tracker, parts, pokemon, true);
+    if (!pokemon) return;
+    learnSource(tracker, parts, pokemon, true);
+    effects.missed(tracker);
   },
 
   // ---- health and status
@@ -134,6 +135,8 @@ const LINES = {
     if (!pokemon) return;
     pokemon.setStatus(parts[3]);
     if (tracker.gen === 1 && parts[3] === 'slp') pokemon.mustRecharge = false;
+    // The orb poisons after this turn's poison has hurt.
+    if (parts[3] === 'tox' && parts.includes('[from] item: Toxic Orb')) pokemon.statusCounter = -1;
     learnSource(tracker, parts, pokemon, true);
   },
   '-curestatus': (tracker, parts) => {

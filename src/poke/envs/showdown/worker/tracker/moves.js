@@ -23,7 +23,9 @@ function useMove(tracker, parts) {
   const isStatusZ = parts[3].startsWith('Z-');
   const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
   const fromID = from ? effectID(from) : '';
-  const isContinued = fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id);
+  const isContinued =
+    fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id) ||
+    (tracker.gen === 2 && fromID === '' && effects.isBoundTo(pokemon, id)); // gen 2 does not say so
   const goesOnCalled = isContinued && pokemon.calledMove === id;
   const isCalled = (fromID !== '' && !isContinued && fromID !== id) || goesOnCalled;
   const wasPreparing = pokemon.preparing;
@@ -32,6 +34,8 @@ function useMove(tracker, parts) {
   const move = tracker.tables.move(id);
   if (isCalled) {
     if (tracker.gen === 1) payForCalled(pokemon, move, goesOnCalled);
+    const caller = tracker.gen > 3 && from.startsWith('move: ') ? pokemon.findMove(fromID) : null;
+    if (caller) spend(tracker, pokemon, caller, effects.pressure(tracker, pokemon, move, REACHES_NO_FOE));
     pokemon.calledMove = id;
   } else {
     pokemon.lastMove = id;
@@ -42,7 +46,10 @@ function useMove(tracker, parts) {
       spend(tracker, pokemon, slot, cost);
     }
   }
-  effects.moved(tracker, pokemon, move, isContinued, isCalled, parts);
+  tracker.mover = pokemon;
+  if (tracker.gen === 3 && pokemon.status === 'slp') pokemon.skippedSleep = pokemon.sleptThrough + 1;
+  effects.moved(tracker, pokemon, move, isContinued);
+  if (parts.includes('[miss]') || parts.includes('[notarget]')) effects.missed(tracker);
 }
 
 function spend(tracker, pokemon, slot, cost) {
@@ -98,7 +105,8 @@ function cannotMove(tracker, parts) {
     if (owner) effects.showAbility(owner, id);
   }
   if (id === 'slp') {
-    pokemon.statusCounter++;
+    pokemon.statusCounter += pokemon.ability === 'earlybird' ? 2 : 1;
+    pokemon.sleptThrough = pokemon.skippedSleep; // gen 3, if Sleep Talk or Snore follows
     pokemon.skippedSleep = 0;
   }
   if (id === 'recharge') pokemon.mustRecharge = false;

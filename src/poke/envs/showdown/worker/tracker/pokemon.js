@@ -44,11 +44,13 @@ class Pokemon {
     this.maxhp = 100;
     this.status = '';
     this.statusCounter = 0;
-    this.skippedSleep = 0;
+    this.skippedSleep = 0; // gen 3: uses of Sleep Talk in a row, forgotten by sleep on leaving
+    this.sleptThrough = 0;
     this.fainted = false;
     this.active = false;
     this.revealed = false;
     this.item = '';
+    this.lostItem = ''; // what it no longer has
     this.ability = '';
     this.baseAbility = '';
     this.teraType = '';

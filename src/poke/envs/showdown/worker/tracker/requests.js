@@ -173,7 +173,10 @@ function readActive(pokemon, active) {
     pokemon.mustRecharge = mustRecharge;
     pokemon.touch();
   }
-  if (moves.length !== pokemon.moves.length || moves[0].pp === undefined) return;
+  // Who may choose is bound to nothing, whatever the lines let expect.
+  const isFree = moves[0].pp !== undefined;
+  if (isFree && pokemon.volatiles.delete('lockedmove')) pokemon.touch();
+  if (moves.length !== pokemon.moves.length || !isFree) return;
   for (let i = 0; i < moves.length; i++) {
     const slot = pokemon.moves[i];
     const maxpp = pokemon.transformed ? slot.maxpp : moves[i].maxpp;

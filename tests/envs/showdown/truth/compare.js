@@ -1,0 +1,182 @@
+'use strict';
+// Compare an observation's bytes, read by the layout, with what they have to be; count by kind what differs.
+
+const { Unknowable } = require('./expected');
+
+class Report {
+  constructor() {
+    this.decisions = 0;
+    this.features = 0;
+    this.masks = 0;
+    this.refused = 0;
+    this.wrong = {}; // kind -> number
+    this.wrongMasks = {};
+    this.unknowable = {}; // reason -> number of features
+    this.examples = {};
+  }
+
+  count(counts, kind, where, ...details) {
+    counts[kind] = (counts[kind] || 0) + 1;
+    const examples = (this.examples[kind] ||= []);
+    if (examples.length < 3) examples.push(`${where} ${JSON.stringify(details)}`);
+  }
+}
+
+/** Read entities of bytes as the layout declares them. */
+class Reader {
+  constructor(layout, tables) {
+    this.layout = layout;
+    this.names = Object.fromEntries(
+      Object.entries(tables).map(([table, ids]) => [table, new Map(Object.entries(ids).map(([name, id]) => [id, name]))])
+    );
+  }
+
+  entity(kind, bytes, at) {
+    const values = {};
+    for (const { name, offset, parts } of kind.dense) {
+      values[name] = parts.length
+        ? Object.fromEntries(parts.map((part, i) => [part, bytes[at + offset + i]]))
+        : bytes[at + offset];
+    }
+    for (const { name, offset, table } of kind.ids) {
+      const id = (bytes[at + offset] & 255) | ((bytes[at + offset + 1] & 255) << 8);
+      values[name] = id === 0 ? '' : this.names[table].get(id);
+    }
+    return values;
+  }
+
+  read(bytes) {
+    const { groups, kinds } = this.layout;
+    const { moves } = kinds.pokemon;
+    const team = group =>
+      Array.from({ length: group.count }, (_, i) => {
+        const at = group.offset + i * group.size;
+        const slots = Array.from({ length: moves.count }, (__, j) => this.entity(moves, bytes, at + moves.offset + j * moves.size));
+        return { values: this.entity(kinds.pokemon, bytes, at), moves: slots };
+      });
+    return { global: this.entity(kinds.global, bytes, 0), own: team(groups[1]), opponent: team(groups[2]) };
+  }
+}
+
+class Comparison {
+  constructor(report, where) {
+    this.report = report;
+    this.where = where;
+  }
+
+  observation(seen, expected) {
+    this.report.decisions++;
+    this.entity('global', seen.global, expected.global());
+    seen.own.forEach((one, i) => this.pokemon('own', one, expected.own(i)));
+    seen.opponent.forEach((one, i) => this.pokemon('opponent', one, expected.opponent(i)));
+  }
+
+  pokemon(who, seen, wanted) {
+    if (!wanted) {
+      const isEmpty = [seen.values, ...seen.moves].every(isNothing);
+      this.equal(`${who} beyond the team`, isEmpty, true, '');
+      return;
+    }
+    const place = wanted.values.active ? 'active' : 'bench';
+    const name = wanted.values.species;
+    this.entity(`${who} ${place}`, seen.values, wanted.values, name);
+    if (wanted.moves.slots) this.ownMoves(`${who} ${place} move`, seen.moves, wanted.moves.slots, name);
+    else this.seenMoves(`${who} ${place} move`, seen.moves, wanted.moves, name);
+  }
+
+  ownMoves(kind, seen, wanted, name) {
+    seen.forEach((slot, j) => {
+      if (wanted[j]) this.entity(kind, slot, wanted[j], `${name} ${wanted[j].move}`);
+      else this.equal(`${kind} beyond its moves`, isNothing(slot), true, name);
+    });
+  }
+
+  seenMoves(kind, seen, { possible, needed, doubt }, name) {
+    const known = seen.filter(slot => slot.known);
+    seen.slice(known.length).forEach(slot => this.equal(`${kind} beyond its moves`, isNothing(slot), true, name));
+    if (doubt) {
+      this.excuse(doubt, known.length * Object.keys(seen[0]).length);
+      return;
+    }
+    for (const slot of known) {
+      if (possible[slot.move]) this.entity(kind, slot, possible[slot.move], `${name} ${slot.move}`);
+      else this.equal(`${kind} that it has not`, slot.move, Object.keys(possible), name);
+    }
+    const ids = known.map(slot => slot.move);
+    for (const id of needed) this.equal(`${kind} that was seen`, ids.includes(id) || ids.length === 4, true, `${name} ${id} ${ids}`);
+  }
+
+  entity(kind, seen, wanted, name = '') {
+    for (const feature of Object.keys(seen)) {
+      if (!(feature in wanted)) throw new Error(`nothing is expected of ${kind} ${feature}`);
+      this.feature(`${kind} ${feature}`, seen[feature], wanted[feature], name);
+    }
+  }
+
+  feature(kind, seen, wanted, name) {
+    if (wanted instanceof Unknowable) {
+      this.excuse(wanted.reason, 1);
+    } else if (wanted !== null && wanted.oneOf) {
+      this.equal(kind, wanted.oneOf.includes(seen) ? seen : { oneOf: wanted.oneOf }, seen, name);
+    } else if (wanted !== null && typeof wanted === 'object') {
+      for (const part of Object.keys(wanted)) this.equal(`${kind} ${part}`, seen[part], wanted[part], name);
+    } else {
+      this.equal(kind, seen, wanted, name);
+    }
+  }
+
+  excuse(reason, number) {
+    this.report.unknowable[reason] = (this.report.unknowable[reason] || 0) + number;
+  }
+
+  equal(kind, seen, wanted, name) {
+    this.report.features++;
+    if (seen !== wanted) this.report.count(this.report.wrong, kind, this.where, name, seen, wanted);
+  }
+
+  /** The mask against what the simulator takes. */
+  mask(request, mask, side, choice) {
+    const texts = new Set();
+    for (let action = 0; action < 26; action++) if ((mask >> action) & 1) texts.add(choice(request, action));
+    for (const [text, error] of Object.entries(trial(side))) {
+      this.report.masks++;
+      if (texts.has(text) === (error === null)) continue;
+      // Only what is hidden may be refused: a trap or a disabled move that the request does not tell of.
+      if (texts.has(text) && /trapped|is disabled/.test(error)) this.excuse('a choice that is refused for a hidden reason', 1);
+      else this.report.count(this.report.wrongMasks, texts.has(text) ? 'allowed' : 'missing', this.where, text, error, request.active || request.forceSwitch);
+    }
+  }
+}
+
+const EVENTS = ['', ' mega', ' megax', ' megay', ' ultra', ' zmove', ' dynamax', ' terastallize'];
+
+/** Try every choice without making it: the error of each that is refused, null for the others. */
+function trial(side) {
+  const results = {};
+  const { emitChoiceError, activeRequest } = side;
+  let error = null;
+  side.emitChoiceError = message => {
+    error = message;
+    return false;
+  };
+  const texts = [1, 2, 3, 4, 5, 6].map(i => `switch ${i}`);
+  if (!activeRequest.forceSwitch) {
+    for (const i of [1, 2, 3, 4]) for (const event of EVENTS) texts.push(`move ${i}${event}`);
+  }
+  for (const text of texts) {
+    error = null;
+    // One who is bound to a move is bound whatever is said besides: what is said has to be done, too.
+    const isTaken = side.choose(text) && (!/^move . ./.test(text) || isSpecial(side.choice.actions[0]));
+    results[text] = isTaken ? null : error || 'refused';
+    side.clearChoice();
+  }
+  side.emitChoiceError = emitChoiceError;
+  delete side.emitChoiceError;
+  return results;
+}
+
+const isSpecial = action => !!(action && (action.mega || action.megax || action.megay || action.zmove || action.maxMove || action.terastallize));
+const isNothing = values =>
+  Object.values(values).every(value => (typeof value === 'object' ? isNothing(value) : value === 0 || value === ''));
+
+module.exports = { Report, Reader, Comparison };

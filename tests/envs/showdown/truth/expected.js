@@ -1,0 +1,409 @@
+'use strict';
+// What each feature of an observation has to be, from the simulator's state and what has been shown. It shares no
+// code with the tracker. A value that the player cannot know is `unknowable(reason)`; nothing else is excused.
+
+const { toID } = require('./ledger');
+
+class Unknowable {
+  constructor(reason) {
+    this.reason = reason;
+  }
+}
+const unknowable = reason => new Unknowable(reason);
+
+const plain = name => name.toLowerCase().replace(/_/g, '');
+const clamp = value => Math.max(-127, Math.min(127, Math.round(value)));
+/** A share in percent of which only none is 0 and only all is 100. */
+function percent(part, whole) {
+  if (part <= 0) return 0;
+  return part >= whole ? 100 : Math.max(1, Math.min(99, Math.round((100 * part) / whole)));
+}
+const flags = (names, isOn) => Object.fromEntries(names.map(name => [name, isOn(plain(name), name) ? 1 : 0]));
+
+// Its owner knows a Hidden Power's type; lines do not tell it.
+const shortID = id => (id.startsWith('hiddenpower') ? 'hiddenpower' : id);
+const SHIELDS = ['protect', 'maxguard', 'kingsshield', 'spikyshield', 'banefulbunker', 'obstruct', 'silktrap', 'burningbulwark'];
+const stage = n => (n > 0 ? (2 + n) / 2 : 2 / (2 - n));
+
+const allTypes = new Map();
+function typesOf(dex) {
+  if (!allTypes.has(dex)) allTypes.set(dex, new Map(dex.types.all().map(type => [type.name.toUpperCase(), type])));
+  return allTypes.get(dex);
+}
+
+/** The expectations at one decision of one player. */
+class Expected {
+  constructor({ battle, side, ledger, layout, tables, mask, request }) {
+    Object.assign(this, { battle, side, ledger, layout, tables, mask, request });
+    this.dex = battle.dex;
+    this.types = typesOf(battle.dex);
+    this.gen = battle.gen;
+    this.foe = side.foe;
+    this.ownActive = side.active[0];
+    this.foeActive = this.foe.active[0];
+    this.foeEntries = ledger.entries(this.foe);
+    const { pokemon, global } = layout.kinds;
+    this.parts = Object.fromEntries(
+      [...global.dense, ...pokemon.dense].filter(f => f.parts.length).map(f => [f.name, f.parts])
+    );
+    this.moveParts = Object.fromEntries(pokemon.moves.dense.filter(f => f.parts.length).map(f => [f.name, f.parts]));
+  }
+
+  /** The species that an active opponent seems to be, by which it is measured. */
+  looks(pokemon) {
+    return pokemon.side === this.foe && pokemon.illusion ? pokemon.illusion : pokemon;
+  }
+
+  global() {
+    const { battle, side, foe, parts } = this;
+    const active = (this.request.active && this.request.active[0]) || {};
+    const onField = new Set([battle.field.terrain, ...Object.keys(battle.field.pseudoWeather)]);
+    const layers = who =>
+      Object.fromEntries(
+        parts.own_side.map(name => {
+          const state = who.sideConditions[plain(name)];
+          return [name, state ? state.layers || 1 : 0];
+        })
+      );
+    const weather = battle.field.weather === 'snow' ? 'snowscape' : battle.field.weather;
+    return {
+      turn: Math.min(127, battle.turn),
+      force_switch: side.requestState === 'switch' ? 1 : 0,
+      trapped: active.trapped ? 1 : 0,
+      maybe_trapped: active.maybeTrapped ? 1 : 0,
+      can_mega_evolve: active.canMegaEvo || active.canMegaEvoX || active.canMegaEvoY || active.canUltraBurst ? 1 : 0,
+      can_z_move: active.canZMove ? 1 : 0,
+      can_dynamax: active.canDynamax ? 1 : 0,
+      can_tera: active.canTerastallize ? 1 : 0,
+      weather: flags(parts.weather, id => id === weather),
+      field: flags(parts.field, id => onField.has(id)),
+      own_side: layers(side),
+      opponent_side: layers(foe),
+      own_remaining: side.pokemonLeft,
+      opponent_remaining: foe.pokemonLeft,
+      opponent_seen: this.foeEntries.filter(entry => entry.revealed).length,
+      physical_ratio: this.logRatio(this.ownActive, this.foeActive, 'atk', 'def'),
+      special_ratio: this.logRatio(this.ownActive, this.foeActive, 'spa', 'spd'),
+      opponent_physical_ratio: this.logRatio(this.foeActive, this.ownActive, 'atk', 'def'),
+      opponent_special_ratio: this.logRatio(this.foeActive, this.ownActive, 'spa', 'spd'),
+    };
+  }
+
+  logRatio(attacker, defender, attack, defence) {
+    if (!attacker || !defender) return 0;
+    return clamp(16 * Math.log2(this.ratio(attacker, defender, attack, defence)));
+  }
+
+  ratio(attacker, defender, attack, defence) {
+    const estimate = (pokemon, stat) =>
+      (2 * this.looks(pokemon).species.baseStats[stat] + 36) * stage(pokemon.fainted ? 0 : pokemon.boosts[stat]);
+    return estimate(attacker, attack) / estimate(defender, defence);
+  }
+
+  own(slot) {
+    const pokemon = this.side.pokemon[slot];
+    if (!pokemon) return null;
+    const isActive = pokemon === this.ownActive; // one that has fainted stands there until it is replaced
+    const rival = this.foeActive || null;
+    const values = {
+      ...this.state(pokemon, pokemon, isActive),
+      revealed: pokemon.previouslySwitchedIn > 0 ? 1 : 0,
+      available: (this.mask >> slot) & 1,
+      hp: pokemon.fainted ? 0 : percent(pokemon.hp, pokemon.maxhp),
+      stats: Object.fromEntries(
+        this.parts.stats.map(name => {
+          const value = name === 'hp' ? pokemon.maxhp : pokemon.baseStoredStats[name];
+          return [name, Math.min(127, value >> 3)];
+        })
+      ),
+      ...this.against(pokemon, rival),
+      item: this.gen < 2 ? '' : pokemon.item || 'noitem',
+      ability: this.gen < 3 ? '' : this.ownAbility(pokemon),
+      tera_type: this.gen < 9 ? '' : this.typeName(pokemon.teraType),
+    };
+    return { values, moves: this.ownMoves(pokemon, isActive, rival) };
+  }
+
+  ownAbility(pokemon) {
+    return pokemon.ability === 'noability' ? '' : pokemon.ability;
+  }
+
+  opponent(slot) {
+    const entry = this.foeEntries[slot];
+    if (!entry) return null;
+    const seeming = this.ledger.seeming.get(this.foe);
+    const isActive = entry === seeming && !!this.foeActive;
+    const pokemon = isActive ? this.foeActive : entry.pokemon;
+    const isDisguised = !isActive && pokemon === this.foeActive; // it stands there as someone else
+    const values = {
+      ...this.state(pokemon, entry.pokemon, isActive),
+      revealed: entry.revealed ? 1 : 0,
+      available: 0,
+      hp: this.shownHP(pokemon),
+      stats: Object.fromEntries(this.parts.stats.map(name => [name, 0])),
+      ...this.against(isActive ? pokemon : null, this.ownActive || null),
+      item: this.gen < 2 ? '' : this.known(entry.item, pokemon.item || 'noitem'),
+      ability: this.gen < 3 ? '' : this.known(entry.ability, pokemon.ability),
+      tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
+    };
+    const moves = this.opponentMoves(entry, pokemon, isActive);
+    if (isDisguised || (entry.isDoubtful && !isActive)) this.excuse(values, 'seen through an Illusion that has not ended');
+    else if (!isActive) this.excuseBench(entry, values);
+    if (entry.isDoubtful || isDisguised) moves.doubt = 'seen through an Illusion that has not ended';
+    if (entry.isDoubtful) for (const name of ['item', 'ability', 'tera_type', 'terastallized', 'level']) values[name] = unknowable('seen through an Illusion that has not ended');
+    return { values, moves };
+  }
+
+  /** One of: what has been shown and still is so; anything that is true; nothing. */
+  known(shown, truth) {
+    return { oneOf: shown !== null && shown === truth ? [truth] : ['', truth] };
+  }
+
+  excuse(values, reason) {
+    for (const name of Object.keys(values)) {
+      if (!['known', 'active', 'revealed', 'available', 'stats'].includes(name)) values[name] = unknowable(reason);
+    }
+  }
+
+  /** What a Pokemon's ability does when it leaves is seen when it comes back. */
+  excuseBench(entry, values) {
+    const { baseAbility } = entry.pokemon;
+    if (baseAbility === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
+    if (baseAbility === 'naturalcure') {
+      values.status = unknowable('cured by Natural Cure when it left');
+      values.status_counter = values.status;
+    }
+  }
+
+  /** What is true of a Pokemon whoever looks; `seeming` is whom it looks like. */
+  state(pokemon, seeming, isActive) {
+    const { parts } = this;
+    const isUp = isActive && !pokemon.fainted;
+    const volatiles = isUp ? pokemon.volatiles : {};
+    const { species } = seeming === pokemon ? pokemon : seeming;
+    const status = pokemon.fainted ? '' : pokemon.status;
+    const types = this.typesOf(pokemon);
+    return {
+      known: 1,
+      active: isActive ? 1 : 0,
+      fainted: pokemon.fainted ? 1 : 0,
+      status: flags(parts.status, id => id === status),
+      status_counter: this.statusCounter(pokemon, isActive),
+      boosts: Object.fromEntries(parts.boosts.map(name => [name, isUp ? pokemon.boosts[name] : 0])),
+      effects: flags(parts.effects, id => this.hasEffect(pokemon, volatiles, id, isUp)),
+      must_recharge: 'mustrecharge' in volatiles ? 1 : 0,
+      preparing: 'twoturnmove' in volatiles ? 1 : 0,
+      first_turn: isUp && pokemon.activeTurns <= 1 ? 1 : 0,
+      protect_counter: this.protectCounter(volatiles),
+      terastallized: pokemon.terastallized && !pokemon.fainted ? 1 : 0,
+      level: Math.min(100, seeming.level),
+      base_stats: Object.fromEntries(parts.base_stats.map(name => [name, Math.min(127, species.baseStats[name] >> 1)])),
+      types: flags(parts.types, (_, name) => types.includes(name)),
+      species: this.tables.species[species.id] ? species.id : toID(species.baseSpecies),
+    };
+  }
+
+  typeName(type) {
+    return type === '???' ? 'THREE_QUESTION_MARKS' : type.toUpperCase();
+  }
+
+  typesOf(pokemon) {
+    const looks = this.looks(pokemon);
+    if (pokemon.fainted) return looks.species.types.map(this.typeName);
+    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
+    const types = looks !== pokemon && isAsSpecies ? looks.species.types : pokemon.getTypes();
+    return [...new Set(types)].map(this.typeName);
+  }
+
+  statusCounter(pokemon, isActive) {
+    if (pokemon.fainted) return 0;
+    if (pokemon.status === 'slp') {
+      const { startTime, time } = pokemon.statusState;
+      if (startTime === undefined) return 0;
+      if (pokemon.hasAbility('earlybird')) return unknowable('sleep that an Early Bird shortens');
+      return Math.min(15, startTime - time);
+    }
+    if (pokemon.status !== 'tox') return 0;
+    if (!isActive) return { oneOf: [0, Math.min(15, pokemon.statusState.stage || 0)] };
+    if (this.gen <= 2) return Math.min(15, pokemon.volatiles.residualdmg ? pokemon.volatiles.residualdmg.counter : 0);
+    return Math.min(15, pokemon.statusState.stage);
+  }
+
+  hasEffect(pokemon, volatiles, id, isUp) {
+    if (id.startsWith('perish')) return !!volatiles.perishsong && volatiles.perishsong.duration === +id[6];
+    if (id === 'protect') return SHIELDS.some(name => name in volatiles);
+    if (id === 'transform') return isUp && pokemon.transformed;
+    if (id === 'typechange') {
+      if (pokemon.terastallized || pokemon.fainted) return false;
+      return [...pokemon.getTypes()].sort().join() !== [...pokemon.species.types].sort().join();
+    }
+    if (id === 'partiallytrapped' && this.gen === 1) return this.isBound(pokemon, volatiles);
+    return id in volatiles;
+  }
+
+  /** In the first generation the one who binds is locked; who is bound cannot act while that lasts. */
+  isBound(pokemon, volatiles) {
+    if ('partiallytrapped' in volatiles) return true;
+    const binds = one => !!one && !!one.lastMove && !!one.lastMove.self && one.lastMove.self.volatileStatus === 'partialtrappinglock';
+    const { fakepartiallytrapped } = volatiles;
+    return !!fakepartiallytrapped && binds(fakepartiallytrapped.counterpart) && !binds(pokemon);
+  }
+
+  protectCounter(volatiles) {
+    if (!volatiles.stall) return 0;
+    const { counter } = volatiles.stall;
+    let used;
+    if (this.gen === 2) used = Math.round(Math.log2(127 / counter)) + 1;
+    else used = Math.round(this.gen <= 5 ? Math.log2(counter) : Math.log(counter) / Math.log(3));
+    return Math.min(4, used);
+  }
+
+  /** HP in percent of what the other side is shown: exact, percent, or pixels of a bar of 48. */
+  shownHP(pokemon) {
+    const { battle, gen } = this;
+    if (pokemon.fainted) return 0;
+    const { hp, maxhp } = pokemon;
+    if (battle.reportExactHP) return percent(hp, maxhp);
+    if (battle.reportPercentages || gen >= 7) {
+      const shown = Math.ceil((100 * hp) / maxhp);
+      return shown === 100 && hp < maxhp ? 99 : shown;
+    }
+    return percent(Math.floor((48 * hp) / maxhp) || 1, 48);
+  }
+
+  against(pokemon, rival) {
+    if (!pokemon || !rival) return { offence: 0, defence: 0, faster: 0, matchup: 0 };
+    const best = (types, target) => Math.min(4, Math.max(0, ...types.map(type => this.multiplier(type, target))));
+    const offence = best(this.typesOf(pokemon), rival);
+    const defence = best(this.typesOf(rival), pokemon);
+    const speed = one => this.looks(one).species.baseStats.spe;
+    const faster = Math.sign(speed(pokemon) - speed(rival));
+    const health = one => {
+      if (one.fainted) return 0;
+      return one.side === this.side ? one.hp / one.maxhp : this.shownFraction(one);
+    };
+    const matchup = clamp(24 * (offence - defence + 0.1 * faster + 0.4 * (health(pokemon) - health(rival))));
+    return { offence: Math.round(16 * offence), defence: Math.round(16 * defence), faster, matchup };
+  }
+
+  shownFraction(pokemon) {
+    const { battle, gen } = this;
+    if (battle.reportExactHP) return pokemon.hp / pokemon.maxhp;
+    if (battle.reportPercentages || gen >= 7) return this.shownHP(pokemon) / 100;
+    return (Math.floor((48 * pokemon.hp) / pokemon.maxhp) || 1) / 48;
+  }
+
+  /** What a type does to a Pokemon's types as they are seen. */
+  multiplier(typeName, target) {
+    const attack = this.types.get(typeName);
+    let product = 1;
+    for (const name of this.typesOf(target)) {
+      const defender = this.types.get(name);
+      const code = attack && defender ? defender.damageTaken[attack.name] : 0;
+      product *= [1, 2, 0.5, 0][code] ?? 1;
+    }
+    return product;
+  }
+
+  ownMoves(pokemon, isActive, rival) {
+    const target = isActive ? rival : null;
+    const seeming = this.ledger.seeming.get(pokemon.side);
+    const lastMove = isActive && seeming ? seeming.lastMove : '';
+    const asked = isActive && this.request.active ? this.request.active[0].moves : null;
+    const has = id => pokemon.moveSlots.some(slot => slot.id === id);
+    if (asked && asked.length === 1 && !has(asked[0].id)) {
+      return { slots: [this.move(asked[0].id, { pokemon, target, pp: 100, available: 1, lastUsed: 0 })] };
+    }
+    return {
+      slots: pokemon.moveSlots.slice(0, 4).map((slot, j) =>
+        this.move(slot.id, {
+          pokemon,
+          target,
+          pp: percent(slot.pp, slot.maxpp),
+          available: isActive ? (this.mask >> (6 + j)) & 1 : 0,
+          lastUsed: isActive && lastMove === shortID(slot.id) ? 1 : 0,
+        })
+      ),
+    };
+  }
+
+  /** Moves known by being seen, in whatever order: by id, with those that have to be known. */
+  opponentMoves(entry, pokemon, isActive) {
+    const target = isActive ? this.ownActive || null : null;
+    const possible = {};
+    for (const slot of pokemon.moveSlots) {
+      const id = shortID(slot.id);
+      const lastUsed = isActive && entry.lastMove === id ? 1 : 0;
+      possible[id] = this.move(id, { pokemon, target, pp: percent(slot.pp, slot.maxpp), available: 0, lastUsed });
+    }
+    const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);
+    return { possible, needed };
+  }
+
+  move(id, { pokemon, target, pp, available, lastUsed }) {
+    const { moveParts } = this;
+    const found = this.dex.moves.get(id);
+    const isPseudo = !found.exists || id === 'struggle';
+    const exists = found.exists;
+    const accuracy = !exists || found.accuracy === true ? 1 : found.accuracy / 100;
+    const hits = !exists ? 1 : this.hits(found.multihit);
+    const type = exists ? this.typeName(found.type) : '';
+    const stab = exists && this.typesOf(pokemon).includes(type) ? 1 : 0;
+    const effectiveness = target ? (exists ? this.multiplier(type, target) : 1) : 0;
+    const isDamaging = exists && found.category !== 'Status' && found.basePower > 0;
+    let damage = 0;
+    if (target && isDamaging) {
+      const stats = found.category === 'Physical' ? ['atk', 'def'] : ['spa', 'spd'];
+      damage = found.basePower * accuracy * hits * effectiveness * (stab ? 1.5 : 1) * this.ratio(pokemon, target, ...stats);
+    }
+    return {
+      known: 1,
+      available,
+      last_used: lastUsed,
+      pp,
+      effectiveness: clamp(16 * effectiveness),
+      stab,
+      damage: clamp(20 * Math.log2(1 + damage / 16)),
+      category: flags(moveParts.category, name => name === (exists ? found.category.toLowerCase() : 'status')),
+      base_power: exists ? Math.min(127, Math.ceil(found.basePower / 2)) : 0,
+      accuracy: Math.min(100, Math.round(100 * accuracy)),
+      priority: exists ? found.priority : 0,
+      expected_hits: Math.min(60, Math.round(10 * hits)),
+      pseudo: isPseudo ? 1 : 0,
+      self_boosts: this.selfBoosts(found, moveParts.self_boosts),
+      heal: this.heal(found),
+      status: Object.fromEntries(moveParts.status.map(name => [name, this.chance(found, plain(name))])),
+      move: id,
+      type: exists ? type : '',
+    };
+  }
+
+  hits(multihit) {
+    if (!multihit) return 1;
+    if (!Array.isArray(multihit)) return multihit;
+    const [least, most] = multihit;
+    if (least !== 2 || most !== 5) return (least + most) / 2;
+    return this.gen < 5 ? (2 * 3 + 3 * 3 + 4 + 5) / 8 : 2 * 0.35 + 3 * 0.35 + 4 * 0.15 + 5 * 0.15;
+  }
+
+  selfBoosts(move, names) {
+    const sure = Object.assign({}, move.target === 'self' && move.boosts, move.self && move.self.boosts, move.selfBoost && move.selfBoost.boosts);
+    return Object.fromEntries(names.map(name => [name, (move.exists && sure[name]) || 0]));
+  }
+
+  heal(move) {
+    if (!move.exists || !['self', 'allies'].includes(move.target)) return 0;
+    if (move.heal) return Math.round((100 * move.heal[0]) / move.heal[1]);
+    const coded = { recover: 50, softboiled: 50, rest: 100, moonlight: 50, morningsun: 50, synthesis: 50, shoreup: 50, wish: 50 };
+    return coded[move.id] || 0;
+  }
+
+  chance(move, status) {
+    if (!move.exists) return 0;
+    if (move.status === status) return 100;
+    const found = (move.secondaries || []).find(one => one.status === status);
+    return found ? Math.min(100, found.chance || 100) : 0;
+  }
+}
+
+module.exports = { Expected, Unknowable };

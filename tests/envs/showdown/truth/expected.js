@@ -308,7 +308,7 @@ class Expected {
   ownMoves(pokemon, isActive, rival) {
     const target = isActive ? rival : null;
     const seeming = this.ledger.seeming.get(pokemon.side);
-    const lastMove = isActive && seeming ? seeming.lastMove : '';
+    const lastMove = isActive && seeming && !pokemon.fainted ? seeming.lastMove : '';
     const asked = isActive && this.request.active ? this.request.active[0].moves : null;
     const has = id => pokemon.moveSlots.some(slot => slot.id === id);
     if (asked && asked.length === 1 && !has(asked[0].id)) {
@@ -316,7 +316,7 @@ class Expected {
     }
     return {
       slots: pokemon.moveSlots.slice(0, 4).map((slot, j) =>
-        this.move(slot.id, {
+        this.move(slot.id === 'hiddenpower' && pokemon.hpType ? toID(`hiddenpower${pokemon.hpType}`) : slot.id, {
           pokemon,
           target,
           pp: percent(slot.pp, slot.maxpp),
@@ -333,7 +333,7 @@ class Expected {
     const possible = {};
     for (const slot of pokemon.moveSlots) {
       const id = shortID(slot.id);
-      const lastUsed = isActive && entry.lastMove === id ? 1 : 0;
+      const lastUsed = isActive && !pokemon.fainted && entry.lastMove === id ? 1 : 0;
       possible[id] = this.move(id, { pokemon, target, pp: percent(slot.pp, slot.maxpp), available: 0, lastUsed });
     }
     const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);
@@ -373,7 +373,7 @@ class Expected {
       self_boosts: this.selfBoosts(found, moveParts.self_boosts),
       heal: this.heal(found),
       status: Object.fromEntries(moveParts.status.map(name => [name, this.chance(found, plain(name))])),
-      move: id,
+      move: shortID(id),
       type: exists ? type : '',
     };
   }

@@ -54,9 +54,10 @@ def byte_bounds(layout: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
             high[end - feature["size"] : end] = feature["high"]
         for field in kind["ids"]:
             high[start + field["offset"]] = min(layout["tables"][field["table"]] - 1, 127)
-        moves = kind.get("moves")
-        for i in range(moves["count"] if moves else 0):
-            write(moves, start + moves["offset"] + i * moves["size"])
+        if "moves" in kind:
+            moves = kind["moves"]
+            for i in range(moves["count"]):
+                write(moves, start + moves["offset"] + i * moves["size"])
 
     for group in layout["groups"]:
         for i in range(group["count"]):

@@ -169,8 +169,8 @@ def _examples(policy: Policy, inputs: Sequence[Input], batch_size: int) -> list[
         elif entry is None:
             array = generator.standard_normal(shape)
         elif policy.observation_space.layout is not None:
-            low, high = (b.numpy() for b in byte_bounds(policy.observation_space.layout))
-            array = generator.integers(low, high, shape, endpoint=True)
+            lowest, highest = (b.numpy() for b in byte_bounds(policy.observation_space.layout))
+            array = generator.integers(lowest, highest, shape, endpoint=True)
         elif entry.kind == "discrete":
             sizes = np.reshape(entry.sizes, entry.shape)
             array = generator.integers(0, sizes, shape) + np.reshape(entry.starts, entry.shape)

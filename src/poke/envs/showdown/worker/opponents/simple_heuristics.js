@@ -3,8 +3,7 @@
 // sees right. Where it is odd it stays so: its set-up branch compares a Target with a string and never fires, so it is
 // left out; an estimated stat counts one stage up double; the opponent is taken to have six Pokemon.
 
-const { multiplier, matchup, health, worth } = require('./rules');
-const { moveOf } = require('../request');
+const { multiplier, matchup, health, moveAt, worth } = require('./rules');
 
 const HAZARDS = new Set(['spikes', 'stealthrock', 'stickyweb', 'toxicspikes']);
 const REMOVERS = new Set(['rapidspin', 'defog']);
@@ -55,7 +54,7 @@ function shouldLeave(tracker, request, active, foe, standing) {
 
 function chooseMove(tracker, request, mask, moves) {
   const { own, opponent } = tracker;
-  const known = moves.map(action => tracker.tables.move(moveOf(request, action)));
+  const known = moves.map(action => moveAt(tracker, request, action));
   const numLeft = own.team.filter(pokemon => !pokemon.fainted).length;
   const numFoes = 6 - opponent.team.filter(pokemon => pokemon.fainted).length;
   for (let i = 0; i < moves.length; i++) {

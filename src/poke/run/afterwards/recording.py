@@ -60,7 +60,7 @@ def _recorder(env: Mapping[str, Any], **values: Any) -> Any:
         return instantiate(env, **values)
     from poke.envs.showdown.recording import Recorder
 
-    return Recorder(**values)
+    return Recorder(**values, num_workers=env["num_workers"], accelerate=env["accelerate"])
 
 
 def _record_policy(config: Mapping[str, Any]) -> int:

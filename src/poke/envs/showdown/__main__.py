@@ -53,11 +53,15 @@ def _parser() -> argparse.ArgumentParser:
         "the observation by its name in the layout, in its natural unit.",
     )
     observe.add_argument(
-        "file", metavar="FILE", help="lines of the protocol as the player was sent them, |request| lines included"
+        "file",
+        metavar="FILE",
+        help="lines of the protocol as the player was sent them, |request| lines included",
     )
     observe.add_argument("--player", choices=("p1", "p2"), help="default: whom the requests are of")
     observe.add_argument(
-        "--format", metavar="FORMAT", help="such as gen1randombattle, or gen1; default: what the lines say"
+        "--format",
+        metavar="FORMAT",
+        help="such as gen1randombattle, or gen1; default: what the lines say",
     )
     return parser
 

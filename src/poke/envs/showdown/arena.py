@@ -1,131 +1,147 @@
-"""Let policies battle each other on a running server, several battles at a time."""
+"""Let a policy battle poke-env's players on a running server, several battles at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.players import BattlePlayer, Decision, Policy, outcome
+from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.players import Policy, PolicyPlayer, opponent_player
 
 _STALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Seat:
-    """Who plays: a policy, and whether its decisions are kept."""
-
-    policy: Policy
-    record: bool = False
-
-
-@dataclass(frozen=True)
-class Match:
-    """One battle to play.
+class Played:
+    """What became of a battle.
 
     Args:
-        number: the caller's own.
-        seats: of the one who challenges and the one who accepts.
-    """
-
-    number: int
-    seats: tuple[Seat, Seat]
-
-
-@dataclass(frozen=True)
-class Side:
-    """What became of one seat of a match.
-
-    Args:
-        player: 0 where the server calls it p1, 1 where p2.
-        decisions: accepted ones in order; empty where they are not kept.
         outcome: 1 won, 0 drawn, -1 lost.
+        turns: begun.
+        decisions: of the policy.
+        refused: choices that the server did not take.
+        seconds: spent on the decisions.
+        fault: why the policy's player gave it up: it is lost then; None where it did not.
     """
 
-    player: int
-    decisions: list[Decision]
     outcome: int
+    turns: int
+    decisions: int
+    refused: int
+    seconds: float
+    fault: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What battles are played on.
+
+    Args:
+        websocket_url: of the server.
+        battle_format: such as ``gen1randombattle``.
+        opponent: one of poke-env's players, see `poke.envs.showdown.players.OPPONENTS`.
+        policy: whom it plays.
+        concurrency: battles at a time.
+        seed: of the opponents' random choices; teams and dice are the server's.
+    """
+
+    websocket_url: str
+    battle_format: str
+    opponent: str
+    policy: Policy
+    concurrency: int
+    seed: int
 
 
 async def play(
-    matches: Iterable[Match],
+    setting: Setting,
+    battles: int,
     *,
-    websocket_url: str,
-    battle_format: str,
-    concurrency: int,
-    on_result: Callable[[Match, tuple[Side, Side]], None],
-    on_fault: Callable[[Exception], None],
+    on_result: Callable[[Played], None],
+    on_drop: Callable[[Exception], None],
 ) -> None:
-    """Play matches; cancel it to stop, and matches under way are lost.
+    """Play battles, the policy and the opponent challenging in turn; cancel it to stop.
 
     Args:
-        matches: taken one by one as tables become free.
-        websocket_url: of the server.
-        battle_format: such as ``gen1randombattle``.
-        concurrency: battles at a time.
-        on_result: called after every battle, in the order they end.
-        on_fault: called when a player raised; the match is then played again, unless this raises.
+        setting: where, and who.
+        battles: how many.
+        on_result: called after every battle, in the order in which they end.
+        on_drop: called when the opponent's player broke, or neither goes on: another battle is played then, unless
+            this raises.
 
     Raises:
-        ShowdownError: a connection is lost, or a battle stalls.
+        ShowdownError: a connection is lost, or the worker that reads battles.
     """
-    queue = iter(matches)
-
-    async def table(index: int) -> None:
-        names = f"pokea{index}", f"pokeb{index}"
-        pair = tuple(BattlePlayer(name, battle_format, websocket_url) for name in names)
+    random.seed(setting.seed)  # where poke-env's players draw
+    numbers = iter(range(battles))
+    with LineWorker() as worker:
+        tables = [
+            asyncio.create_task(_table(index, setting, worker, numbers, on_result, on_drop))
+            for index in range(min(setting.concurrency, battles))
+        ]
         try:
-            await _play_at_table(queue, (pair[0], pair[1]), on_result, on_fault)
+            await asyncio.gather(*tables)
         finally:
-            await asyncio.gather(*(player.leave() for player in pair))
-
-    tables = [asyncio.create_task(table(index)) for index in range(concurrency)]
-    try:
-        await asyncio.gather(*tables)
-    finally:
-        for task in tables:
-            task.cancel()
-        await asyncio.gather(*tables, return_exceptions=True)
+            for task in tables:
+                task.cancel()
+            await asyncio.gather(*tables, return_exceptions=True)
 
 
-async def _play_at_table(
-    queue: Iterator[Match],
-    pair: tuple[BattlePlayer, BattlePlayer],
-    on_result: Callable[[Match, tuple[Side, Side]], None],
-    on_fault: Callable[[Exception], None],
+async def _table(
+    index: int,
+    setting: Setting,
+    worker: LineWorker,
+    numbers: Iterator[int],
+    on_result: Callable[[Played], None],
+    on_drop: Callable[[Exception], None],
 ) -> None:
-    for match in queue:
-        while True:
-            for player, seat in zip(pair, match.seats, strict=True):
-                player.prepare(seat.policy, record=seat.record)
-            await _battle(*pair)
-            fault = pair[0].fault or pair[1].fault
-            if fault is None:
-                break
-            on_fault(fault)
-        on_result(match, (_side(pair[0]), _side(pair[1])))
-
-
-async def _battle(first: BattlePlayer, second: BattlePlayer) -> None:
-    battle = asyncio.create_task(first.battle_against(second, n_battles=1))
-    ends = {battle, first.listening, second.listening}
+    where = setting.battle_format, setting.websocket_url
+    own = PolicyPlayer(f"poke{index}", *where, setting.policy, worker)
+    foe = opponent_player(setting.opponent, f"foe{index}", *where)
     try:
-        seen = -1
+        for number in numbers:
+            while (fault := await _battle(own, foe, own_challenges=number % 2 == 0)) is not None:
+                on_drop(fault)
+            outcome = own.outcome if own.fault is None else -1
+            assert outcome is not None
+            on_result(
+                Played(
+                    outcome, own.turns, own.num_decisions, own.num_refused, own.seconds, own.fault
+                )
+            )
+    finally:
+        foe.listening.cancel()
+        await asyncio.gather(own.leave(), foe.listening, return_exceptions=True)
+
+
+async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Exception | None:
+    """Play a battle; return why it does not count, None where it does."""
+    foe.fault = None
+    battle = asyncio.create_task(own.battle(foe, challenges=own_challenges))
+    ends = {battle, own.listening, foe.listening}
+    stalled: TimeoutError | None = None
+    try:
         while not battle.done():
-            if first.num_messages == seen:
-                raise ShowdownError(f"a battle has stalled for {_STALL_SECONDS:.0f} seconds")
-            seen = first.num_messages
+            heard = own.num_lines
             done, _ = await asyncio.wait(
                 ends, timeout=_STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if done and battle not in done:
                 raise ShowdownError("a player's connection to the server is lost")
+            if not done and own.num_lines == heard:
+                if stalled:
+                    raise ShowdownError(
+                        f"the server is silent for {2 * _STALL_SECONDS:.0f} seconds"
+                    )
+                stalled = TimeoutError(f"nothing happened for {_STALL_SECONDS:.0f} seconds")
+                await own.give_up(stalled)
         battle.result()
     finally:
         battle.cancel()
-
-
-def _side(player: BattlePlayer) -> Side:
-    (battle,) = player.battles.values()
-    return Side(int(battle.player_role == "p2"), player.decisions, outcome(battle))
+    if isinstance(own.fault, ShowdownError):
+        raise own.fault
+    return stalled or (foe.fault if own.fault is None else None)

@@ -1,4 +1,4 @@
-"""Read an observation's bytes back by the names of its layout: what people look at, and what recordings are checked by."""
+"""Read an observation's bytes back by the names of its layout, for people and to check recordings."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def check_ranges(observations: npt.NDArray[np.int8], described: Mapping[str, Any
     wrong = (observations < low) | (observations > high)
     if wrong.any():
         row, at = (int(n) for n in np.argwhere(wrong)[0])
-        name = next(name for name, start, size, *_ in _fields(described) if start <= at < start + size)
+        name = next(
+            name for name, start, size, *_ in _fields(described) if start <= at < start + size
+        )
         raise ObservationError(
             f"an observation's {name} has byte {observations[row, at]}, not {low[at]} to {high[at]}"
         )
@@ -113,11 +115,15 @@ def _current(described: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return described
 
 
-def _pokemon(observation: npt.NDArray[np.int8], start: int, kind: Mapping[str, Any]) -> dict[str, Any]:
+def _pokemon(
+    observation: npt.NDArray[np.int8], start: int, kind: Mapping[str, Any]
+) -> dict[str, Any]:
     moves = kind["moves"]
     starts = [start + moves["offset"] + slot * moves["size"] for slot in range(moves["count"])]
     said = _entity(observation, start, kind, _POKEMON_UNITS)
-    known = [move for at in starts if (move := _entity(observation, at, moves, _MOVE_UNITS))["known"]]
+    known = [
+        move for at in starts if (move := _entity(observation, at, moves, _MOVE_UNITS))["known"]
+    ]
     # By `id` people look for a move; its other id is a type's.
     said["moves"] = [{"id": move.pop("move"), **move} for move in known]
     return said

@@ -32,7 +32,9 @@ class Hearing:
         self._requests_first: bool | None = None
         self._is_due = False
         self._has_lines = False  # that the last request belongs to
-        self._is_update = False  # the request to come is the last one as it is now known: no lines belong to it
+        self._is_update = (
+            False  # the request to come is the last one as it is now known: no lines belong to it
+        )
 
     def read(self, line: str) -> LineDecision | None:
         """Take a line, and return the decision that was due before it, or is now.

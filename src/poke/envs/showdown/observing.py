@@ -63,7 +63,9 @@ def format_of(lines: Sequence[str]) -> str:
     tier = re.sub(r"[^a-z0-9]", "", said["tier"].lower())
     if said["gametype"] not in ("", "singles"):
         name = tier or said["gametype"]
-        raise FormatError(f"format {name} is not played: it is {said['gametype']}, only singles are")
+        raise FormatError(
+            f"format {name} is not played: it is {said['gametype']}, only singles are"
+        )
     if not re.fullmatch("[1-9]", said["gen"]):
         raise LineError("the lines do not say of which generation they are: add --format gen1, say")
     generation = f"gen{said['gen']}"

@@ -1,4 +1,4 @@
-"""What is recorded of one file: always the first battles of the recording, in the file itself and in parts beside it."""
+"""What is recorded of a file: always the first battles of the recording, in itself and in parts beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
+import json
 import logging
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,27 @@ def installed():
         find_node(), find_package()
     except ShowdownError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def run_tracker(installed):
+    """What tracker_runner.js makes of a battle or of requests."""
+    here, worker = Path(__file__).parent, Path(layout.__file__).parent / "worker"
+    command = [find_node(), here / "tracker_runner.js", find_package(), worker]
+
+    def run(given):
+        done = subprocess.run(
+            command,
+            input=json.dumps(given),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
 
 
 @pytest.fixture(scope="session")

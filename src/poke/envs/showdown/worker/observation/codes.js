@@ -137,7 +137,7 @@ class Codes {
   }
 
   abilityID(id) {
-    return this.gen < 3 || id === '' ? 0 : this.tables.ability[id] || 0;
+    return this.gen < 3 || id === '' || id === 'noability' ? 0 : this.tables.ability[id] || 0;
   }
 
   itemID(id) {

@@ -15,19 +15,23 @@ const BINDS_ONE = 5; // gen 1: a binding move hits at most so often in a row
 
 /** It has shown an ability that is its own, unless it has another one for now. */
 function showAbility(pokemon, id) {
-  if (id === 'asone') id = toID(pokemon.species.entry.abilities['0']);
+  // Which of the two that are called As One tells the species; of another one it stays unknown.
+  if (id === 'asone' && pokemon.species.baseSpecies === 'Calyrex') id = toID(pokemon.species.entry.abilities['0']);
   // As One speaks with the voices of its two halves.
   if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id)) return;
   if (pokemon.ability === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
+  pokemon.retype();
   pokemon.touch();
 }
 
 function showItem(pokemon, id) {
+  if (pokemon.tables.dex.items.getByID(id).isBerry) return; // eaten when it acts, perhaps another's
   // An item that has just been used up still names itself as the cause of what it did.
   if (pokemon.item === 'noitem' && pokemon.lostItem === id) return;
   if (pokemon.key === '') pokemon.item = id;
+  pokemon.retype();
   pokemon.touch();
 }
 
@@ -138,11 +142,11 @@ function mimic(tracker, pokemon, id, by) {
   }
 }
 
-/** PP of what Mimic or Sketch has copied; the maximum counts the PP Ups up to gen 4. */
+/** PP of what Mimic or Sketch has copied; to gen 4 Mimic's PP Ups count for the maximum. */
 function copiedSlot(gen, move, old, isSketch) {
   if (gen === 1) return new MoveSlot(move, old.pp);
   const { pp } = move.entry;
-  if (gen <= 4) return new MoveSlot(move, isSketch ? pp : Math.min(5, pp));
+  if (gen <= 4 && !isSketch) return new MoveSlot(move, Math.min(5, pp));
   return new MoveSlot(move, pp, pp);
 }
 
@@ -207,6 +211,10 @@ function infect(tracker, parts, id) {
   victim.ability = id;
 }
 
+function restoreAll(pokemon) {
+  for (const slot of pokemon.baseMoves) slot.pp = slot.maxpp;
+}
+
 function restore(pokemon, id, amount) {
   const slot = pokemon.revealMove(id);
   if (slot) slot.pp = Math.max(0, Math.min(slot.maxpp, slot.pp + amount));
@@ -216,7 +224,7 @@ function singleTurn(tracker, pokemon, id) {
   if (SHIELDS.has(id)) pokemon.volatiles.set('protect', true);
   if (id === 'roost') loseFlying(tracker, pokemon);
   const move = tracker.tables.move(id);
-  if (move.entry.stallingMove) {
+  if (move.entry.stallingMove || id === 'quickguard' || id === 'wideguard') {
     pokemon.stall = Math.min(4, pokemon.stall + 1);
     pokemon.stallLeft = 2;
   }
@@ -402,7 +410,7 @@ function partFrom(tracker, side, incoming) {
 }
 
 function afterLeaving(tracker, pokemon) {
-  if (tracker.gen > 2 && pokemon.status === 'tox') pokemon.statusCounter = 0;
+  if (pokemon.status === 'tox') pokemon.statusCounter = 0;
 }
 
 function afterEntering(tracker, pokemon) {
@@ -413,6 +421,6 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-  showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
+  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
   transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
 };

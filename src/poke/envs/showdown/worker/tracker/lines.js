@@ -130,7 +130,10 @@ const LINES = {
     const pokemon = condition(tracker, parts, true);
     if (pokemon) effects.hurt(tracker, pokemon, tag(parts, '[from] '));
   },
-  '-heal': (tracker, parts) => condition(tracker, parts, false),
+  '-heal': (tracker, parts) => {
+    const pokemon = condition(tracker, parts, false);
+    if (pokemon && parts.includes('[from] move: Lunar Dance')) effects.restoreAll(pokemon);
+  },
   '-sethp': (tracker, parts) => condition(tracker, parts, false),
   '-status': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

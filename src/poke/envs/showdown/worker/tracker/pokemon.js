@@ -9,6 +9,8 @@ const STINT = [
   'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
 ];
 
+const HELD_TYPES = { 493: 'multitype', 773: 'rkssystem' };
+
 let changes = 0;
 
 class MoveSlot {
@@ -111,9 +113,20 @@ class Pokemon {
   /** Its types now, the added one included. */
   typesNow() {
     if (this.terastallized && this.terastallized !== 'Stellar') return this.tables.types([this.terastallized]);
-    const types = this.changedTypes || this.species.types;
+    const types = this.changedTypes || this.heldTypes() || this.species.types;
     if (!this.addedType || types.names.includes(this.addedType)) return types;
     return this.tables.types([...types.names, this.addedType]);
+  }
+
+  /** Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
+  heldTypes() {
+    const ability = HELD_TYPES[this.species.entry.num];
+    const { gen, dex } = this.tables;
+    if (!ability || this.transformed || this.ability === '' || gen < 4) return null;
+    if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
+    if (this.item === '') return null;
+    const item = dex.items.getByID(this.item);
+    return this.tables.types([item.onPlate || item.onMemory || 'Normal']);
   }
 
   retype() {
@@ -148,7 +161,8 @@ class Pokemon {
   }
 
   copyMoves(model) {
-    this.moves = model.moves.map(({ move }) => MoveSlot.copied(move));
+    const seen = move => (move.id.startsWith('hiddenpower') ? this.tables.move('hiddenpower') : move);
+    this.moves = model.moves.map(({ move }) => MoveSlot.copied(seen(move)));
     this.touch();
   }
 

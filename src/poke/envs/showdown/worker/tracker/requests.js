@@ -105,6 +105,7 @@ function update(tracker, pokemon, entry) {
   const item = entry.item || 'noitem';
   if (tracker.gen > 1 && pokemon.item !== item) {
     pokemon.item = item;
+    pokemon.retype();
     pokemon.touch();
   }
   readAbility(pokemon, entry);
@@ -136,10 +137,12 @@ function readAbility(pokemon, entry) {
   if (pokemon.baseAbility !== baseAbility) {
     pokemon.baseAbility = baseAbility;
     if (ability === undefined && !pokemon.transformed) pokemon.ability = baseAbility;
+    pokemon.retype();
     pokemon.touch();
   }
   if (ability !== undefined && pokemon.ability !== ability) {
     pokemon.ability = ability;
+    pokemon.retype();
     pokemon.touch();
   }
 }

@@ -54,11 +54,6 @@ function enter(tracker, pokemon, name, details, condition) {
   pokemon.revealed = true;
   pokemon.turns = 0;
   pokemon.readCondition(condition);
-  // Gen 4: without Multitype an Arceus is Normal, whatever plate it holds.
-  const isArceus = tracker.gen === 4 && pokemon.species.entry.num === 493;
-  if (isArceus && pokemon.ability && pokemon.ability !== 'multitype') {
-    pokemon.changedTypes = tracker.tables.types(['Normal']);
-  }
   if (details.tera) pokemon.teraType = pokemon.terastallized = details.tera;
   pokemon.retype();
   effects.afterEntering(tracker, pokemon);

@@ -81,8 +81,8 @@ class Tables {
   move(id) {
     let move = this.movesByID.get(id);
     if (!move) {
-      // As requests name them: hiddenpowerice60, return102.
-      const name = id.replace(/^(hiddenpower[a-z]+|return|frustration)[0-9]+$/, '$1');
+      // As requests name them: hiddenpowerice60, return102, frustrationnull.
+      const name = id.replace(/^(hiddenpower[a-z]+?|return|frustration)(?:[0-9]+|null)$/, '$1');
       move = name === id ? new Move(this.dex.moves.get(id), this.gen) : this.move(name);
       this.movesByID.set(id, move);
     }

@@ -25,7 +25,7 @@ def read():
     (length,) = struct.unpack("<I", sys.stdin.buffer.read(4))
     return sys.stdin.buffer.read(length)
 read()
-hello = b"H" + json.dumps({{"players": ["asked"], "notes": []}}).encode()
+hello = b"H" + json.dumps({{"players": ["asked"], "notes": ["not accelerated: x"] * 2}}).encode()
 os.write(1, struct.pack("<I", len(hello)) + hello)
 read()
 os.write(1, b"an error message on the wrong stream")
@@ -94,6 +94,8 @@ def test_a_worker_that_writes_garbage_is_replaced(caplog, tmp_path, monkeypatch)
         patched.setattr(processes, "find_node", lambda: node)
         workers = BattleWorkers("gen1randombattle", num_battles=2, num_workers=1)
     with workers:
+        assert caplog.messages == ["not accelerated: x"]  # a worker's notes are said once
+        caplog.clear()
         records = start_all(workers, 1)
         assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 wrote garbage")
 

@@ -97,7 +97,7 @@ class LineWorker:
         generation = int(json.loads(self._ask(b"O", settings))["generation"])
         return LineTracker(self, number, generation)
 
-    def _ask(self, kind: bytes, question: dict[str, Any]) -> bytes:
+    def _ask(self, kind: bytes, question: dict[str, Any]) -> bytearray:
         self._process.send(kind, json.dumps(question).encode())
         deadline = time.monotonic() + self.timeout_seconds
         while wait([self._process], deadline):
@@ -111,7 +111,7 @@ class LineWorker:
             f"the worker that reads battles did not answer for {self.timeout_seconds:g} seconds"
         )
 
-    def _answer(self, asked: bytes, said: bytes, payload: bytes) -> bytes:
+    def _answer(self, asked: bytes, said: bytes, payload: bytearray) -> bytearray:
         if said == asked:
             return payload
         if said != b"E":
@@ -163,7 +163,7 @@ class LineTracker:
         """
         return str(json.loads(self._ask(b"C", action=int(action))))
 
-    def _ask(self, kind: bytes, **question: int) -> bytes:
+    def _ask(self, kind: bytes, **question: int) -> bytearray:
         lines, self._lines = self._lines, []
         return self._worker._ask(kind, {"battle": self._number, "lines": lines, **question})
 

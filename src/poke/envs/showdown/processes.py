@@ -72,7 +72,7 @@ class WorkerProcess:
         self._unsent += _HEADER.pack(1 + len(payload), kind[0]) + payload
         self._flush()
 
-    def frames(self) -> Iterator[tuple[bytes, bytes]]:
+    def frames(self) -> Iterator[tuple[bytes, bytearray]]:
         """Yield the kind and payload of each whole frame that has arrived.
 
         Raises:
@@ -86,7 +86,7 @@ class WorkerProcess:
                 raise WorkerLost("wrote garbage")
             if self._end - start < 4 + length:
                 break
-            frame = bytes(memoryview(self._received)[start + _HEADER.size : start + 4 + length])
+            frame = self._received[start + _HEADER.size : start + 4 + length]
             start += 4 + length
             yield bytes([kind]), frame
         self._received[: self._end - start] = self._received[start : self._end]

@@ -215,15 +215,17 @@ class BattleWorkers:
         for worker in self._workers:
             self._send(worker)
         waiting = [worker for worker in self._workers if worker.deadline]
-        records: list[npt.NDArray[Any]] = []
-        while waiting and not (records and not wait_for_all):
+        records: dict[int, list[npt.NDArray[Any]]] = {}
+        while waiting and (wait_for_all or not records):
             for worker in self._await(waiting):
-                records += self._receive(worker)
+                if arrived := self._receive(worker):
+                    records[worker.number] = arrived
             waiting = [worker for worker in waiting if worker.deadline]
-        if not records:
-            return np.empty(0, RECORD)
-        joined = np.concatenate(records)
-        return joined[np.lexsort((joined["seat"], joined["battle"]))]
+        # Workers have their battles in order, and so tell of them: nothing is left to sort.
+        ordered = [array for number in sorted(records) for array in records[number]]
+        if len(ordered) == 1:
+            return ordered[0]
+        return np.concatenate([np.empty(0, RECORD), *ordered])
 
     def close(self) -> None:
         """End the workers; may be called twice."""
@@ -280,7 +282,7 @@ class BattleWorkers:
                 elif kind == b"E":
                     self._report_error(worker, json.loads(payload))
                 elif kind == b"R" and len(payload) % RECORD.itemsize == 0:
-                    arrived.append(self._note(worker, np.frombuffer(payload, RECORD).copy()))
+                    arrived.append(self._note(worker, np.frombuffer(payload, RECORD)))
                     worker.deadline = 0.0
                 else:
                     raise WorkerLost("wrote garbage")

@@ -121,7 +121,9 @@ class Battle {
     const seat = this.seats[n];
     if (!seat.decides || seat.asked || seat.action >= 0 || seat.request.teamPreview) return;
     seat.mask = legal(seat.request);
-    if (!seat.mask) throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
+    if (!seat.mask) {
+      throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
+    }
     seat.action = only(seat.mask);
     if (seat.action >= 0) return;
     const scripted = this.scripted(seat);

@@ -49,12 +49,12 @@ class Battles {
         battle.move();
       });
     }
-    for (const n of this.moved) {
+    for (let n = 0; n < this.battles.length; n++) {
+      if (!this.moved.has(n)) continue;
       const { length } = this.output;
       this.attempt(n, () => this.report(n));
-      if (this.broken.has(n)) this.output.length = length; // no half of a report
-    }
-    for (const n of this.broken) {
+      if (!this.broken.has(n)) continue;
+      this.output.length = length; // no half of a report
       this.put(n, 0, FLAGS.lost);
       this.put(n, 1, FLAGS.lost);
     }

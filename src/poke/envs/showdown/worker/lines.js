@@ -2,7 +2,7 @@
 // Battles that are played elsewhere, on a server or long ago: a player's lines and requests come in, what it sees and
 // may choose goes out. The tracker and the encoder are the ones that read the simulator's own battles.
 
-const { Refused, dexOf } = require('./formats');
+const { Refused, loadSimulator, dexOf } = require('./formats');
 const { legal, choice, refuse } = require('./request');
 const { Tracker } = require('./tracker');
 const { Encoder } = require('./observation');
@@ -90,7 +90,8 @@ class View {
 }
 
 /** Answer the frames of mode `lines` (see main.js) until the input ends. */
-function followLines(input, output, settings, simulator) {
+function followLines(input, output, settings, folder) {
+  let simulator = null; // loaded when the first battle is followed
   const views = new Map();
   const encoders = new Map(); // by dex
   const read = ({ battle, lines }) => {
@@ -100,6 +101,7 @@ function followLines(input, output, settings, simulator) {
   };
   const answer = {
     O({ battle, format, player }) {
+      simulator ??= loadSimulator(folder);
       const dex = dexOf(simulator, format);
       if (!encoders.has(dex)) encoders.set(dex, new Encoder(settings, dex));
       views.set(battle, new View(dex, player, encoders.get(dex)));

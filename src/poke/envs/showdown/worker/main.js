@@ -24,16 +24,20 @@
 
 const { Input, Output } = require('./frames');
 const { Refused, loadSimulator, rulesOf } = require('./formats');
+const { accelerate } = require('./accelerate');
 const { Battles } = require('./battles');
 const { followLines } = require('./lines');
 const opponents = require('./opponents');
 
 console.log = console.error; // stdout is for frames
 
-function playBattles(input, output, settings, simulator) {
+function playBattles(input, output, settings, folder) {
+  const simulator = loadSimulator(folder);
+  const notes = [];
+  if (settings.accelerate) accelerate(folder, note => notes.push(note));
   const rules = rulesOf(simulator, settings.format, settings.teams);
   const battles = new Battles(rules, settings, output);
-  output.sendObject('H', { players: ['asked', ...opponents.names], notes: [] });
+  output.sendObject('H', { players: ['asked', ...opponents.names], notes });
   for (;;) {
     const { kind, payload } = input.next();
     if (kind === 'B') battles.begin(JSON.parse(payload));
@@ -46,10 +50,9 @@ function main(folder) {
   const input = new Input(0);
   const output = new Output(1);
   const settings = JSON.parse(input.next().payload);
-  const simulator = loadSimulator(folder);
   const run = { battles: playBattles, lines: followLines }[settings.mode];
   try {
-    run(input, output, settings, simulator);
+    run(input, output, settings, folder);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     output.sendObject('N', { message: error.message, known: error.known || [] });

@@ -2,6 +2,8 @@
 
     python benchmarks/showdown.py throughput     # decisions a second, against poke-env; needs poke[showdown]
     python benchmarks/showdown.py memory         # of a worker over 10,000 battles
+    python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
+    python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
 
 `... COMMAND --help` says what each takes.
 """
@@ -10,9 +12,15 @@ from __future__ import annotations
 
 import argparse
 
+import showdown_acceleration
 import showdown_throughput
 
-COMMANDS = {"throughput": showdown_throughput.throughput, "memory": showdown_throughput.memory}
+COMMANDS = {
+    "throughput": showdown_throughput.throughput,
+    "memory": showdown_throughput.memory,
+    "equality": showdown_acceleration.equality,
+    "cost": showdown_acceleration.cost,
+}
 
 
 def main() -> None:

@@ -233,7 +233,7 @@ class Command:
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         for name, default in self.defaults.items():
             if isinstance(default, list):
-                parser.add_argument(f"--{name}", nargs="+", default=default)
+                parser.add_argument(f"--{name}", nargs="+", type=type((default or [""])[0]), default=default)
             elif default is False:
                 parser.add_argument(f"--{name}", action="store_true")
             else:

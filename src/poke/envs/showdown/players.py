@@ -98,6 +98,7 @@ class PolicyPlayer:
             on_battle_message=self._hear,
             on_challenge_request=self._hear_challenge,
         )
+        _wear_no_avatar(self._client)
         self._challengers: asyncio.Queue[str] = asyncio.Queue()
         self._room = ""  # where it plays
         self._over = asyncio.Event()
@@ -276,5 +277,15 @@ def opponent_player(opponent: str, name: str, battle_format: str, websocket_url:
     kind = OPPONENTS[opponent]
     guarded = type(kind.__name__, (OpponentPlayer, kind), {})
     player = guarded(battle_format=battle_format, **connection(name, websocket_url))
+    _wear_no_avatar(player.ps_client)
     player.listening = asyncio.create_task(player.ps_client.listen())
     return player
+
+
+def _wear_no_avatar(client: PSClient) -> None:
+    """Spare a client what it does after logging in: on a busy machine it gives up waiting for that, aloud."""
+
+    async def nothing(avatar_name: str | None) -> None:
+        return None
+
+    client.change_avatar = nothing  # type: ignore[method-assign]

@@ -2,10 +2,12 @@
 // node play.js PACKAGE ACCELERATE|- [NAME ...]: battles of the plain simulator, accelerated or not, for comparing.
 //
 // Answers each line of stdin, JSON, with one:
-//   {"digest": FORMAT, "first": N, "count": N, "fuzz": bool} -> {"digests": one a battle, "refused", "decisions", "errors"}
+//   {"digest": [FORMAT, ...], "first": N, "count": N, "fuzz": bool, "late": bool} -> {"digests": one a battle, "refused",
+//     "decisions", "errors"}
 //     A digest is a hash of all a battle says: log, requests, input log, its whole state now and then and at the end,
 //     the generator's included. Fuzzed battles have teams of any moves, items and abilities of the generation and
-//     choices that make no sense.
+//     choices that make no sense. Battles of several formats begin and go on in turn; late: handlers are added to the
+//     format, to one of its rules and to the battle when it has begun.
 //   {"cost": FORMAT, "first": N, "count": N} -> {"microseconds": of CPU, "decisions"}
 
 const crypto = require('crypto');
@@ -15,7 +17,6 @@ const readline = require('readline');
 const [, , folder, accelerator, ...only] = process.argv;
 const part = name => require(path.join(folder, 'dist', 'sim', name));
 const { Battle } = part('battle');
-const { Dex } = part('dex');
 if (accelerator !== '-') {
   require(accelerator).accelerate(folder, line => process.stderr.write(`${line}\n`), only.length ? only : undefined);
 }
@@ -88,67 +89,138 @@ function anyTeam(dex, random) {
 
 const seedOf = n => `sodium,${((n * 2654435761) >>> 0).toString(16).padStart(32, '0')}`;
 
-function begin(format, n, isFuzzed, random, send) {
-  const battle = new Battle({ formatid: format, seed: seedOf(3 * n + 1), send });
-  for (const [i, slot] of ['p1', 'p2'].entries()) {
-    const seed = seedOf(3 * n + 2 + i);
-    battle.setPlayer(slot, isFuzzed ? { name: slot, team: anyTeam(battle.dex, random) } : { name: slot, seed });
+/** One battle that is played step by step. */
+class Played {
+  constructor(format, n, isFuzzed, send) {
+    this.n = n;
+    this.isFuzzed = isFuzzed;
+    this.random = integers(n);
+    this.battle = new Battle({ formatid: format, seed: seedOf(3 * n + 1), send });
+    this.decisions = 0;
+    this.refused = 0;
   }
-  return battle;
-}
 
-/** Play one battle; `after` is called with it after every step. Returns the number of decisions and of refusals. */
-function play(battle, random, isFuzzed, after) {
-  let decisions = 0;
-  let refused = 0;
-  while (!battle.ended && battle.turn < 400) {
+  join(seat) {
+    const { battle, random, n } = this;
+    const name = `p${seat + 1}`;
+    const own = this.isFuzzed ? { team: anyTeam(battle.dex, random) } : { seed: seedOf(3 * n + 2 + seat) };
+    battle.setPlayer(name, { name, ...own });
+  }
+
+  get isOver() {
+    return this.battle.ended || this.battle.turn >= 400;
+  }
+
+  step() {
+    const { battle } = this;
     for (const side of battle.sides) {
       const { activeRequest } = side;
       if (!activeRequest || activeRequest.wait || battle.ended) continue;
-      decisions++;
-      for (let tries = 0; !battle.choose(side.id, choose(activeRequest, random, isFuzzed)); tries++) {
-        refused++;
+      this.decisions++;
+      for (let tries = 0; !battle.choose(side.id, choose(activeRequest, this.random, this.isFuzzed)); tries++) {
+        this.refused++;
         if (tries > 100 && battle.choose(side.id, 'default')) break;
       }
     }
-    after(battle, decisions);
   }
-  return { decisions, refused };
 }
 
-function digest(format, n, isFuzzed, total) {
-  const random = integers(n);
-  const hash = crypto.createHash('sha256');
-  const send = (kind, data) => hash.update(`${kind}\n${Array.isArray(data) ? data.join('\n') : data}\n`);
-  try {
-    const battle = begin(format, n, isFuzzed, random, send);
-    battle.sendUpdates();
-    const played = play(battle, random, isFuzzed, (_, decisions) => {
-      battle.sendUpdates();
-      if (decisions % 32 < 2) hash.update(JSON.stringify(battle.toJSON()));
-    });
-    hash.update(battle.inputLog.join('\n') + battle.prng.getSeed() + JSON.stringify(battle.toJSON()));
-    total.decisions += played.decisions;
-    total.refused += played.refused;
-    battle.destroy();
-  } catch (error) {
-    // Some of what no game allows the simulator does not either: then both must stop for the same reason.
-    if (!isFuzzed) throw error;
-    total.errors++;
-    hash.update(error.message);
+/** Handlers that nobody knew of when the battle began. */
+function addLate(battle) {
+  const { format } = battle;
+  const rule = battle.dex.conditions.getByID(Object.keys(battle.field.pseudoWeather)[0]);
+  battle.onEvent('ModifyDamage', format, (damage, source) => {
+    battle.add('-message', `by onEvent: ${source}`);
+    return damage + 1;
+  });
+  format.onBasePower = (power, source) => {
+    battle.add('-message', `by the format: ${source}`);
+    return power + 7;
+  };
+  rule.onDisableMove = pokemon => {
+    battle.add('-message', `by a rule: ${pokemon}`);
+  };
+  return () => {
+    delete format.onBasePower;
+    delete rule.onDisableMove;
+  };
+}
+
+/** The whole state; handlers added by `onEvent` are functions and no part of it. */
+function state(battle) {
+  const { events } = battle;
+  battle.events = null;
+  const text = JSON.stringify(battle.toJSON());
+  battle.events = events;
+  return text;
+}
+
+class Digested {
+  constructor(format, n, { fuzz, late }, total) {
+    this.total = total;
+    this.hash = crypto.createHash('sha256');
+    this.isFuzzed = fuzz;
+    this.isLate = late;
+    this.undo = () => {};
+    const send = (kind, data) => this.hash.update(`${kind}\n${Array.isArray(data) ? data.join('\n') : data}\n`);
+    this.attempt(() => (this.played = new Played(format, n, fuzz, send)));
   }
-  total.digests.push(hash.digest('hex'));
+
+  /** Some of what no game allows the simulator does not either: then both must stop for the same reason. */
+  attempt(operation) {
+    try {
+      operation();
+    } catch (error) {
+      if (!this.isFuzzed) throw error;
+      this.total.errors++;
+      this.hash.update(error.message);
+      this.isDone = true;
+    }
+  }
+
+  step() {
+    const { played, hash } = this;
+    const { battle } = played;
+    if (this.isLate && battle.turn === 3) {
+      this.isLate = false;
+      this.undo = addLate(battle);
+    }
+    played.step();
+    battle.sendUpdates();
+    if (played.decisions % 32 < 2) hash.update(state(battle));
+    if (!played.isOver) return;
+    hash.update(battle.inputLog.join('\n') + battle.prng.getSeed() + state(battle));
+    this.isDone = true;
+  }
+}
+
+function digest(order) {
+  const total = { digests: [], decisions: 0, refused: 0, errors: 0 };
+  for (let n = order.first; n < order.first + order.count; n++) {
+    const battles = order.digest.map((format, i) => new Digested(format, n + 1e6 * i, order, total));
+    const going = () => battles.filter(battle => !battle.isDone);
+    for (const seat of [0, 1]) for (const battle of going()) battle.attempt(() => battle.played.join(seat));
+    while (going().length) for (const battle of going()) battle.attempt(() => battle.step());
+    for (const { undo, played, hash } of battles) {
+      undo();
+      total.decisions += played.decisions;
+      total.refused += played.refused;
+      total.digests.push(hash.digest('hex'));
+    }
+  }
+  return total;
 }
 
 function cost(format, first, count) {
   const before = process.cpuUsage();
   let decisions = 0;
   for (let n = first; n < first + count; n++) {
-    const random = integers(n);
-    const battle = begin(format, n, false, random, () => {});
-    decisions += play(battle, random, false, () => {
-      battle.sentLogPos = battle.log.length;
-    }).decisions;
+    const played = new Played(format, n, false, () => {});
+    played.join(0);
+    played.join(1);
+    const { battle } = played;
+    for (; !played.isOver; battle.sentLogPos = battle.log.length) played.step();
+    decisions += played.decisions;
     battle.destroy();
   }
   const { user, system } = process.cpuUsage(before);
@@ -157,11 +229,7 @@ function cost(format, first, count) {
 
 function answer(line) {
   const order = JSON.parse(line);
-  if (order.cost) return cost(order.cost, order.first, order.count);
-  const total = { digests: [], decisions: 0, refused: 0, errors: 0 };
-  for (let n = order.first; n < order.first + order.count; n++) digest(order.digest, n, order.fuzz, total);
-  return total;
+  return order.cost ? cost(order.cost, order.first, order.count) : digest(order);
 }
 
-if (!Dex.formats.get('gen1ou').exists) throw new Error(`no simulator in ${folder}`);
 readline.createInterface({ input: process.stdin }).on('line', line => process.stdout.write(`${JSON.stringify(answer(line))}\n`));

@@ -112,3 +112,10 @@ function accelerate(folder, say, only) {
 }
 
 module.exports = { accelerate, hashes, load };
+
+// `node accelerate PACKAGE` prints known.json for a package whose functions have been read anew.
+if (require.main === module) {
+  const [, , folder] = process.argv;
+  const { version } = require(path.join(folder, 'package.json'));
+  process.stdout.write(`${JSON.stringify({ version, hashes: hashes(load(folder)) }, null, 2)}\n`);
+}

@@ -24,10 +24,9 @@ let ending = null;
 /**
  * ModdedDex.getActiveMove copies by a function made once for each move of the frozen tables: which properties a move
  * has, and which of them are objects, cannot change.
- * While a turn ends, and outside of any event, the simulator's own code reads the copies of the active Pokemon's
- * moves and drops them (Battle.endTurn: onDisableMove and flags; BattleActions: names, types and targets of Z- and
- * max moves): there one copy serves for all, frozen, so that a write would throw and not pass unseen. A move
- * with an onDisableMove of its own is copied, as that handler may do anything with it.
+ * While a turn ends, and outside of any event's handler, only Battle.endTurn itself asks for a move by its name, reads
+ * its onDisableMove and flags and drops it: there one copy serves for all, frozen, so that a write would throw
+ * and not pass unseen. A move with an onDisableMove is copied: its handler might do anything with the copy.
  */
 function makeGetActiveMove(original) {
   const copiers = new WeakMap();
@@ -73,6 +72,7 @@ module.exports = [
       'Battle.getRequests', 'Pokemon.getMoveRequestData', 'Pokemon.getMoves', 'Pokemon.getLockedMove',
       'Pokemon.getSemiLockedMove', 'Pokemon.getDynamaxRequest', 'Pokemon.removeVolatile', 'Pokemon.disableMove',
       'BattleActions.canZMove', 'BattleActions.getZMove', 'BattleActions.getMaxMove', 'Side.getRequestData',
+      'Pokemon.getSwitchRequestData',
     ],
     make: makeEndTurn,
   },

@@ -25,7 +25,11 @@ class Player:
     def __init__(self, accelerate):
         command = [find_node(), PLAY, find_package(), accelerate]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def ask(self, **order):
@@ -138,4 +142,6 @@ def test_another_version_is_left_alone(tmp_path):
     (tmp_path / "dist").symlink_to(find_package() / "dist")
     replaced, said = accelerate(tmp_path)
     assert replaced == []
-    assert all("because pokemon-showdown 0.11.12 is not as known (0.11.11)" in line for line in said)
+    assert all(
+        "because pokemon-showdown 0.11.12 is not as known (0.11.11)" in line for line in said
+    )

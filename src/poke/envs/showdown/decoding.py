@@ -17,8 +17,8 @@ class ObservationError(ValueError):
 
 
 def _power(byte: int) -> float:
-    """Undo halving and rounding up: powers are multiples of 5, but for a few that are even."""
-    return 2 * byte - (2 * byte % 10 == 6)
+    """Undo halving and rounding up: powers are multiples of 5, but for a few that are even, and 1."""
+    return 2 * byte - (2 * byte % 10 == 6 or byte == 1)
 
 
 # What a byte means in its natural unit, where it is not the byte itself.

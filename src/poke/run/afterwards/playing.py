@@ -48,7 +48,7 @@ class Tally:
     given_up: list[str] = field(default_factory=list)
 
     def add(self, played: Any) -> None:
-        """Count a battle, a `poke.envs.showdown.arena.Played`."""
+        """Count a battle, a `poke.envs.showdown.server.arena.Played`."""
         self.battles += 1
         self.won += played.outcome > 0
         self.drawn += played.outcome == 0
@@ -130,7 +130,7 @@ def _played(
     tally: Tally,
     show: Callable[[Any], None],
 ) -> int:
-    from poke.envs.showdown import arena  # brings poke-env
+    from poke.envs.showdown.server import arena  # brings poke-env
 
     def on_result(played: arena.Played) -> None:
         tally.add(played)

@@ -10,7 +10,7 @@ from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.lines import LineWorker
-from poke.envs.showdown.players import Policy, PolicyPlayer, opponent_player
+from poke.envs.showdown.server.players import Policy, PolicyPlayer, opponent_player
 
 _STALL_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ class Setting:
     Args:
         websocket_url: of the server.
         battle_format: such as ``gen1randombattle``.
-        opponent: one of poke-env's players, see `poke.envs.showdown.players.OPPONENTS`.
+        opponent: one of poke-env's players, see `poke.envs.showdown.server.players.OPPONENTS`.
         policy: whom it plays.
         concurrency: battles at a time.
         seed: of the opponents' random choices; teams and dice are the server's.

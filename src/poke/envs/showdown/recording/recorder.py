@@ -17,17 +17,17 @@ from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation
 from poke.envs.showdown.installation import ShowdownError, pinned_version
 from poke.envs.showdown.names import SCRIPTED
-from poke.envs.showdown.recorded import RecordedBattle, Side, Store, alone
-from poke.envs.showdown.workers import (
+from poke.envs.showdown.recording.store import RecordedBattle, Side, Store, alone
+from poke.envs.showdown.records import (
     ASKED,
     ENDED,
     LOST,
     NUM_SEATS,
     REFUSED,
-    BattleWorkers,
     Start,
     battle_seeds,
 )
+from poke.envs.showdown.workers import BattleWorkers
 
 _TRIES = 3  # of a battle that is lost with its worker
 

@@ -169,14 +169,18 @@ def join(
     metadata: Mapping[str, Any],
     *,
     compression_level: int = 9,
+    episodes_a_group: int | None = None,
 ) -> None:
     """Join recordings of one kind into one file, a part in memory at a time.
+
 
     Args:
         path: as of `write`; it may be one of the parts.
         parts: files of trajectories; their episodes are numbered on in this order.
         metadata: of the whole, as of `Trajectories`.
         compression_level: of zstd, 1 to 22.
+        episodes_a_group: how many are compressed together, wherever parts end: the file does not show these. None
+            leaves the parts' own rows together.
 
     Raises:
         DataError: no parts, one that `read` refuses, or parts that differ in kind.
@@ -195,7 +199,29 @@ def join(
             yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
             num_episodes += t.num_episodes
 
-    _write_tables(Path(path), tables(), compression_level)
+    regrouped = tables() if episodes_a_group is None else _regrouped(tables(), episodes_a_group)
+    _write_tables(Path(path), regrouped, compression_level)
+
+
+def _regrouped(tables: Iterable[pa.Table], episodes: int) -> Iterator[pa.Table]:
+    """Yield the rows again in tables of so many episodes, numbered from 0 on."""
+    rest: pa.Table | None = None
+    end = episodes  # the first episode that is not of the next table
+    for table in tables:
+        rest = table if rest is None else pa.concat_tables([rest, table])
+        rest = rest.combine_chunks()
+        numbers = _numbers(rest["episode"].chunk(0))
+        while numbers[-1] >= end:
+            cut = int(np.searchsorted(numbers, end))
+            yield rest.slice(0, cut).combine_chunks()
+            rest, numbers, end = rest.slice(cut), numbers[cut:], end + episodes
+    if rest is not None:
+        yield rest.combine_chunks()
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    rows = slice(column.offset, column.offset + len(column))
+    return np.frombuffer(column.buffers()[1], np.int32)[rows]
 
 
 def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int) -> None:

@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from poke_env.data import to_id_str
-
-from poke.envs.showdown import layout
 from poke.envs.showdown.arena import Match, Seat, play
 from poke.envs.showdown.observation import encode, num_actions
 from poke.envs.showdown.players import POLICIES
+from poke_env.data import to_id_str
+
+from poke.envs.showdown import layout
 
 pytestmark = pytest.mark.showdown
 

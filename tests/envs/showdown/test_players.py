@@ -3,11 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from poke.envs.showdown.players import POLICIES, BattlePlayer
 from poke_env.player import Player
 from poke_env.ps_client import PSClient
 
 from poke.config.schema import PLAYERS
-from poke.envs.showdown.players import POLICIES, BattlePlayer
 
 from .conftest import describe
 

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from poke.envs.showdown.arena import Side
+from poke.envs.showdown.players import POLICIES, Decision
 
 from poke.data import trajectories
 from poke.data.trajectories import DataError
 from poke.envs.showdown import layout, recording
-from poke.envs.showdown.arena import Side
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.players import POLICIES, Decision
 from poke.envs.showdown.recording import Recorder
 
 OPPONENTS = ["simple_heuristics", "random"]

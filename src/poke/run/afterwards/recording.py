@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.utils import instantiate
@@ -15,6 +13,7 @@ from hydra.utils import instantiate
 from poke.config.knobs import ConfigError
 from poke.config.validation import BATTLES
 from poke.run.afterwards.progress import shown
+from poke.run.afterwards.stopping import stops
 from poke.run.signals import Interrupted, Signals
 
 
@@ -45,7 +44,7 @@ def _record_battles(config: Mapping[str, Any]) -> int:
             f"recording needs {error.name}: pip install 'poke[showdown]'"
         ) from error
     out, battles = config["out"], config["battles"]
-    with _stops(recorder.stop) as signals, shown(battles) as show:
+    with stops(recorder.stop) as signals, shown(battles) as show:
         complete = recorder.record(out, battles, on_progress=show)
     if not complete:
         print("stopped; what is recorded is kept: the same command goes on from there")
@@ -60,7 +59,7 @@ def _recorder(env: Mapping[str, Any], **values: Any) -> Any:
         return instantiate(env, **values)
     from poke.envs.showdown.recording import Recorder
 
-    return Recorder(**values)
+    return Recorder(**values, num_workers=env["num_workers"], accelerate=env["accelerate"])
 
 
 def _record_policy(config: Mapping[str, Any]) -> int:
@@ -123,24 +122,3 @@ def _failures() -> Iterator[None]:
         if not known:
             raise
         raise RecordingError(" ".join(str(error).split())) from error
-
-
-@contextmanager
-def _stops(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Let the first SIGINT or SIGTERM stop cleanly and a second one at once; yield those seen."""
-    seen: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        seen.append(number)
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
-        stop()
-
-    before: dict[int, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield seen
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -73,6 +73,7 @@ class View {
   put(output) {
     const { size } = this.encoder;
     const mask = this.decides ? legal(this.request) : 0;
+    if (this.decides && !mask && !this.request.teamPreview) throw new Error('no choice is left that was not refused');
     const text = this.decides ? this.forced(mask) : '';
     const at = output.room(HEAD + size + text.length);
     const { buffer } = output;

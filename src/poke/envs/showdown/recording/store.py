@@ -1,0 +1,234 @@
+"""What is recorded of a file: always the first battles of the recording, in itself and in parts beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from poke.data import trajectories
+from poke.data.trajectories import DataError, Trajectories
+from poke.envs.showdown.decoding import check_ranges
+from poke.envs.showdown.records import unpack_masks
+
+_BATTLES_A_PART = 200
+_COUNTS = ("battles", "decisions", "won", "drawn", "lost")
+
+Results = dict[str, dict[str, int]]
+
+
+@dataclass
+class Side:
+    """What one seat of a battle did.
+
+    Args:
+        player: 0 where it is p1, 1 where p2.
+        observations: each ``[layout.SIZE]`` int8, what it knew.
+        masks: bits of what was legal.
+        actions: what it chose.
+        outcome: 1 won, 0 drawn, -1 lost.
+    """
+
+    player: int
+    observations: list[np.ndarray] = field(default_factory=list)
+    masks: list[int] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
+    outcome: int = 0
+
+    def add(self, observation: np.ndarray, mask: int, action: int) -> None:
+        """Take a decision."""
+        self.observations.append(observation)
+        self.masks.append(mask)
+        self.actions.append(action)
+
+    def forget_last(self) -> None:
+        """Take the last decision back: it was refused."""
+        for kept in (self.observations, self.masks, self.actions):
+            kept.pop()
+
+
+@dataclass(frozen=True)
+class RecordedBattle:
+    """One battle's decisions of the expert.
+
+    Args:
+        number: of the battle in the recording.
+        opponent: the player it was played against.
+        sides: the expert's, both where it met itself; without those that decided nothing.
+    """
+
+    number: int
+    opponent: str
+    sides: list[Side]
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[Path]:
+    """Yield the folder of the file's parts, held by no other process; gone afterwards if empty.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    folder = out.with_name(f"{out.name}.parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            try:
+                yield folder
+            finally:
+                if not any(folder.glob("part-*")):
+                    shutil.rmtree(folder, ignore_errors=True)
+    except Timeout:
+        raise DataError(f"{out} is being recorded by another process") from None
+
+
+class Store:
+    """Keeps battles in order: one that ends before an earlier one waits for it. A context manager that writes the rest.
+
+    Battles that still wait when it closes are not kept: they are played again, and come to the same.
+
+    Args:
+        out: the file.
+        folder: where its parts are.
+        setup: metadata of the recording; what lies on the disk must agree.
+
+    Raises:
+        DataError: what lies on the disk is another recording.
+    """
+
+    def __init__(self, out: Path, folder: Path, setup: dict[str, Any]) -> None:
+        self._out = out
+        self._folder = folder
+        self._setup = setup
+        self._waiting: dict[int, RecordedBattle] = {}
+        self._buffer: list[RecordedBattle] = []
+        self._sources: list[Path] = []
+        self._results = _no_results(setup)
+        self._written = 0  # battles
+        for source in [out] if out.exists() else []:
+            self._take(source)
+        for source in sorted(self._folder.glob("part-*.parquet")):
+            self._take(source)
+
+    @property
+    def num_battles(self) -> int:
+        """How many battles are recorded."""
+        return self._written + len(self._buffer)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._flush()
+
+    def add(self, battle: RecordedBattle) -> None:
+        """Take a battle; every so many are written to a part.
+
+        Raises:
+            ObservationError: an observation holds what its layout does not allow, which is a bug.
+        """
+        self._waiting[battle.number] = battle
+        while self.num_battles in self._waiting:
+            ready = self._waiting.pop(self.num_battles)
+            for side in ready.sides:
+                check_ranges(np.stack(side.observations), self._setup["layout"])
+            self._buffer.append(ready)
+            if len(self._buffer) == _BATTLES_A_PART:
+                self._flush()
+
+    def finish(self) -> None:
+        """Join the parts into the file, and remove them; it does not show where they were cut."""
+        if self._sources != [self._out]:
+            metadata = self._metadata(0, self._written, self._results)
+            trajectories.join(
+                self._out,
+                self._sources,
+                metadata,
+                compression_level=15,
+                episodes_a_group=_BATTLES_A_PART,
+            )
+        for part in self._folder.glob("part-*.parquet"):
+            part.unlink()
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        first, results = self._written, _no_results(self._setup)
+        _count(results, self._buffer)
+        metadata = self._metadata(first, self.num_battles, results)
+        part = self._folder / f"part-{first:08d}.parquet"
+        trajectories.write(part, _to_trajectories(self._buffer, metadata), compression_level=3)
+        self._buffer = []
+        self._take(part)
+
+    def _metadata(self, first: int, stop: int, results: Results) -> dict[str, Any]:
+        return {**self._setup, "battles": [first, stop], "results": results}
+
+    def _take(self, source: Path) -> None:
+        metadata = trajectories.read_metadata(source)
+        for key, value in self._setup.items():
+            if metadata.get(key) != value:
+                raise DataError(
+                    f"{source} holds another recording (its {key} differs): choose another out, or remove it"
+                )
+        try:
+            (first, stop), results = metadata["battles"], metadata["results"]
+        except (KeyError, TypeError, ValueError):
+            raise DataError(
+                f"{source} does not say which battles it holds: choose another out, or remove it"
+            ) from None
+        if first != self._written:  # left over by a stop right after the joining
+            return
+        self._sources.append(source)
+        self._written = stop
+        for opponent, counts in results.items():
+            for name, count in counts.items():
+                self._results[opponent][name] += count
+
+
+def _no_results(setup: dict[str, Any]) -> Results:
+    return {opponent: dict.fromkeys(_COUNTS, 0) for opponent in setup["opponents"]}
+
+
+def _count(results: Results, battles: Sequence[RecordedBattle]) -> None:
+    """Count battles, and the recorded sides' decisions and outcomes, by opponent."""
+    for battle in battles:
+        counts = results[battle.opponent]
+        counts["battles"] += 1
+        for side in battle.sides:
+            counts["decisions"] += len(side.actions)
+            counts[("drawn", "won", "lost")[side.outcome]] += 1
+
+
+def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]) -> Trajectories:
+    sides = [(episode, side) for episode, battle in enumerate(battles) for side in battle.sides]
+    lengths = [len(side.actions) for _, side in sides]
+    masks = np.array([mask for _, side in sides for mask in side.masks], np.uint32)
+    result = np.repeat(np.array([side.outcome for _, side in sides], dtype=np.int8), lengths)
+    terminated = np.zeros(len(masks), dtype=bool)
+    terminated[np.cumsum(lengths) - 1] = True
+    return Trajectories(
+        observation=np.stack([seen for _, side in sides for seen in side.observations]),
+        action=np.array([a for _, side in sides for a in side.actions], dtype=np.int64),
+        action_mask=unpack_masks(masks, metadata["action"]["num_actions"]),
+        reward=np.where(terminated, result, 0).astype(np.float32),
+        terminated=terminated,
+        truncated=np.zeros(len(masks), dtype=bool),
+        episode=np.repeat(np.array([episode for episode, _ in sides], dtype=np.int64), lengths),
+        player=np.repeat(np.array([side.player for _, side in sides], dtype=np.int8), lengths),
+        timestep=np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
+        outcome=result,
+        metadata=metadata,
+    )

@@ -1,7 +1,7 @@
 """Do the worker's scripted players decide as poke-env's, where these see right: a table by generation.
 
 `rules`: equal to poke-env's player on what the worker sees, its rules alone. `own eyes`: equal to poke-env's player on
-its own Battle, fed with the same lines. What this Battle saw otherwise where the decision was another is counted.
+its own Battle, fed with the same lines. `misled`: this Battle saw something otherwise, whether it mattered or not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def run_opponents(options: argparse.Namespace) -> None:
 
     unexplained = 0
     print(
-        "format            player             positions  rules  own eyes  what poke-env saw otherwise"
+        "format            player             positions  rules  own eyes  misled  by what, where it decided otherwise"
     )
     for generation in options.generations:
         battle_format = f"gen{generation}randombattle"
@@ -29,7 +29,7 @@ def run_opponents(options: argparse.Namespace) -> None:
             reasons = "; ".join(f"{n} {why}" for why, n in agreement.reasons.most_common())
             print(
                 f"{battle_format:17} {player:18} {agreement.positions:9,}  {agreement.seeing:5,}"
-                f"  {agreement.own_eyes:8,}  {reasons}",
+                f"  {agreement.own_eyes:8,}  {agreement.misled:6,}  {reasons}",
                 flush=True,
             )
             unexplained += len(agreement.unexplained)

@@ -200,6 +200,7 @@ class Agreement:
         positions: compared; those where poke-env's player draws are not.
         seeing: equal to poke-env's rules on what the worker sees.
         own_eyes: equal to poke-env's player on its own Battle.
+        misled: positions where its Battle sees anything otherwise, whatever it decided.
         reasons: what its Battle saw otherwise where it decided otherwise.
         unexplained: positions where its rules, or it with the same sight, decided otherwise.
     """
@@ -207,6 +208,7 @@ class Agreement:
     positions: int = 0
     seeing: int = 0
     own_eyes: int = 0
+    misled: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     unexplained: list[Position] = field(default_factory=list)
 
@@ -239,16 +241,20 @@ def _compare(agreement, player, position, gen, battle, error) -> None:
     agreement.seeing += ours == theirs
     if ours != theirs:
         agreement.unexplained.append({**position, "player": player, "theirs": theirs})
-    reasons = [error] if error else []
-    if battle is not None:
-        try:
-            choice = decide(player, battle, request)
-            if choice == ours:
-                agreement.own_eyes += 1
-                return
-            reasons = differences(battle, sees, request)
-        except Exception as raised:
-            reasons = [f"{type(raised).__name__} while choosing"]
+    choice, reasons = _with_own_eyes(player, battle, position) if battle else ("", [error])
+    agreement.misled += bool(reasons)
+    if choice == ours:
+        agreement.own_eyes += 1
+        return
     agreement.reasons[", ".join(reasons) or "nothing"] += 1
     if not reasons and ours == theirs:
         agreement.unexplained.append({**position, "player": player, "theirs": choice})
+
+
+def _with_own_eyes(player: str, battle: Battle, position: Position) -> tuple[str, list[str]]:
+    """Return poke-env's choice on its own Battle, and what this sees otherwise."""
+    request, sees = position["request"], position["sees"]
+    try:
+        return decide(player, battle, request), differences(battle, sees, request)
+    except Exception as raised:
+        return "", [f"{type(raised).__name__} while choosing"]

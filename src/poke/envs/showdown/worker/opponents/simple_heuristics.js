@@ -1,7 +1,9 @@
 'use strict';
 // poke-env's SimpleHeuristicsPlayer (0.16), on what the tracker knows. It decides the same where poke-env's Battle
 // sees right. Where it is odd it stays so: its set-up branch compares a Target with a string and never fires, so it is
-// left out; an estimated stat counts one stage up double; the opponent is taken to have six Pokemon.
+// left out; an estimated stat counts one stage up double; the opponent is taken to have six Pokemon; it never mega
+// evolves and uses no Z-move. One thing it sees and poke-env's Battle never does: its own tera type. So it terastallizes
+// by poke-env's rule, which in poke-env never fires on a random team.
 
 const { multiplier, matchup, health, moveAt, worth } = require('./rules');
 

@@ -130,7 +130,8 @@ class Expected {
   }
 
   ownAbility(pokemon) {
-    return pokemon.ability === 'noability' ? '' : pokemon.ability;
+    // Up to gen 6 requests do not tell the ability that Transform has copied from the other side.
+    return this.gen <= 6 && pokemon.transformed ? { oneOf: ['', pokemon.ability] } : pokemon.ability;
   }
 
   opponent(slot) {
@@ -139,7 +140,7 @@ class Expected {
     const seeming = this.ledger.seeming.get(this.foe);
     const isActive = entry === seeming && !!this.foeActive;
     const pokemon = isActive ? this.foeActive : entry.pokemon;
-    const isDisguised = !isActive && pokemon === this.foeActive; // it stands there as someone else
+    const wasMasked = this.ledger.masked.get(entry.pokemon) > 0;
     const values = {
       ...this.state(pokemon, entry.pokemon, isActive),
       revealed: entry.revealed ? 1 : 0,
@@ -152,10 +153,13 @@ class Expected {
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
-    if (isDisguised || entry.doubts > 0) {
+    if (wasMasked || entry.doubts > 0) {
       this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
     } else if (!isActive) {
       this.excuseBench(entry, values);
+    }
+    if (entry.hidesForm && !entry.revealed) {
+      for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
     }
     return { values, moves };
   }
@@ -206,8 +210,14 @@ class Expected {
       level: Math.min(100, seeming.level),
       base_stats: Object.fromEntries(parts.base_stats.map(name => [name, Math.min(127, species.baseStats[name] >> 1)])),
       types: flags(parts.types, (_, name) => types.includes(name)),
-      species: this.tables.species[species.id] ? species.id : toID(species.baseSpecies),
+      species: this.speciesName(species),
     };
+  }
+
+  /** Lines and requests name these two like their base. */
+  speciesName(species) {
+    const isUntold = ['greninjabond', 'rockruffdusk'].includes(species.id) || !this.tables.species[species.id];
+    return isUntold ? toID(species.baseSpecies) : species.id;
   }
 
   typeName(type) {

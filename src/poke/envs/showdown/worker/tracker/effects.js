@@ -47,10 +47,18 @@ function getAbility(tracker, pokemon, id, from, of) {
   pokemon.ability = id;
 }
 
-/** A lasting form brings its own ability, but for what only breaks a disguise. */
+/**
+ * A lasting form brings its own ability, but for what only breaks a disguise; who faints goes back to the form
+ * and ability it had before.
+ */
 function changeForm(pokemon) {
-  if (pokemon.fainted || ['disguise', 'iceface'].includes(pokemon.ability)) return;
+  if (pokemon.fainted) {
+    if (pokemon.formerAbility !== null) pokemon.ability = pokemon.baseAbility = pokemon.formerAbility;
+    return;
+  }
+  if (['disguise', 'iceface'].includes(pokemon.ability)) return;
   const id = toID(pokemon.base.entry.abilities['0']);
+  if (pokemon.formerAbility === null) pokemon.formerAbility = pokemon.baseAbility;
   if (!pokemon.transformed) pokemon.ability = id;
   pokemon.baseAbility = id;
 }

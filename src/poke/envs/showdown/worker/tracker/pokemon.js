@@ -55,6 +55,7 @@ class Pokemon {
     this.lostItem = ''; // what it no longer has
     this.ability = '';
     this.baseAbility = '';
+    this.formerAbility = null; // before it changed its form for good, say by mega evolution
     this.teraType = '';
     this.terastallized = '';
     this.addedType = '';
@@ -77,7 +78,9 @@ class Pokemon {
     this.ident = ''; // own Pokemon: as requests name it
     this.key = '';
     this.entryDetails = '';
-    this.condition = '';
+    this.condition = ''; // of its last request, and what that meant
+    this.conditionHP = 0;
+    this.conditionStatus = '';
     this.touch();
   }
 

@@ -33,6 +33,8 @@ function leave(tracker, side, leaving, incoming, from) {
 }
 
 function enter(tracker, pokemon, name, details, condition) {
+  // Who comes in though it was seen to faint: that was somebody else in its looks.
+  if (pokemon.fainted && pokemon.key === '' && pokemon.before) pokemon.recall();
   pokemon.remember();
   // An own Pokemon under an Illusion keeps its own looks: its player knows them.
   const isDisguised = pokemon.key !== '' && pokemon.name !== name;

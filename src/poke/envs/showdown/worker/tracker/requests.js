@@ -92,17 +92,13 @@ function standIn(side, entries) {
 
 function update(tracker, pokemon, entry) {
   if (pokemon.entryDetails !== entry.details) readDetails(pokemon, entry.details);
-  // The same condition as last time is news if the lines told of another one: healed on leaving, say.
-  if (pokemon.condition !== entry.condition || pokemon.hp !== pokemon.conditionHP || pokemon.status !== pokemon.conditionStatus) {
-    pokemon.condition = entry.condition;
+  if (pokemon.condition !== entry.condition) {
     if (entry.condition.endsWith(' fnt')) {
       if (!pokemon.fainted) pokemon.faint();
     } else {
       pokemon.fainted = false;
     }
     pokemon.readCondition(entry.condition);
-    pokemon.conditionHP = pokemon.hp;
-    pokemon.conditionStatus = pokemon.status;
     pokemon.touch();
   }
   const item = entry.item || 'noitem';

@@ -154,6 +154,7 @@ const EVENTS = ['', ' mega', ' megax', ' megay', ' ultra', ' zmove', ' dynamax',
 function trial(side) {
   const results = {};
   const { emitChoiceError, activeRequest } = side;
+  const flags = side.active.map(pokemon => pokemon.switchFlag); // choosing whom to revive takes it away
   let error = null;
   side.emitChoiceError = message => {
     error = message;
@@ -168,6 +169,7 @@ function trial(side) {
     // One who is bound to a move is bound whatever is said besides: what is said has to be done, too.
     const isTaken = side.choose(text) && (!/^move . ./.test(text) || isSpecial(side.choice.actions[0], side.active[0]));
     results[text] = isTaken ? null : error || 'refused';
+    side.active.forEach((pokemon, i) => (pokemon.switchFlag = flags[i]));
     side.clearChoice();
   }
   side.emitChoiceError = emitChoiceError;

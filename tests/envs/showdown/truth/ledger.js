@@ -28,6 +28,8 @@ class Ledger {
     this.sides = new Map(); // side -> entries in order of appearance
     this.previewed = new Map();
     this.seeming = new Map(); // side -> the entry that seems to stand in battle
+    this.sleeps = new WeakMap(); // the state of a sleep -> the time it began with, which gens 2 to 4 do not keep
+    this.watched = new Set();
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     const { add, addMove } = battle;
     battle.add = (...parts) => {
@@ -76,7 +78,20 @@ class Ledger {
     return this.entry(pokemon.illusion || pokemon);
   }
 
+  /** Note how long each sleep begins with. */
+  watchSleep(pokemon) {
+    if (this.watched.has(pokemon)) return;
+    this.watched.add(pokemon);
+    const { setStatus } = pokemon;
+    pokemon.setStatus = (...given) => {
+      const isSet = setStatus.apply(pokemon, given);
+      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, pokemon.statusState.time);
+      return isSet;
+    };
+  }
+
   comeIn(pokemon) {
+    this.watchSleep(pokemon);
     const entry = this.seen(pokemon);
     entry.wasRevealed = entry.revealed;
     entry.revealed = true;
@@ -104,7 +119,8 @@ class Ledger {
     this.seeming.set(pokemon.side, entry);
   }
 
-  move(pokemon, [name, rest]) {
+  move(pokemon, [name, told]) {
+    const rest = told.slice(told.indexOf('|') + 1 || told.length); // past the target's name, which may be anything
     const entry = this.seen(pokemon);
     const id = toID(name);
     if (/\[from\] ?(?!lockedmove)/.test(rest)) return;

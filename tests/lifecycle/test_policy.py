@@ -6,6 +6,7 @@ import torch
 import poke as library
 from poke.training.checkpointing import load_components
 
+from .comparing import assert_same_run, rows
 from .conftest import PPO, SMALL, account, checkpoints
 
 NORMALISED = (*PPO, "env.normalize_observation=true", "algo.lr=3e-3", "trainer.max_steps=2560")
@@ -55,3 +56,13 @@ def test_a_clone_is_what_reinforcement_goes_on_from(poke):
     )
     assert info["probabilities"].shape == (3, policy.action_space.mask_size)
     assert "value" not in info
+
+
+def test_scaled_rewards_follow_the_algorithms_own_discount(poke):
+    scaled = (*PPO, "trainer.max_steps=320", "env.normalize_reward=true")
+    poke(*scaled, "algo.gamma=0.5", "hydra.run.dir=follows")
+    poke(*scaled, "algo.gamma=0.5", "env.reward_gamma=0.5", "hydra.run.dir=says")
+    poke(*scaled, "algo.gamma=0.5", "env.reward_gamma=0.9", "hydra.run.dir=other")
+
+    assert_same_run(poke.cwd / "follows", poke.cwd / "says")
+    assert rows(poke.cwd / "follows") != rows(poke.cwd / "other")

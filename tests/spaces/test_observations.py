@@ -101,3 +101,23 @@ def test_a_mask_within_an_observation_may_be_left_out():
     space = ObservationSpace((Entry(("x",), "box", (1,)),), mask=("action_mask",))
     assert space.mask_of({"x": [1.0]}) is None
     assert space.mask_of({"x": [1.0], "action_mask": [1, 0]}) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        ObservationSpace((CAMERA,)),
+        ObservationSpace((Entry(("speed",), "box", (2,), "float32", -1, 1),)),
+        ObservationSpace((CAMERA, Entry(("speed",), "box", (), "float32", 0, 1))),
+    ],
+)
+def test_numbers_to_be_normalised_have_no_bounds(space):
+    numbers = space.as_numbers()
+
+    (normalised,) = [e for e in numbers.entries if e.dtype == "float32"]
+    assert normalised.low is None
+    assert normalised.high is None
+    # bytes beside numbers stay what they are
+    assert [e for e in numbers.entries if e.dtype == "uint8"] == (
+        [CAMERA] if len(space.entries) > 1 else []
+    )

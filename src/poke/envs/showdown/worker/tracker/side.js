@@ -68,6 +68,11 @@ class Side {
       }
     }
     const isFull = this.team.length >= this.size;
+    // It seems to follow itself: one of the two is an Illusion, and it is not told which.
+    const { active } = this;
+    if (!best && active && this.speciesClause && active.name === name && active.details === details.text) {
+      return active;
+    }
     if (best && (bestScore > 1 || isFull || this.speciesClause)) return best;
     return null;
   }

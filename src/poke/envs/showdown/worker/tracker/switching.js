@@ -16,6 +16,7 @@ function switchIn(tracker, parts) {
   const leaving = side.active;
   const incoming = side.identifyIncoming(name, details, condition);
   if (leaving && leaving !== incoming) leave(tracker, side, leaving, incoming, from);
+  else if (leaving) leaving.clearVolatile();
   if (side === tracker.own) side.moveToFront(incoming);
   side.active = incoming;
   enter(tracker, incoming, name, details, condition);

@@ -62,6 +62,7 @@ class Pokemon {
     this.changedTypes = null;
     this.baseMoves = []; // its own, in order of discovery (own Pokemon: of the request)
     this.moves = this.baseMoves; // those it has now: other ones after Transform or Mimic
+    this.listed = { ids: [], slots: null }; // own Pokemon: moves as the last request listed them
     this.boosts = new Int8Array(BOOSTS.length);
     this.volatiles = new Map(); // id -> what is known of it, true if nothing else
     this.lastMove = '';

@@ -66,6 +66,11 @@ class Tracker {
     return side === this.own ? this.opponent : this.own;
   }
 
+  /** Who stands against a Pokemon that stands in battle. */
+  rivalOf(pokemon) {
+    return (pokemon === this.own.active ? this.opponent : this.own).active;
+  }
+
   /** The Pokemon a line is about, marked as changed. */
   at(ident) {
     const pokemon = this.sideOf(ident).find(ident);

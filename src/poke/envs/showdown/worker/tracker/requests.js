@@ -53,7 +53,10 @@ function arrange(side, entries) {
 
 function isThat(pokemon, entry) {
   const { ident } = pokemon;
-  return ident === entry.ident && (pokemon.entryDetails === entry.details || pokemon.key === keyOf(entry));
+  return (
+    ident === entry.ident &&
+    (pokemon.entryDetails === entry.details || pokemon.key === keyOf(entry))
+  );
 }
 
 /** What of a request's entry no battle changes: neither forms nor terastallizing. */

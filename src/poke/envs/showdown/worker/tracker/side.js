@@ -70,7 +70,13 @@ class Side {
     const isFull = this.team.length >= this.size;
     // It seems to follow itself: one of the two is an Illusion, and it is not told which.
     const { active } = this;
-    if (!best && active && this.speciesClause && active.name === name && active.details === details.text) {
+    if (
+      !best &&
+      active &&
+      this.speciesClause &&
+      active.name === name &&
+      active.details === details.text
+    ) {
       return active;
     }
     if (best && (bestScore > 1 || isFull || this.speciesClause)) return best;
@@ -86,7 +92,8 @@ class Side {
     if (pokemon.fainted) return hp > 0 ? 0.5 : 4;
     if (hp === pokemon.hp) return 4;
     // Nobody's health changes on the bench but by Regenerator.
-    const canRise = this.tables.gen >= 5 && (!pokemon.baseAbility || pokemon.baseAbility === 'regenerator');
+    const canRise =
+      this.tables.gen >= 5 && (!pokemon.baseAbility || pokemon.baseAbility === 'regenerator');
     return hp > pokemon.hp && canRise ? 3 : 1;
   }
 
@@ -102,13 +109,20 @@ class Side {
     const seen = this.identify(name, details, condition);
     if (this.team.length === 0 || !this.team[0].key) return seen || this.create(details);
     // An own Pokemon: its exact health tells whether it is the one shown or an Illusion of it.
-    const maxhp = condition.includes('/') ? parseInt(condition.slice(condition.indexOf('/') + 1), 10) : 0;
+    const maxhp = condition.includes('/')
+      ? parseInt(condition.slice(condition.indexOf('/') + 1), 10)
+      : 0;
     if (seen && (!maxhp || seen.maxhp === maxhp)) return seen;
     const masked = this.team.find(
-      p => p !== this.active && !p.fainted && p.maxhp === maxhp &&
+      p =>
+        p !== this.active &&
+        !p.fainted &&
+        p.maxhp === maxhp &&
         (p.ability === 'illusion' || p.baseAbility === 'illusion')
     );
-    return masked || seen || this.team.find(p => p !== this.active && p.name === name) || this.team[0];
+    return (
+      masked || seen || this.team.find(p => p !== this.active && p.name === name) || this.team[0]
+    );
   }
 
   /** Own side: who comes in and who stood in battle change places, as in the next request. */

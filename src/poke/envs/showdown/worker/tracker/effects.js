@@ -6,6 +6,8 @@ const { MoveSlot } = require('./pokemon');
 const held = require('./held');
 const locks = require('./locks');
 
+// Noted like volatile effects, but none of the simulator's: of a Pokemon itself.
+const STAYS = new Set(['transform', 'mimic', 'binding']);
 const ONE_TURN = ['protect', 'roost'];
 const SHIELDS = new Set([
   'protect',
@@ -226,14 +228,16 @@ function endTurn(tracker, pokemon) {
 function pass(tracker, leaving, incoming, by) {
   if (by === 'batonpass') incoming.boosts.set(leaving.boosts);
   for (const [id, value] of leaving.volatiles) {
-    if (by === 'shedtail' ? id === 'substitute' : !tracker.dex.conditions.getByID(id).noCopy) {
-      incoming.volatiles.set(id, value);
-    }
+    const isPassed =
+      by === 'shedtail'
+        ? id === 'substitute'
+        : !STAYS.has(id) && !tracker.dex.conditions.getByID(id).noCopy;
+    if (isPassed) incoming.volatiles.set(id, value);
   }
 }
 
 /** Who leaves or faints frees whom he held. */
-function partFrom(tracker, side, incoming) {
+function partFrom(tracker, side) {
   const foe = tracker.foeOf(side).active;
   if (!foe) return;
   foe.volatiles.delete('trapped');

@@ -138,14 +138,14 @@ class Pokemon {
     return this.tables.types([...types.names, this.addedType]);
   }
 
-  /** Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
+  /** In battle Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
   heldTypes() {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
-    if (!ability || this.transformed || this.ability === '' || gen < 4) return null;
+    if (!ability || !this.active || this.transformed || this.ability === '' || gen < 4) return null;
     if (gen === 4) {
       // There its form follows its plate on coming in, and tells its types.
-      return this.active && this.ability !== ability ? this.tables.types(['Normal']) : null;
+      return this.ability !== ability ? this.tables.types(['Normal']) : null;
     }
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;

@@ -29,7 +29,7 @@ function leave(tracker, side, leaving, incoming, from) {
     incoming.clearVolatile();
     effects.pass(tracker, leaving, incoming, from);
   }
-  if (!leaving.fainted) effects.partFrom(tracker, side, incoming);
+  if (!leaving.fainted) effects.partFrom(tracker, side);
   leaving.active = false;
   leaving.clearVolatile();
   effects.afterLeaving(tracker, leaving);

@@ -243,7 +243,6 @@ function partFrom(tracker, side) {
   const foe = tracker.foeOf(side).active;
   if (!foe) return;
   foe.volatiles.delete('trapped');
-  if (tracker.gen === 1) foe.volatiles.delete('partiallytrapped');
   foe.touch();
 }
 

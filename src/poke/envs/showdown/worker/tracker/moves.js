@@ -16,6 +16,16 @@ const REACHES_NO_FOE = new Set([
   'foeSide',
 ]);
 
+// Abilities that change the type of moves.
+const RETYPING = new Set([
+  'aerilate',
+  'galvanize',
+  'liquidvoice',
+  'normalize',
+  'pixilate',
+  'refrigerate',
+]);
+
 function fromOf(parts) {
   for (let i = parts.length - 1; i > 4; i--) {
     if (parts[i].startsWith('[from] ')) return parts[i].slice(7);
@@ -95,11 +105,19 @@ function ownSlot(tracker, pokemon, move) {
 function baseSlot(tracker, pokemon, entry) {
   const isOwn = pokemon.key !== '';
   if (!isOwn && pokemon.moves.length < 4) return null;
-  const fits = pokemon.moves.filter(({ move }) => {
-    if (entry.id === 'maxguard') return move.entry.category === 'Status';
-    return move.entry.category !== 'Status' && move.type === entry.type;
-  });
+  const fits = pokemon.moves.filter(({ move }) => mayBeBehind(pokemon, move, entry));
   return fits.length === 1 ? fits[0] : null;
+}
+
+/** Whether a Z- or max move can have been made of a move. A max move's type is that which the move has then. */
+function mayBeBehind(pokemon, move, { id, type, isMax }) {
+  const isStatus = move.entry.category === 'Status';
+  if (isStatus || id === 'maxguard') return isStatus && id === 'maxguard';
+  if (move.type === type) return true;
+  if (!isMax) return false;
+  if (move.entry.onModifyType || move.id.startsWith('hiddenpower')) return true;
+  if (pokemon.ability === '') return move.type === 'Normal' || type === 'Normal';
+  return RETYPING.has(pokemon.ability);
 }
 
 /** Gen 1 deducts a two-turn move's PP on its second turn, all others on the first. */

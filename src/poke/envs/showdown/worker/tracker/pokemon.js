@@ -142,7 +142,8 @@ class Pokemon {
   heldTypes() {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
-    if (!ability || !this.active || this.transformed || this.ability === '' || gen < 4) return null;
+    if (!ability || !this.active || this.fainted || this.transformed) return null;
+    if (this.ability === '' || gen < 4) return null;
     if (gen === 4) {
       // There its form follows its plate on coming in, and tells its types.
       return this.ability !== ability ? this.tables.types(['Normal']) : null;

@@ -11,7 +11,8 @@ const { legal, choice, refuse } = require(path.join(worker, 'request'));
 
 const input = JSON.parse(fs.readFileSync(0, 'utf8'));
 
-const actionsOf = mask => Array.from({ length: 26 }, (_, action) => action).filter(action => (mask >> action) & 1);
+const actionsOf = mask =>
+  Array.from({ length: 26 }, (_, action) => action).filter(action => (mask >> action) & 1);
 
 function describe(request) {
   const actions = actionsOf(legal(request));
@@ -22,7 +23,9 @@ function entity(kind, names, bytes, at) {
   const values = {};
   for (const { name, offset, parts } of kind.dense) {
     values[name] = parts.length
-      ? Object.fromEntries(parts.map((part, i) => [part, bytes[at + offset + i]]).filter(([, value]) => value))
+      ? Object.fromEntries(
+          parts.map((part, i) => [part, bytes[at + offset + i]]).filter(([, value]) => value)
+        )
       : bytes[at + offset];
   }
   for (const { name, offset, table } of kind.ids) {
@@ -44,14 +47,18 @@ function play({ format, player, teams, choices, seed }) {
       const text = Array.isArray(data) ? data.join('\n') : data;
       const channel = +player[1];
       if (type === 'update') lines.push(...extractChannelMessages(text, [channel])[channel]);
-      if (type === 'sideupdate' && text.startsWith(player)) lines.push(text.slice(player.length + 1));
+      if (type === 'sideupdate' && text.startsWith(player))
+        lines.push(text.slice(player.length + 1));
     },
   });
-  teams.forEach((team, i) => battle.setPlayer(`p${i + 1}`, { name: `p${i + 1}name`, team: Teams.import(team) }));
+  teams.forEach((team, i) =>
+    battle.setPlayer(`p${i + 1}`, { name: `p${i + 1}name`, team: Teams.import(team) })
+  );
   battle.sendUpdates();
   for (const row of choices) {
     row.forEach((text, i) => {
-      if (text && !battle.choose(`p${i + 1}`, text)) throw new Error(`${text}: ${battle.sides[i].choice.error}`);
+      if (text && !battle.choose(`p${i + 1}`, text))
+        throw new Error(`${text}: ${battle.sides[i].choice.error}`);
     });
     battle.sendUpdates();
   }
@@ -73,7 +80,10 @@ function observe({ format, player, layout, tables, lines }) {
   }
   encoder.encode(tracker, bytes, 1);
   const names = Object.fromEntries(
-    Object.entries(tables).map(([table, ids]) => [table, new Map(Object.entries(ids).map(([name, id]) => [id, name]))])
+    Object.entries(tables).map(([table, ids]) => [
+      table,
+      new Map(Object.entries(ids).map(([name, id]) => [id, name])),
+    ])
   );
   const observation = { global: entity(layout.kinds.global, names, bytes, 1) };
   const { moves } = layout.kinds.pokemon;
@@ -83,7 +93,9 @@ function observe({ format, player, layout, tables, lines }) {
       const at = 1 + group.offset + i * group.size;
       const pokemon = entity(layout.kinds.pokemon, names, bytes, at);
       if (!pokemon.known) continue;
-      pokemon.moves = Array.from({ length: moves.count }, (_, j) => entity(moves, names, bytes, at + moves.offset + j * moves.size));
+      pokemon.moves = Array.from({ length: moves.count }, (_, j) =>
+        entity(moves, names, bytes, at + moves.offset + j * moves.size)
+      );
       pokemon.moves = pokemon.moves.filter(move => move.known);
       observation[group.name].push(pokemon);
     }
@@ -96,6 +108,8 @@ const result = input.lines
   ? observe(input)
   : {
       requests: input.requests.map(describe),
-      refused: (input.refusals || []).map(([request, action, error]) => describe(refuse(request, action, error))),
+      refused: (input.refusals || []).map(([request, action, error]) =>
+        describe(refuse(request, action, error))
+      ),
     };
 process.stdout.write(JSON.stringify(result));

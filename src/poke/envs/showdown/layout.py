@@ -113,23 +113,47 @@ GLOBAL = (
 
 POKEMON = (
     _flag("known", "the slot holds a Pokemon"),
-    _flag("active", "it is in battle"),
+    _flag("active", "it stands in battle, or fainted there and is not replaced yet"),
     _flag("fainted", "it has fainted"),
-    _flag("revealed", "it has appeared in battle"),
+    _flag("revealed", "it has been in battle, not only an Illusion of it that has ended"),
     _flag("available", "switching to it is legal now; own Pokemon only"),
     Feature(
-        "hp", 1 / 100, 0, 100, "percent of its maximum; only full is 100, only fainted or unknown 0"
+        "hp",
+        1 / 100,
+        0,
+        100,
+        "percent of its maximum, of others as last shown; only full is 100, only fainted 0",
     ),
     Feature("status", 1.0, 0, 1, "one-hot", STATUSES),
-    Feature("status_counter", 1 / 8, 0, 15, "turns asleep or badly poisoned, at most 15"),
+    Feature(
+        "status_counter",
+        1 / 8,
+        0,
+        15,
+        "asleep: turns slept, two each with an Early Bird that is known, less what gens 3 and 5 take "
+        "back on leaving; badly poisoned: sixteenths the last poison took, 0 on the bench",
+    ),
     Feature("boosts", 1 / 6, -6, 6, "stages; 0 on the bench", BOOSTS),
-    _flag("effects", "which are on it", EFFECTS),
-    _flag("must_recharge", "it cannot act this turn"),
-    _flag("preparing", "it is charging a two-turn move"),
-    _flag("first_turn", "its first turn since it came in"),
-    Feature("protect_counter", 1 / 4, 0, 4, "protecting moves in a row, at most 4"),
-    _flag("terastallized", "its types are its tera type's"),
-    Feature("stats", 1 / 64, 0, 127, "actual stat / 8, at most 127; own Pokemon only", STATS),
+    _flag(
+        "effects",
+        "which are on it as far as told; LOCKED_MOVE: on a rampage such as Outrage; "
+        "PARTIALLY_TRAPPED in gen 1: bound last turn and perhaps still; PROTECT: this turn; "
+        "TYPECHANGE: its types are neither its species' nor its tera type",
+        EFFECTS,
+    ),
+    _flag("must_recharge", "it has to recharge; of others as told"),
+    _flag("preparing", "it has begun a two-turn move and not made it"),
+    _flag("first_turn", "at most one turn has begun since it came in; active only"),
+    Feature("protect_counter", 1 / 4, 0, 4, "protecting moves in a row that worked, at most 4"),
+    _flag("terastallized", "it has terastallized"),
+    Feature(
+        "stats",
+        1 / 64,
+        0,
+        127,
+        "maximum HP as last told and stats as requests tell (no boosts, no Transform) / 8; own only",
+        STATS,
+    ),
     Feature(
         "offence",
         1 / 16,
@@ -153,11 +177,13 @@ POKEMON = (
         "24 (offence - defence + 0.1 faster + 0.4 difference in hp); likewise",
     ),
     Feature("level", 1 / 100, 0, 100, ""),
-    Feature("base_stats", 1 / 64, 0, 127, "of its species or form, halved", STATS),
+    Feature("base_stats", 1 / 64, 0, 127, "of what it is or has become, halved", STATS),
     _flag("types", "its types now", TYPES),
 )
 POKEMON_IDS = (
+    # As shown: its form, what Transform made of it, what an Illusion seems to be.
     ("species", "species"),
+    # As told, a changed one included; 0 also where gens 3 to 6 do not tell what was got by Skill Swap.
     ("ability", "ability"),
     ("item", "item"),
     ("tera_type", "type"),
@@ -166,8 +192,15 @@ POKEMON_IDS = (
 MOVE = (
     _flag("known", "the slot holds a move"),
     _flag("available", "it can be chosen now; the own active's only"),
-    _flag("last_used", "the last move its Pokemon used"),
-    Feature("pp", 1 / 100, 0, 100, "percent left, as far as known"),
+    _flag("last_used", "the last move of its own that it used since it came in"),
+    Feature(
+        "pp",
+        1 / 100,
+        0,
+        100,
+        "percent left of its maximum with three PP Ups, of what Transform copied of 5; own: as last told "
+        "and used since; others': uses seen, Z- and max moves only where their base is certain",
+    ),
     Feature(
         "effectiveness",
         1 / 16,

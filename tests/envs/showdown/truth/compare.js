@@ -119,7 +119,7 @@ class Comparison {
     } else if (wanted !== null && wanted.oneOf) {
       this.equal(kind, wanted.oneOf.includes(seen) ? seen : { oneOf: wanted.oneOf }, seen, name);
     } else if (wanted !== null && typeof wanted === 'object') {
-      for (const part of Object.keys(wanted)) this.equal(`${kind} ${part}`, seen[part], wanted[part], name);
+      for (const part of Object.keys(wanted)) this.feature(`${kind} ${part}`, seen[part], wanted[part], name);
     } else {
       this.equal(kind, seen, wanted, name);
     }

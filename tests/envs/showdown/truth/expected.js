@@ -11,6 +11,7 @@ class Unknowable {
 }
 const unknowable = reason => new Unknowable(reason);
 
+const plainAbility = id => (id === 'noability' ? '' : id);
 const plain = name => name.toLowerCase().replace(/_/g, '');
 const clamp = value => Math.max(-127, Math.min(127, Math.round(value)));
 /** A share in percent of which only none is 0 and only all is 100. */
@@ -31,7 +32,7 @@ function typesOf(dex) {
   return allTypes.get(dex);
 }
 
-const PLATED = new Set([493, 773]); // their types follow from ability and item
+const PLATED = new Map([[493, 'multitype'], [773, 'rkssystem']]); // their types follow from ability and item
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
@@ -111,6 +112,7 @@ class Expected {
     if (!pokemon) return null;
     const isActive = pokemon === this.ownActive; // one that has fainted stands there until it is replaced
     const rival = this.foeActive || null;
+    const maximum = this.maximumHP(pokemon);
     const values = {
       ...this.state(pokemon, pokemon, isActive),
       revealed: pokemon.previouslySwitchedIn > 0 ? 1 : 0,
@@ -118,8 +120,8 @@ class Expected {
       hp: pokemon.fainted ? 0 : percent(pokemon.hp, pokemon.maxhp),
       stats: Object.fromEntries(
         this.parts.stats.map(name => {
-          const value = name === 'hp' ? pokemon.maxhp : pokemon.baseStoredStats[name];
-          return [name, Math.min(127, value >> 3)];
+          const value = name === 'hp' ? maximum : pokemon.baseStoredStats[name];
+          return [name, value === null ? unknowable('HP of a form that was undone when it fainted') : Math.min(127, value >> 3)];
         })
       ),
       ...this.against(pokemon, rival),
@@ -131,9 +133,17 @@ class Expected {
   }
 
   ownAbility(pokemon) {
-    // Up to gen 6 requests do not tell the ability that Transform has copied from the other side.
-    const ability = pokemon.ability === 'noability' ? '' : pokemon.ability;
-    return this.gen <= 6 && pokemon.transformed ? { oneOf: ['', ability] } : ability;
+    const ability = plainAbility(pokemon.ability);
+    // Up to gen 6 requests do not tell the ability that it got from the other side.
+    return this.gen <= 6 && pokemon.ability !== pokemon.baseAbility ? { oneOf: ['', ability] } : ability;
+  }
+
+  /** Maximum HP are told with its health, which one that has fainted has not. */
+  maximumHP(pokemon) {
+    const { maximum } = this.ledger;
+    if (!pokemon.fainted) maximum.set(pokemon, pokemon.maxhp);
+    else if (maximum.get(pokemon) !== pokemon.maxhp) return null;
+    return pokemon.maxhp;
   }
 
   opponent(slot) {
@@ -151,7 +161,7 @@ class Expected {
       stats: Object.fromEntries(this.parts.stats.map(name => [name, 0])),
       ...this.against(isActive ? pokemon : null, this.ownActive || null),
       item: this.gen < 2 ? '' : this.known(entry.item, pokemon.item || 'noitem'),
-      ability: this.gen < 3 ? '' : this.known(entry.ability, pokemon.ability),
+      ability: this.gen < 3 ? '' : this.known(entry.ability, plainAbility(pokemon.ability)),
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
@@ -160,11 +170,9 @@ class Expected {
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }
-    if (PLATED.has(pokemon.species.num) && entry.ability !== pokemon.ability && !pokemon.transformed) {
-      for (const name of ['types', 'effects', 'offence', 'defence', 'matchup']) {
-        values[name] = unknowable('of an Arceus or Silvally whose ability was not shown');
-      }
-      moves.doubt = 'of an Arceus or Silvally whose ability was not shown';
+    if (isActive && !pokemon.fainted && this.hidesTypes(pokemon)) {
+      values.types = unknowable('types of an Arceus or Silvally whose ability or item was not shown');
+      values.effects.TYPECHANGE = values.types;
     }
     if (entry.hidesForm && !entry.revealed) {
       for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
@@ -211,7 +219,7 @@ class Expected {
       boosts: Object.fromEntries(parts.boosts.map(name => [name, isUp ? pokemon.boosts[name] : 0])),
       effects: flags(parts.effects, id => this.hasEffect(pokemon, volatiles, id, isUp)),
       must_recharge: 'mustrecharge' in volatiles ? 1 : 0,
-      preparing: 'twoturnmove' in volatiles ? 1 : 0,
+      preparing: this.isPreparing(volatiles) ? 1 : 0,
       first_turn: isUp && pokemon.activeTurns <= 1 ? 1 : 0,
       protect_counter: this.protectCounter(volatiles),
       terastallized: pokemon.terastallized && !pokemon.fainted ? 1 : 0,
@@ -235,18 +243,18 @@ class Expected {
   typesOf(pokemon) {
     const looks = this.looks(pokemon);
     if (pokemon.fainted) return looks.species.types.map(this.typeName);
-    if (!pokemon.isActive && PLATED.has(pokemon.species.num)) return this.platedTypes(pokemon).map(this.typeName);
     const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    const types = looks !== pokemon && isAsSpecies ? looks.species.types : pokemon.getTypes();
+    const isHidden = isAsSpecies && (looks !== pokemon || this.hidesTypes(pokemon));
+    const types = isHidden ? looks.species.types : pokemon.getTypes();
     return [...new Set(types)].map(this.typeName);
   }
 
-  /** Arceus and Silvally on the bench are of the type that they would have in battle. */
-  platedTypes(pokemon) {
-    const condition = this.dex.conditions.get(pokemon.species.baseSpecies);
-    const types = pokemon.getTypes();
-    if (!condition.onType || pokemon.terastallized) return types;
-    return condition.onType.call(this.battle, types, pokemon) || types;
+  /** Ability and item make an Arceus or a Silvally of its type; until they are shown it is of its form's. */
+  hidesTypes(pokemon) {
+    if (pokemon.side !== this.foe || !PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
+    const entry = this.ledger.seen(pokemon);
+    if (entry.told.ability !== pokemon.ability) return true;
+    return PLATED.get(pokemon.species.num) === pokemon.ability && entry.told.item !== (pokemon.item || 'noitem');
   }
 
   statusCounter(pokemon, isActive) {
@@ -254,13 +262,19 @@ class Expected {
     if (pokemon.status === 'slp') {
       const { time } = pokemon.statusState;
       const startTime = pokemon.statusState.startTime ?? this.ledger.sleeps.get(pokemon.statusState);
-      if (pokemon.hasAbility('earlybird')) return unknowable('sleep that an Early Bird shortens');
+      if (pokemon.side === this.foe && pokemon.hasAbility('earlybird')) {
+        return unknowable('sleep of others that an Early Bird shortens');
+      }
       return Math.min(15, startTime - time);
     }
-    if (pokemon.status !== 'tox') return 0;
-    if (!isActive) return { oneOf: [0, Math.min(15, pokemon.statusState.stage || 0)] };
+    if (pokemon.status !== 'tox' || !isActive) return 0;
     if (this.gen <= 2) return Math.min(15, pokemon.volatiles.residualdmg ? pokemon.volatiles.residualdmg.counter : 0);
     return Math.min(15, pokemon.statusState.stage);
+  }
+
+  /** What it prepares stands beside until it is made. */
+  isPreparing({ twoturnmove, ...others }) {
+    return !!twoturnmove && (this.gen === 1 || twoturnmove.move in others);
   }
 
   hasEffect(pokemon, volatiles, id, isUp) {
@@ -344,6 +358,7 @@ class Expected {
     const seeming = this.ledger.seeming.get(pokemon.side);
     const lastMove = isActive && seeming && !pokemon.fainted ? seeming.lastMove : '';
     const asked = isActive && this.request.active ? this.request.active[0].moves : null;
+    if (asked && asked[0].pp !== undefined) this.ledger.tellPP(pokemon);
     const has = id => pokemon.moveSlots.some(slot => slot.id === id);
     if (asked && asked.length === 1 && !has(asked[0].id)) {
       return { slots: [this.move(asked[0].id, { pokemon, target, pp: 100, available: 1, lastUsed: 0 })] };
@@ -353,12 +368,19 @@ class Expected {
         this.move(slot.id === 'hiddenpower' && pokemon.hpType ? toID(`hiddenpower${pokemon.hpType}`) : slot.id, {
           pokemon,
           target,
-          pp: percent(slot.pp, slot.maxpp),
+          pp: this.pp(pokemon, slot, true),
           available: isActive ? (this.mask >> (6 + j)) & 1 : 0,
           lastUsed: isActive && lastMove === shortID(slot.id) ? 1 : 0,
         })
       ),
     };
+  }
+
+  /** In percent; what Transform copied has at most five. */
+  pp(pokemon, slot, isOwn) {
+    const why = this.ledger.whyVague(pokemon, slot.id, isOwn);
+    if (why) return unknowable(why);
+    return percent(slot.pp, pokemon.transformed ? Math.min(5, this.dex.moves.get(slot.id).pp) : slot.maxpp);
   }
 
   /** Moves known by being seen, in whatever order: by id, with those that have to be known. */
@@ -368,7 +390,7 @@ class Expected {
     for (const slot of pokemon.moveSlots) {
       const id = shortID(slot.id);
       const lastUsed = isActive && !pokemon.fainted && entry.lastMove === id ? 1 : 0;
-      possible[id] = this.move(id, { pokemon, target, pp: percent(slot.pp, slot.maxpp), available: 0, lastUsed });
+      possible[id] = this.move(id, { pokemon, target, pp: this.pp(pokemon, slot, false), available: 0, lastUsed });
     }
     const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);
     return { possible, needed };

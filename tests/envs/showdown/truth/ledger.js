@@ -4,6 +4,8 @@
 
 const toID = text => `${text}`.toLowerCase().replace(/[^a-z0-9]+/g, '');
 
+const RETYPING = new Set(['aerilate', 'galvanize', 'liquidvoice', 'normalize', 'pixilate', 'refrigerate']);
+
 /** What the other player has been shown of one Pokemon. */
 class Entry {
   constructor(pokemon) {
@@ -19,6 +21,7 @@ class Entry {
     this.hidesForm = false; // team preview did not tell its form
     this.item = null; // last shown, null if never
     this.ability = null;
+    this.told = { ability: null, item: null }; // the same, told by any line
   }
 }
 
@@ -30,16 +33,22 @@ class Ledger {
     this.seeming = new Map(); // side -> the entry that seems to stand in battle
     this.sleeps = new WeakMap(); // the state of a sleep -> the time it began with, which gens 2 to 4 do not keep
     this.watched = new Set();
+    this.paid = new Map(); // Pokemon -> the move from which PP were taken last
+    this.vague = new Map(); // Pokemon -> moves whose PP are not known any more: id -> why
+    this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
-    const { add, addMove } = battle;
-    battle.add = (...parts) => {
-      this.note(parts);
-      return add.apply(battle, parts);
-    };
-    battle.addMove = (...parts) => {
-      this.note(parts);
-      return addMove.apply(battle, parts);
-    };
+    let depth = 0; // these call each other: a line is noted once
+    for (const name of ['add', 'addMove', 'addSplit']) {
+      const original = battle[name];
+      battle[name] = (...parts) => {
+        // Of a split without a second line only its own side is told.
+        if (depth === 0 && name !== 'addSplit') this.note(parts);
+        depth++;
+        const result = original.apply(battle, parts);
+        depth--;
+        return result;
+      };
+    }
   }
 
   entries(side) {
@@ -68,9 +77,23 @@ class Ledger {
     } else if (kind === 'move') {
       this.move(who, parts.slice(2));
     } else if (kind === '-item' || kind === '-enditem') {
-      this.seen(who).item = kind === '-item' ? toID(parts[2].name || parts[2]) : 'noitem';
+      const entry = this.seen(who);
+      entry.item = entry.told.item = kind === '-item' ? toID(parts[2].name || parts[2]) : 'noitem';
     } else if (kind === '-ability') {
-      this.seen(who).ability = toID(parts[2].name || parts[2]);
+      const entry = this.seen(who);
+      const id = toID(parts[2].name || parts[2]);
+      entry.told.ability = id;
+      entry.ability = id === 'noability' ? '' : id;
+    }
+    for (const part of parts) this.noteCause(`${part}`);
+  }
+
+  /** A line says that an ability or item did something: whoever in battle has it is known to have it. */
+  noteCause(part) {
+    const [, what, name] = /^(?:\[from\] )?(ability|item): (.+)$/.exec(part) || [];
+    if (!what) return;
+    for (const { active } of this.battle.sides) {
+      for (const pokemon of active) if (pokemon && pokemon[what] === toID(name)) this.seen(pokemon).told[what] = toID(name);
     }
   }
 
@@ -78,20 +101,24 @@ class Ledger {
     return this.entry(pokemon.illusion || pokemon);
   }
 
-  /** Note how long each sleep begins with. */
-  watchSleep(pokemon) {
+  /** Note how long each sleep begins with, and from which move PP are taken. */
+  watchPokemon(pokemon) {
     if (this.watched.has(pokemon)) return;
     this.watched.add(pokemon);
-    const { setStatus } = pokemon;
+    const { setStatus, deductPP } = pokemon;
     pokemon.setStatus = (...given) => {
       const isSet = setStatus.apply(pokemon, given);
       if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, pokemon.statusState.time);
       return isSet;
     };
+    pokemon.deductPP = (move, ...given) => {
+      this.paid.set(pokemon, toID(move.id || move));
+      return deductPP.call(pokemon, move, ...given);
+    };
   }
 
   comeIn(pokemon) {
-    this.watchSleep(pokemon);
+    this.watchPokemon(pokemon);
     const entry = this.seen(pokemon);
     entry.wasRevealed = entry.revealed;
     entry.revealed = true;
@@ -122,13 +149,62 @@ class Ledger {
   move(pokemon, [name, told]) {
     const rest = told.slice(told.indexOf('|') + 1 || told.length); // past the target's name, which may be anything
     const entry = this.seen(pokemon);
-    const id = toID(name);
+    const id = toID(name.replace(/^Z-/, '')); // a status move with Z-power
+    const move = this.battle.dex.moves.get(id);
+    const isOwn = pokemon.moveSlots.some(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
+    // Gen 2 does not say of the second turn of a move that it was called.
+    if (!isOwn && !move.isZ && !move.isMax && id !== 'struggle') return;
     if (/\[from\] ?(?!lockedmove)/.test(rest)) return;
+    this.doubtPP(pokemon, entry, move);
     entry.lastMove = id;
-    if (/\[from\]/.test(rest) || pokemon.transformed) return;
+    if (/\[from\]/.test(rest) || pokemon.transformed || move.isZ || move.isMax) return;
     if (!entry.moves.has(id)) entry.fresh.add(id);
     entry.stint.add(id);
     entry.moves.add(id);
+  }
+
+  /** Two things take PP that nobody is told of. */
+  doubtPP(pokemon, entry, move) {
+    const base = this.paid.get(pokemon);
+    const foe = pokemon.side.foe.active[0];
+    if (foe && foe.ability === 'pressure' && this.seen(foe).ability !== 'pressure') {
+      this.doubt(pokemon, base, 'PP that a Pressure took which was not shown');
+    }
+    if (!move.isZ && !move.isMax) return;
+    const own = pokemon.moveSlots.map(slot => slot.id);
+    const shown = pokemon.transformed ? own : [...entry.moves];
+    const why = 'PP of the move behind a Z- or max move';
+    const fitting = (ids, ability) => ids.filter(one => this.mayBeBehind(one, move, ability)).length;
+    if (shown.length < 4 || fitting(shown, entry.told.ability) !== 1) this.doubt(pokemon, base, why, true);
+    if (fitting(own, pokemon.ability) !== 1) this.doubt(pokemon, base, why);
+  }
+
+  /** Whether a Z- or max move can have been made of a move; some abilities and moves change what type that has. */
+  mayBeBehind(id, { id: used, type, isMax }, ability) {
+    const base = this.battle.dex.moves.get(id);
+    if (used === 'maxguard' || base.category === 'Status') return used === 'maxguard' && base.category === 'Status';
+    if (base.type === type) return true;
+    if (!isMax) return false; // a Z-crystal goes by the type that the move has of itself
+    if (base.onModifyType || id.startsWith('hiddenpower')) return true;
+    if (ability === null) return base.type === 'Normal' || type === 'Normal';
+    return RETYPING.has(ability);
+  }
+
+  /** `byFoe`: only the other side cannot tell. */
+  doubt(pokemon, id, why, byFoe = false) {
+    if (!this.vague.has(pokemon)) this.vague.set(pokemon, { own: new Map(), foe: new Map() });
+    this.vague.get(pokemon)[byFoe ? 'foe' : 'own'].set(id, why);
+  }
+
+  /** Why a side cannot know the PP of a move, null if it can. */
+  whyVague(pokemon, id, isOwn) {
+    const vague = this.vague.get(pokemon);
+    return (vague && vague[isOwn ? 'own' : 'foe'].get(id)) || null;
+  }
+
+  /** Its player's request has told the PP of all its moves. */
+  tellPP(pokemon) {
+    if (this.vague.has(pokemon)) this.vague.get(pokemon).own.clear();
   }
 }
 

@@ -113,10 +113,12 @@ function refuse(request, action, error) {
     delete active.maybeTrapped;
   } else if (action < MEGA || /is disabled/.test(error || '')) {
     active.moves = active.moves.map((move, i) => (i === j ? { ...move, disabled: true } : move));
-    if (active.canZMove && action >= Z_MOVE) active.canZMove = active.canZMove.map((z, i) => (i === j ? null : z));
+    if (active.canZMove && action >= Z_MOVE)
+      active.canZMove = active.canZMove.map((z, i) => (i === j ? null : z));
     if (action >= DYNAMAX && action < TERA) active.canDynamax = undefined;
   } else if (action < Z_MOVE) {
-    for (const key of ['canMegaEvo', 'canMegaEvoX', 'canMegaEvoY', 'canUltraBurst']) active[key] = undefined;
+    for (const key of ['canMegaEvo', 'canMegaEvoX', 'canMegaEvoY', 'canUltraBurst'])
+      active[key] = undefined;
   } else if (action < DYNAMAX) {
     active.canZMove = active.canZMove.map((z, i) => (i === j ? null : z));
   } else if (action < TERA) {

@@ -3,12 +3,20 @@
 
 const PLAIN = { THREE_QUESTION_MARKS: '???' };
 const HEALS = {
-  recover: 50, softboiled: 50, rest: 100, moonlight: 50, morningsun: 50, synthesis: 50, shoreup: 50, wish: 50,
+  recover: 50,
+  softboiled: 50,
+  rest: 100,
+  moonlight: 50,
+  morningsun: 50,
+  synthesis: 50,
+  shoreup: 50,
+  wish: 50,
 };
 
 const plainID = name => name.toLowerCase().replace(/_/g, '');
 const typeName = name => PLAIN[name] || name[0] + name.slice(1).toLowerCase();
-const offsets = fields => Object.freeze(Object.fromEntries(fields.map(field => [field.name, field.offset])));
+const offsets = fields =>
+  Object.freeze(Object.fromEntries(fields.map(field => [field.name, field.offset])));
 const parts = (kind, name) => kind.dense.find(feature => feature.name === name).parts;
 const indices = names => new Map(names.map((name, i) => [name, i]));
 
@@ -132,7 +140,10 @@ class Codes {
     if (species.code) return species.code;
     const bytes = Int8Array.from(this.stats, stat => Math.min(127, species.base[stat] >> 1));
     const { species: ids } = this.tables;
-    species.code = { bytes, id: ids[species.id] || ids[plainID(species.baseSpecies.replace(/[^A-Za-z0-9]/g, ''))] || 0 };
+    species.code = {
+      bytes,
+      id: ids[species.id] || ids[plainID(species.baseSpecies.replace(/[^A-Za-z0-9]/g, ''))] || 0,
+    };
     return species.code;
   }
 
@@ -145,7 +156,9 @@ class Codes {
   }
 
   typeID(name) {
-    return name === '' ? 0 : this.tables.type[name === '???' ? 'THREE_QUESTION_MARKS' : name.toUpperCase()] || 0;
+    return name === ''
+      ? 0
+      : this.tables.type[name === '???' ? 'THREE_QUESTION_MARKS' : name.toUpperCase()] || 0;
   }
 
   /** A move: the bytes that depend on nothing else, and what its damage is estimated from. */

@@ -74,7 +74,14 @@ class Encoder {
       const at = this.ownAt + i * this.pokemonSize;
       if (this.encodePokemon(image, i, at, pokemon, isActive ? bound : '')) {
         this.encodeContext(image.bytes, at, pokemon, foe, true, (mask >> i) & 1);
-        this.encodeMoves(image.bytes, at, pokemon, isActive ? foe : null, isActive ? mask >> 6 : 0, isActive ? bound : '');
+        this.encodeMoves(
+          image.bytes,
+          at,
+          pokemon,
+          isActive ? foe : null,
+          isActive ? mask >> 6 : 0,
+          isActive ? bound : ''
+        );
       }
     }
     for (let i = 0; i < this.teamSize; i++) {
@@ -149,7 +156,8 @@ class Encoder {
     o[at + P.revealed] = p.revealed ? 1 : 0;
     o[at + P.hp] = p.fainted ? 0 : percent(p.hp, p.maxhp);
     codes.flagOne(o, at + P.status, codes.statuses, p.status);
-    o[at + P.status_counter] = p.status === 'slp' || p.status === 'tox' ? Math.min(15, p.statusCounter) : 0;
+    o[at + P.status_counter] =
+      p.status === 'slp' || p.status === 'tox' ? Math.min(15, p.statusCounter) : 0;
     for (let i = 0; i < 7; i++) o[at + P.boosts + i] = p.boosts[i];
     codes.effects(o, at + P.effects, p);
     o[at + P.must_recharge] = p.mustRecharge ? 1 : 0;
@@ -159,7 +167,8 @@ class Encoder {
     o[at + P.terastallized] = p.terastallized ? 1 : 0;
     const { stats } = p;
     o[at + P.stats] = stats ? Math.min(127, p.maxhp >> 3) : 0;
-    for (let i = 1; i < 6; i++) o[at + P.stats + i] = stats ? Math.min(127, stats[codes.stats[i]] >> 3) : 0;
+    for (let i = 1; i < 6; i++)
+      o[at + P.stats + i] = stats ? Math.min(127, stats[codes.stats[i]] >> 3) : 0;
     o[at + P.level] = Math.min(100, p.level);
     codes.write(o, at + P.base_stats, codes.baseStats(p.species));
     codes.write(o, at + P.types, codes.types(p.types).flags);
@@ -182,7 +191,9 @@ class Encoder {
       const slot = slots[j];
       const info = codes.move(slot.move || p.tables.move(bound));
       codes.write(o, at, info.bytes);
-      const isLast = p.lastMove === info.id || (p.lastMove === 'hiddenpower' && info.id.startsWith('hiddenpower'));
+      const isLast =
+        p.lastMove === info.id ||
+        (p.lastMove === 'hiddenpower' && info.id.startsWith('hiddenpower'));
       o[at + M.last_used] = slot.move && isLast ? 1 : 0;
       o[at + M.pp] = slot.move ? percent(slot.pp, slot.maxpp) : 100;
       o[at + M.stab] = info.type >= 0 ? isType[info.type] : 0;
@@ -204,7 +215,9 @@ class Encoder {
     o[at + P.offence] = Math.round(16 * offence);
     o[at + P.defence] = Math.round(16 * defence);
     o[at + P.faster] = faster;
-    o[at + P.matchup] = clamp(24 * (offence - defence + 0.1 * faster + 0.4 * (health(p) - health(rival))));
+    o[at + P.matchup] = clamp(
+      24 * (offence - defence + 0.1 * faster + 0.4 * (health(p) - health(rival)))
+    );
   }
 
   encodeMoves(o, at, p, rival, mask, bound) {
@@ -254,7 +267,8 @@ const ATTACK = ['atk', 'def', 'spa', 'spd'];
 /** Estimated attacking stat over the other's defending stat; from 0: physical, from 2: special. */
 function ratio(attacker, defender, stat) {
   const attack = (2 * attacker.species.base[ATTACK[stat]] + 36) * STAGES[attacker.boosts[stat] + 6];
-  const defence = (2 * defender.species.base[ATTACK[stat + 1]] + 36) * STAGES[defender.boosts[stat + 1] + 6];
+  const defence =
+    (2 * defender.species.base[ATTACK[stat + 1]] + 36) * STAGES[defender.boosts[stat + 1] + 6];
   return attack / defence;
 }
 

@@ -36,9 +36,10 @@ class Tracker {
   /** Read one line of the protocol. Lines that are not of the battle's course are passed over. */
   read(line) {
     if (line.charCodeAt(0) !== 124 || line.length < 2) return; // '|'
-    const parts = line.split('|');
-    const handler = LINES[parts[1]];
-    if (handler) handler(this, parts);
+    // The kind first: a third of the lines tells nothing that is kept, and need not be split.
+    const end = line.indexOf('|', 1);
+    const handler = LINES[end < 0 ? line.slice(1) : line.slice(1, end)];
+    if (handler) handler(this, line.split('|'));
   }
 
   /** Read the player's request; it may come before or after the lines of its update. */
@@ -63,6 +64,11 @@ class Tracker {
 
   foeOf(side) {
     return side === this.own ? this.opponent : this.own;
+  }
+
+  /** Who stands against a Pokemon that stands in battle. */
+  rivalOf(pokemon) {
+    return (pokemon === this.own.active ? this.opponent : this.own).active;
   }
 
   /** The Pokemon a line is about, marked as changed. */

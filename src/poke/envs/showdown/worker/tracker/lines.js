@@ -7,6 +7,8 @@ const { parseDetails } = require('./side');
 const { switchIn, unmask } = require('./switching');
 const { useMove, cannotMove } = require('./moves');
 const effects = require('./effects');
+const held = require('./held');
+const locks = require('./locks');
 const { BOOSTS } = require('./pokemon');
 
 const BOOST_INDEX = new Map(BOOSTS.map((name, i) => [name, i]));
@@ -15,7 +17,8 @@ const LAYERS = { spikes: 3, toxicspikes: 2 };
 
 /** What follows a tag such as '[from] ' in a line, '' where it is not. */
 function tag(parts, name) {
-  for (let i = parts.length - 1; i > 2 && parts[i].charCodeAt(0) === 91; i--) { // '['
+  for (let i = parts.length - 1; i > 2 && parts[i].charCodeAt(0) === 91; i--) {
+    // '['
     if (parts[i].startsWith(name)) return parts[i].slice(name.length);
   }
   return '';
@@ -32,8 +35,8 @@ function learnSource(tracker, parts, pokemon, ofOwns) {
   const of = ofOwns ? tag(parts, '[of] ') : '';
   const owner = of ? tracker.at(of) : pokemon;
   if (!owner) return;
-  if (isAbility) effects.showAbility(owner, effectID(from));
-  else effects.showItem(owner, effectID(from));
+  if (isAbility) held.showAbility(owner, effectID(from));
+  else held.showItem(owner, effectID(from));
 }
 
 function condition(tracker, parts, ofOwns) {
@@ -79,7 +82,8 @@ const LINES = {
   },
   upkeep(tracker) {
     tracker.mover = null;
-    for (const side of [tracker.own, tracker.opponent]) if (side.active) effects.endTurn(tracker, side.active);
+    for (const side of [tracker.own, tracker.opponent])
+      if (side.active) effects.endTurn(tracker, side.active);
   },
 
   // ---- who stands in battle
@@ -117,21 +121,21 @@ const LINES = {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
     learnSource(tracker, parts, pokemon, true);
-    effects.fail(tracker, pokemon, parts);
+    locks.fail(tracker, pokemon, parts);
   },
-  '-miss': tracker => effects.missed(tracker),
-  '-notarget': tracker => effects.missed(tracker),
+  '-miss': tracker => locks.missed(tracker),
+  '-notarget': tracker => locks.missed(tracker),
   '-immune': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
     learnSource(tracker, parts, pokemon, true);
-    effects.missed(tracker);
+    locks.missed(tracker);
   },
 
   // ---- health and status
   '-damage': (tracker, parts) => {
     const pokemon = condition(tracker, parts, true);
-    if (pokemon) effects.hurt(tracker, pokemon, tag(parts, '[from] '));
+    if (pokemon) locks.hurt(tracker, pokemon, tag(parts, '[from] '));
   },
   '-heal': (tracker, parts) => {
     const pokemon = condition(tracker, parts, false);
@@ -249,7 +253,7 @@ const LINES = {
     pokemon.details = details.text;
     pokemon.base = tracker.tables.species(details.species);
     if (!pokemon.transformed) pokemon.become(pokemon.base);
-    effects.changeForm(pokemon);
+    held.changeForm(pokemon);
   },
   '-formechange': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -274,31 +278,38 @@ const LINES = {
     // Gen 5's Frisk names its owner only.
     const pokemon = parts[2] ? tracker.at(parts[2]) : tracker.foeOf(tracker.sideOf(of)).active;
     if (pokemon) pokemon.touch();
-    if (pokemon) effects.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), of);
+    if (pokemon) held.getItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), of);
   },
   '-enditem': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.loseItem(tracker, pokemon, effectID(parts[3]), parts);
+    if (pokemon) held.loseItem(tracker, pokemon, effectID(parts[3]), parts);
   },
   '-ability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.getAbility(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '), tag(parts, '[of] '));
+    if (pokemon)
+      held.getAbility(
+        tracker,
+        pokemon,
+        effectID(parts[3]),
+        tag(parts, '[from] '),
+        tag(parts, '[of] ')
+      );
   },
   '-endability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) effects.loseAbility(pokemon, parts[3] ? effectID(parts[3]) : '');
+    if (pokemon) held.loseAbility(pokemon, parts[3] ? effectID(parts[3]) : '');
   },
   '-mega': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon && parts[4]) effects.showItem(pokemon, effectID(parts[4]));
+    if (pokemon && parts[4]) held.showItem(pokemon, effectID(parts[4]));
   },
   '-primal': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon && parts[3]) effects.showItem(pokemon, effectID(parts[3]));
+    if (pokemon && parts[3]) held.showItem(pokemon, effectID(parts[3]));
   },
   '-burst': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon && parts[4]) effects.showItem(pokemon, effectID(parts[4]));
+    if (pokemon && parts[4]) held.showItem(pokemon, effectID(parts[4]));
   },
 
   // ---- other effects

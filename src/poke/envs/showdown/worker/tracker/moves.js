@@ -2,10 +2,29 @@
 // |move| and |cant|: what a Pokemon has, how much of it is left, and what binds it.
 
 const { toID, effectID } = require('./tables');
-const effects = require('./effects');
+const held = require('./held');
+const locks = require('./locks');
 
 // Moves that reach no opponent cost no more under Pressure.
-const REACHES_NO_FOE = new Set(['self', 'allySide', 'allyTeam', 'allies', 'adjacentAlly', 'adjacentAllyOrSelf', 'foeSide']);
+const REACHES_NO_FOE = new Set([
+  'self',
+  'allySide',
+  'allyTeam',
+  'allies',
+  'adjacentAlly',
+  'adjacentAllyOrSelf',
+  'foeSide',
+]);
+
+// Abilities that change the type of moves.
+const RETYPING = new Set([
+  'aerilate',
+  'galvanize',
+  'liquidvoice',
+  'normalize',
+  'pixilate',
+  'refrigerate',
+]);
 
 function fromOf(parts) {
   for (let i = parts.length - 1; i > 4; i--) {
@@ -19,14 +38,15 @@ function useMove(tracker, parts) {
   const pokemon = tracker.at(parts[2]);
   if (!pokemon) return;
   const from = fromOf(parts);
-  if (from.startsWith('ability: ')) effects.showAbility(pokemon, effectID(from));
+  if (from.startsWith('ability: ')) held.showAbility(pokemon, effectID(from));
   const isStatusZ = parts[3].startsWith('Z-');
   const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
   const isByItem = from.startsWith('item: '); // Quick Claw only makes it faster
   const fromID = from && !isByItem ? effectID(from) : '';
   const isContinued =
-    fromID === 'lockedmove' || (tracker.gen === 1 && fromID === id) ||
-    (tracker.gen === 2 && fromID === '' && effects.isBoundTo(pokemon, id)); // gen 2 does not say so
+    fromID === 'lockedmove' ||
+    (tracker.gen === 1 && fromID === id) ||
+    (tracker.gen === 2 && fromID === '' && locks.isBoundTo(pokemon, id)); // gen 2 does not say so
   const goesOnCalled = isContinued && pokemon.calledMove === id;
   const isCalled = (fromID !== '' && !isContinued && fromID !== id) || goesOnCalled;
   const wasPreparing = pokemon.preparing;
@@ -36,21 +56,23 @@ function useMove(tracker, parts) {
   if (isCalled) {
     if (tracker.gen === 1) payForCalled(pokemon, move, goesOnCalled);
     const caller = tracker.gen > 3 && from.startsWith('move: ') ? pokemon.findMove(fromID) : null;
-    if (caller) spend(tracker, pokemon, caller, effects.pressure(tracker, pokemon, move, REACHES_NO_FOE));
+    if (caller)
+      spend(tracker, pokemon, caller, held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
     pokemon.calledMove = id;
   } else {
     pokemon.lastMove = id;
     pokemon.calledMove = '';
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
-      const cost = 1 + (isByItem ? 0 : effects.pressure(tracker, pokemon, move, REACHES_NO_FOE));
+      const cost = 1 + (isByItem ? 0 : held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
       spend(tracker, pokemon, slot, cost);
     }
   }
   tracker.mover = pokemon;
-  if (tracker.gen === 3 && pokemon.status === 'slp') pokemon.skippedSleep = pokemon.sleptThrough + 1;
-  effects.moved(tracker, pokemon, move, isContinued);
-  if (parts.includes('[miss]') || parts.includes('[notarget]')) effects.missed(tracker);
+  if (tracker.gen === 3 && pokemon.status === 'slp')
+    pokemon.skippedSleep = pokemon.sleptThrough + 1;
+  locks.moved(tracker, pokemon, move, isContinued);
+  if (parts.includes('[miss]') || parts.includes('[notarget]')) locks.missed(tracker);
 }
 
 function spend(tracker, pokemon, slot, cost) {
@@ -67,7 +89,8 @@ function payForCalled(pokemon, move, goesOn) {
   const caller = pokemon.findMove(pokemon.lastMove);
   const isTwoTurn = move.entry.flags.charge;
   if (caller && isTwoTurn) caller.pp = (caller.pp + (goesOn ? -1 : 1)) & 63;
-  const beneath = pokemon.transformed && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
+  const beneath =
+    pokemon.transformed && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
   if (beneath) beneath.pp = (beneath.pp + 1) % 64;
 }
 
@@ -82,11 +105,19 @@ function ownSlot(tracker, pokemon, move) {
 function baseSlot(tracker, pokemon, entry) {
   const isOwn = pokemon.key !== '';
   if (!isOwn && pokemon.moves.length < 4) return null;
-  const fits = pokemon.moves.filter(({ move }) => {
-    if (entry.id === 'maxguard') return move.entry.category === 'Status';
-    return move.entry.category !== 'Status' && move.type === entry.type;
-  });
+  const fits = pokemon.moves.filter(({ move }) => mayBeBehind(pokemon, move, entry));
   return fits.length === 1 ? fits[0] : null;
+}
+
+/** Whether a Z- or max move can have been made of a move. A max move's type is that which the move has then. */
+function mayBeBehind(pokemon, move, { id, type, isMax }) {
+  const isStatus = move.entry.category === 'Status';
+  if (isStatus || id === 'maxguard') return isStatus && id === 'maxguard';
+  if (move.type === type) return true;
+  if (!isMax) return false;
+  if (move.entry.onModifyType || move.id.startsWith('hiddenpower')) return true;
+  if (pokemon.ability === '') return move.type === 'Normal' || type === 'Normal';
+  return RETYPING.has(pokemon.ability);
 }
 
 /** Gen 1 deducts a two-turn move's PP on its second turn, all others on the first. */
@@ -103,7 +134,7 @@ function cannotMove(tracker, parts) {
   if (reason.startsWith('ability: ')) {
     const of = parts.find(part => part.startsWith('[of] '));
     const owner = of ? tracker.at(of.slice(5)) : pokemon;
-    if (owner) effects.showAbility(owner, id);
+    if (owner) held.showAbility(owner, id);
   }
   if (id === 'slp') {
     pokemon.statusCounter += pokemon.ability === 'earlybird' ? 2 : 1;
@@ -111,7 +142,7 @@ function cannotMove(tracker, parts) {
     pokemon.skippedSleep = 0;
   }
   if (id === 'recharge') pokemon.mustRecharge = false;
-  effects.aborted(tracker, pokemon, id);
+  locks.aborted(tracker, pokemon, id);
 }
 
 module.exports = { useMove, cannotMove };

@@ -5,8 +5,24 @@ const BOOSTS = ['atk', 'def', 'spa', 'spd', 'spe', 'accuracy', 'evasion'];
 
 // What is true of whoever stands in battle since he came in.
 const STINT = [
-  'volatiles', 'boosts', 'lastMove', 'calledMove', 'mustRecharge', 'preparing', 'preparingLeft', 'turns', 'stall', 'stallLeft', 'transformed',
-  'active', 'revealed', 'status', 'statusCounter', 'skippedSleep', 'changedTypes', 'addedType',
+  'volatiles',
+  'boosts',
+  'lastMove',
+  'calledMove',
+  'mustRecharge',
+  'preparing',
+  'preparingLeft',
+  'turns',
+  'stall',
+  'stallLeft',
+  'transformed',
+  'active',
+  'revealed',
+  'status',
+  'statusCounter',
+  'skippedSleep',
+  'changedTypes',
+  'addedType',
 ];
 
 const HELD_TYPES = { 493: 'multitype', 773: 'rkssystem' };
@@ -62,6 +78,7 @@ class Pokemon {
     this.changedTypes = null;
     this.baseMoves = []; // its own, in order of discovery (own Pokemon: of the request)
     this.moves = this.baseMoves; // those it has now: other ones after Transform or Mimic
+    this.listed = { ids: [], slots: null }; // own Pokemon: moves as the last request listed them
     this.boosts = new Int8Array(BOOSTS.length);
     this.volatiles = new Map(); // id -> what is known of it, true if nothing else
     this.lastMove = '';
@@ -114,17 +131,23 @@ class Pokemon {
 
   /** Its types now, the added one included. */
   typesNow() {
-    if (this.terastallized && this.terastallized !== 'Stellar') return this.tables.types([this.terastallized]);
+    if (this.terastallized && this.terastallized !== 'Stellar')
+      return this.tables.types([this.terastallized]);
     const types = this.changedTypes || this.heldTypes() || this.species.types;
     if (!this.addedType || types.names.includes(this.addedType)) return types;
     return this.tables.types([...types.names, this.addedType]);
   }
 
-  /** Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
+  /** In battle Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
   heldTypes() {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
-    if (!ability || this.transformed || this.ability === '' || gen < 4) return null;
+    if (!ability || !this.active || this.fainted || this.transformed) return null;
+    if (this.ability === '' || gen < 4) return null;
+    if (gen === 4) {
+      // There its form follows its plate on coming in, and tells its types.
+      return this.ability !== ability ? this.tables.types(['Normal']) : null;
+    }
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;
     const item = dex.items.getByID(this.item);
@@ -163,7 +186,8 @@ class Pokemon {
   }
 
   copyMoves(model) {
-    const seen = move => (move.id.startsWith('hiddenpower') ? this.tables.move('hiddenpower') : move);
+    const seen = move =>
+      move.id.startsWith('hiddenpower') ? this.tables.move('hiddenpower') : move;
     this.moves = model.moves.map(({ move }) => MoveSlot.copied(seen(move)));
     this.touch();
   }
@@ -173,7 +197,8 @@ class Pokemon {
     if (this.tables.gen !== 1 || this.transformed || !this.volatiles.has('mimic')) return;
     for (let i = 0; i < this.baseMoves.length; i++) {
       const base = this.baseMoves[i];
-      if (base.move.id === 'mimic' && this.moves[i] && this.moves[i] !== base) base.pp = this.moves[i].pp;
+      if (base.move.id === 'mimic' && this.moves[i] && this.moves[i] !== base)
+        base.pp = this.moves[i].pp;
     }
   }
 
@@ -207,10 +232,20 @@ class Pokemon {
   /** Note what is known on coming in, so that what is seen now can be taken back. */
   remember() {
     this.before = {
-      hp: this.hp, maxhp: this.maxhp, status: this.status, statusCounter: this.statusCounter,
-      skippedSleep: this.skippedSleep, fainted: this.fainted, revealed: this.revealed, item: this.item,
-      baseAbility: this.baseAbility, terastallized: this.terastallized, teraType: this.teraType,
-      original: this.original, base: this.base, details: this.details,
+      hp: this.hp,
+      maxhp: this.maxhp,
+      status: this.status,
+      statusCounter: this.statusCounter,
+      skippedSleep: this.skippedSleep,
+      fainted: this.fainted,
+      revealed: this.revealed,
+      item: this.item,
+      baseAbility: this.baseAbility,
+      terastallized: this.terastallized,
+      teraType: this.teraType,
+      original: this.original,
+      base: this.base,
+      details: this.details,
       baseMoves: this.baseMoves.map(slot => new MoveSlot(slot.move, slot.pp, slot.maxpp)),
     };
   }

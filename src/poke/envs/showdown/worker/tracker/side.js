@@ -69,15 +69,20 @@ class Side {
         bestScore = score;
       }
     }
-    // Where there are Illusions, one that looks like another is more likely one than a double.
     if (!best && this.hasPreview) return this.model(name, details);
-    const isLikely = bestScore > 1 || this.tables.gen >= 5 || this.speciesClause || this.team.length >= this.size;
+    // Where there are Illusions, one that looks like another is more likely one than a double.
+    const isLikely =
+      bestScore > 1 ||
+      this.tables.gen >= 5 ||
+      this.speciesClause ||
+      this.team.length >= this.size;
     return isLikely ? best : null;
   }
 
-  /** Of a team that was shown, whom a Pokemon looks like that is not in it: an Illusion shows its own level. */
+  /** Of a team that was shown, whom one looks like who is not in it: an Illusion has its own level. */
   model(name, details) {
-    const isModel = p => !p.fainted && p.base.name === details.species && (p.name === null || p.name === name);
+    const isModel = p =>
+      !p.fainted && p.base.name === details.species && (p.name === null || p.name === name);
     return this.team.find(isModel) || null;
   }
 
@@ -92,7 +97,8 @@ class Side {
     if (pokemon.fainted) return hp > 0 ? 0.5 : 4;
     if (hp === pokemon.hp) return 4;
     // Nobody's health changes on the bench but by Regenerator.
-    const canRise = this.tables.gen >= 5 && (!pokemon.baseAbility || pokemon.baseAbility === 'regenerator');
+    const canRise =
+      this.tables.gen >= 5 && (!pokemon.baseAbility || pokemon.baseAbility === 'regenerator');
     return hp > pokemon.hp && canRise ? 3 : 1;
   }
 
@@ -108,13 +114,20 @@ class Side {
     const seen = this.identify(name, details, condition);
     if (this.team.length === 0 || !this.team[0].key) return seen || this.create(details);
     // An own Pokemon: its exact health tells whether it is the one shown or an Illusion of it.
-    const maxhp = condition.includes('/') ? parseInt(condition.slice(condition.indexOf('/') + 1), 10) : 0;
+    const maxhp = condition.includes('/')
+      ? parseInt(condition.slice(condition.indexOf('/') + 1), 10)
+      : 0;
     if (seen && (!maxhp || seen.maxhp === maxhp)) return seen;
     const masked = this.team.find(
-      p => p !== this.active && !p.fainted && p.maxhp === maxhp &&
+      p =>
+        p !== this.active &&
+        !p.fainted &&
+        p.maxhp === maxhp &&
         (p.ability === 'illusion' || p.baseAbility === 'illusion')
     );
-    return masked || seen || this.team.find(p => p !== this.active && p.name === name) || this.team[0];
+    return (
+      masked || seen || this.team.find(p => p !== this.active && p.name === name) || this.team[0]
+    );
   }
 
   /** Own side: who comes in and who stood in battle change places, as in the next request. */

@@ -4,6 +4,7 @@
 const { effectID } = require('./tables');
 const { parseDetails } = require('./side');
 const effects = require('./effects');
+const held = require('./held');
 
 /** |switch| and |drag|. */
 function switchIn(tracker, parts) {
@@ -12,7 +13,8 @@ function switchIn(tracker, parts) {
   const name = parts[2].slice(5);
   const details = parseDetails(parts[3]);
   const condition = parts[4];
-  const from = parts.length > 5 && parts[5].startsWith('[from] ') ? effectID(parts[5].slice(7)) : '';
+  const from =
+    parts.length > 5 && parts[5].startsWith('[from] ') ? effectID(parts[5].slice(7)) : '';
   const leaving = side.active;
   const incoming = side.identifyIncoming(name, details, condition);
   if (leaving) leave(tracker, side, leaving, incoming, from);
@@ -24,7 +26,7 @@ function switchIn(tracker, parts) {
 function leave(tracker, side, leaving, incoming, from) {
   const isPassing = !leaving.fainted && (from === 'batonpass' || from === 'shedtail');
   const legacy = isPassing ? effects.legacyOf(tracker, leaving, from) : null;
-  if (!leaving.fainted) effects.partFrom(tracker, side, incoming);
+  if (!leaving.fainted) effects.partFrom(tracker, side);
   leaving.active = false;
   leaving.clearVolatile();
   effects.afterLeaving(tracker, leaving);
@@ -68,7 +70,9 @@ function unmask(tracker, parts) {
   if (!seeming || side === tracker.own) return;
   const details = parseDetails(parts[3]);
   const name = parts[2].slice(5);
-  const known = side.team.find(p => p !== seeming && p.name === name && p.details === details.text && !p.fainted);
+  const known = side.team.find(
+    p => p !== seeming && p.name === name && p.details === details.text && !p.fainted
+  );
   const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
   const pokemon = unnamed || side.create(details);
   pokemon.name = name;
@@ -76,7 +80,7 @@ function unmask(tracker, parts) {
   pokemon.remember();
   pokemon.takeOver(seeming);
   side.active = pokemon;
-  effects.showAbility(pokemon, 'illusion');
+  held.showAbility(pokemon, 'illusion');
 }
 
 module.exports = { switchIn, unmask };

@@ -1,0 +1,100 @@
+'use strict';
+// What a Pokemon has: its ability and item, as they are shown, got, lost and passed around.
+
+const { toID, effectID } = require('./tables');
+
+/** It has shown an ability that is its own, unless it has another one for now. */
+function showAbility(pokemon, id) {
+  // Which of the two that are called As One tells the species; of another one it stays unknown.
+  if (id === 'asone' && pokemon.species.baseSpecies === 'Calyrex')
+    id = toID(pokemon.species.entry.abilities['0']);
+  // As One speaks with the voices of its two halves.
+  if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id))
+    return;
+  if (pokemon.ability === id) return;
+  if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
+  pokemon.ability = id;
+  pokemon.retype();
+  pokemon.touch();
+}
+
+function showItem(pokemon, id) {
+  if (pokemon.tables.dex.items.getByID(id).isBerry) return; // eaten when it acts, perhaps another's
+  // An item that has just been used up still names itself as the cause of what it did.
+  if (pokemon.item === 'noitem' && pokemon.lostItem === id) return;
+  if (pokemon.key === '') pokemon.item = id;
+  pokemon.retype();
+  pokemon.touch();
+}
+
+/** |-ability|: announced, or got from elsewhere. */
+function getAbility(tracker, pokemon, id, from, of) {
+  if (!from) {
+    showAbility(pokemon, id);
+    return;
+  }
+  if (from.startsWith('ability: ')) showAbility(pokemon, effectID(from)); // Trace
+  const giver = of ? tracker.at(of) : null;
+  if (giver && giver !== pokemon && from.startsWith('ability: ')) showAbility(giver, id);
+  pokemon.ability = id;
+}
+
+/** A lasting form brings its own ability, but for what only breaks a disguise. */
+function changeForm(pokemon) {
+  if (pokemon.fainted) {
+    pokemon.ability = pokemon.baseAbility = pokemon.formerAbility; // the form is undone
+    return;
+  }
+  if (['disguise', 'iceface'].includes(pokemon.ability)) return;
+  if (pokemon.base !== pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
+  const id = toID(pokemon.base.entry.abilities['0']);
+  if (!pokemon.transformed) pokemon.ability = id;
+  pokemon.baseAbility = id;
+}
+
+function loseAbility(pokemon, id) {
+  if (id) showAbility(pokemon, id);
+  pokemon.volatiles.set('gastroacid', true);
+}
+
+/** |-item|: shown, or got from elsewhere. */
+function getItem(tracker, pokemon, id, from, of) {
+  if (pokemon.key === '') pokemon.item = id;
+  const giver = of ? tracker.at(of) : null;
+  const cause = from ? effectID(from) : '';
+  if (from.startsWith('ability: ')) {
+    const owner = cause === 'frisk' || cause === 'symbiosis' ? giver : pokemon;
+    if (owner) showAbility(owner, cause);
+  }
+  const isTaken = ['thief', 'covet', 'pickpocket', 'magician', 'bestow', 'symbiosis'].includes(
+    cause
+  );
+  if (isTaken && giver && giver !== pokemon && giver.key === '') giver.item = 'noitem';
+}
+
+function loseItem(tracker, pokemon, id) {
+  pokemon.lostItem = id;
+  if (pokemon.key === '') pokemon.item = 'noitem';
+}
+
+/** How much more a move costs: one for a Pressure that is known. */
+function pressure(tracker, pokemon, move, reachesNoFoe) {
+  const foe = tracker.rivalOf(pokemon);
+  if (!foe || foe.fainted || foe.ability !== 'pressure' || foe.has('gastroacid')) return 0;
+  let { target } = move.entry;
+  if (move.id === 'curse' && !pokemon.types.names.includes('Ghost'))
+    target = move.entry.nonGhostTarget;
+  if (reachesNoFoe.has(target) && !move.entry.flags.mustpressure) return 0;
+  return 1;
+}
+
+module.exports = {
+  showAbility,
+  changeForm,
+  showItem,
+  getAbility,
+  loseAbility,
+  getItem,
+  loseItem,
+  pressure,
+};

@@ -1,0 +1,113 @@
+'use strict';
+// What binds a Pokemon to its move: rampages, rolling, two turns, and in gen 1 the moves that hold the target.
+
+const BINDS_ONE = 5; // gen 1: a binding move hits at most so often in a row
+const RAMPAGES = 3;
+const ROLLS = 5;
+
+const volatileOf = move => (move.entry.self ? move.entry.self.volatileStatus : undefined);
+const isRolling = move => move.id === 'rollout' || move.id === 'iceball';
+
+/** Whether it goes on with this move by itself. */
+function isBoundTo(pokemon, id) {
+  if (pokemon.preparing === id) return true;
+  const lock = pokemon.volatiles.get('lockedmove') || pokemon.volatiles.get('rollout');
+  return lock !== undefined && lock.id === id;
+}
+
+/** It uses a move: take it for a hit, `missed` takes that back. */
+function moved(tracker, pokemon, move, isContinued) {
+  if (tracker.gen === 1) {
+    bind(tracker, pokemon, move, isContinued);
+    if (volatileOf(move) === 'lockedmove') lock(pokemon, 'lockedmove', move, Infinity);
+    return;
+  }
+  if (volatileOf(move) === 'lockedmove') lock(pokemon, 'lockedmove', move, RAMPAGES);
+  if (isRolling(move) && pokemon.status !== 'slp') lock(pokemon, 'rollout', move, ROLLS);
+}
+
+/** Bound to a move for so many turns at most. It holds as long as each turn's use hits. */
+function lock(pokemon, volatile, move, turns) {
+  const { volatiles } = pokemon;
+  const { gen } = pokemon.tables;
+  const before = volatiles.get(volatile);
+  const hits = before ? before.hits + 1 : 1;
+  if (hits < turns)
+    volatiles.set(volatile, { id: move.id, hits, left: turns === Infinity ? Infinity : 2 });
+  else if (gen > 4) volatiles.delete(volatile);
+  else volatiles.set(volatile, { id: move.id, hits, left: 1 }); // ends with the turn
+}
+
+/** Gen 1: Bind, Clamp, Fire Spin and Wrap hold the target as long as they go on. */
+function bind(tracker, pokemon, move, isContinued) {
+  const { volatiles } = pokemon;
+  const foe = tracker.rivalOf(pokemon);
+  if (volatileOf(move) !== 'partialtrappinglock' || !foe) {
+    volatiles.delete('binding');
+    return;
+  }
+  foe.mustRecharge = false; // even if it misses
+  const hits = isContinued ? (volatiles.get('binding') || 0) + 1 : 1;
+  volatiles.set('binding', hits);
+  if (hits < BINDS_ONE) foe.volatiles.set('partiallytrapped', 2);
+  foe.touch();
+}
+
+function fail(tracker, pokemon, parts) {
+  if (!parts.some(part => part.startsWith('[from]'))) missed(tracker);
+  const { mover } = tracker;
+  if (pokemon !== mover || tracker.gen < 6 || !pokemon.lastMove) return;
+  if (tracker.tables.move(pokemon.lastMove).entry.stallingMove)
+    pokemon.stall = pokemon.stallLeft = 0;
+}
+
+/** The move that is being used does not hit. */
+function missed(tracker) {
+  const { mover } = tracker;
+  if (!mover) return;
+  const { volatiles } = mover;
+  if (tracker.gen === 1) {
+    const foe = tracker.rivalOf(mover);
+    if (foe && volatiles.has('binding')) unbind(mover, foe);
+  } else if (tracker.gen > 2) {
+    volatiles.delete('lockedmove');
+  }
+  volatiles.delete('rollout');
+  mover.touch();
+}
+
+/** Gen 1: a binding move that missed holds nobody; what an earlier hit left runs out by itself. */
+function unbind(pokemon, foe) {
+  const hits = pokemon.volatiles.get('binding');
+  pokemon.volatiles.delete('binding');
+  if (hits === 1) foe.volatiles.delete('partiallytrapped');
+  else foe.volatiles.set('partiallytrapped', 1);
+  foe.touch();
+}
+
+function hurt(tracker, pokemon, from) {
+  if (tracker.gen <= 2 && pokemon.status === 'tox') {
+    if (from === 'psn' || (tracker.gen === 1 && from === 'Leech Seed')) pokemon.statusCounter++;
+  }
+  if (from === 'confusion') aborted(tracker, pokemon, 'confusion');
+}
+
+/** It could not carry out its move. */
+function aborted(tracker, pokemon, reason) {
+  const { volatiles } = pokemon;
+  if (tracker.gen > 1) {
+    pokemon.preparing = '';
+    if (tracker.gen === 2) volatiles.delete('lockedmove');
+    return;
+  }
+  if (reason === 'par' || reason === 'confusion') {
+    volatiles.delete('bide');
+    volatiles.delete('lockedmove');
+    volatiles.delete('binding');
+    pokemon.preparing = '';
+  }
+  if (reason === 'disable') pokemon.preparing = '';
+  if (reason === 'flinch') pokemon.mustRecharge = false;
+}
+
+module.exports = { moved, missed, isBoundTo, fail, hurt, aborted, RAMPAGES };

@@ -74,10 +74,11 @@ def test_a_run_is_met_as_an_opponent_and_one_of_another_game_is_refused(poke):
 
 
 def test_other_opponents_begin_all_battles_anew_and_another_format_is_refused(poke):
-    poke(*BATTLES, "trainer.max_steps=256", "hydra.run.dir=run")
-    said = poke("resume=run", "env.opponent=random", "trainer.max_steps=384")
+    short = (*BATTLES, "trainer.max_steps=128", "trainer.eval_every=0", "env.opponent=random")
+    poke(*short, "hydra.run.dir=run")
+    said = poke("resume=run", "env.opponent=self", "trainer.max_steps=256")
     assert "all episodes begin anew" in said
     config = json.loads((poke.cwd / "run" / "config.json").read_text())
-    assert config["env"]["opponent"] == "random"
+    assert config["env"]["opponent"] == "self"
     line = poke.refuse(poke.cwd / "run", "resume=run", "env.format=gen2randombattle")
-    assert "a run goes on in the environment it began with" in line or "gen2" in line
+    assert "env.format is gen2randombattle, was gen1randombattle" in line

@@ -97,7 +97,7 @@ class ScriptedWorkers:
             "turn": turn,
             "masks": [self._all] * 2,
             "chosen": {},
-            "refused": [0, 0],
+            "refused": self._battles.get(battle, {}).get("refused", [0, 0]),
         }
         self._battles[battle]["open"] = set(self._asked(battle))
 
@@ -118,12 +118,15 @@ class ScriptedWorkers:
         self.taken += [
             (battle, state["turn"], seat, a) for seat, a in sorted(state["chosen"].items())
         ]
-        if state["turn"] + 1 == len(self.turns):
-            del self._battles[battle]
-            outcomes = enumerate((1, -1))
-            return [self._bare(battle, seat, ENDED, outcome) for seat, outcome in outcomes]
-        self._enter(battle, state["turn"] + 1)
-        return [self._record(battle, seat) for seat in self._asked(battle)]
+        for turn in range(state["turn"] + 1, len(self.turns)):
+            self._enter(battle, turn)
+            if asked := self._asked(battle):  # else it is the scripted player's alone
+                return [self._record(battle, seat) for seat in asked]
+        del self._battles[battle]
+        ends = [self._bare(battle, seat, ENDED, outcome) for seat, outcome in enumerate((1, -1))]
+        for seat, end in enumerate(ends):
+            end["refused"] = state["refused"][seat]
+        return ends
 
     def _bare(self, battle, seat, flags, outcome=0):
         record = np.zeros((), RECORD)

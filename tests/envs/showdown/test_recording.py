@@ -32,9 +32,9 @@ def ignore(progress):
 
 
 class Played(ScriptedWorkers):
-    """Battles of a script: the first seat decides in every turn, the second in the last alone."""
+    """Battles of a script: the first seat decides in every turn, the second in the first alone."""
 
-    turns = (Turn(asked=(0,)), Turn(asked=(0,)), Turn())
+    turns = (Turn(), Turn(asked=(0,)), Turn(asked=(0,)))
     begun = None  # seeds of the battles that began, over all of them
     lose = 0  # how many exchanges lose every battle that is under way
 
@@ -74,7 +74,7 @@ def test_the_experts_decisions_become_one_file(tmp_path, played):
     assert data.outcome.tolist() == (1 - 2 * data.player).tolist()
     assert data.terminated.sum() == 6
     assert np.array_equal(data.reward, np.where(data.terminated, data.outcome, 0))
-    assert data.observation[:4, :2].tolist() == [[0, 0], [1, 0], [2, 0], [2, 1]]
+    assert data.observation[:4, :2].tolist() == [[0, 0], [1, 0], [2, 0], [0, 1]]
     assert (data.action == 0).all()
     assert data.action_mask.all()
     about = data.metadata
@@ -239,8 +239,13 @@ def test_a_battle_that_is_lost_again_and_again_ends_the_recording(tmp_path, play
 
 
 def test_what_no_observation_can_hold_is_not_recorded(tmp_path, played, monkeypatch):
-    monkeypatch.setattr(Played, "turns", tuple(Turn() for _ in range(130)))
-    with pytest.raises(ObservationError, match=r"global\.turn has byte -128, not 0 to 127"):
+    def broken(self, **how):
+        records = ScriptedWorkers.exchange(self, **how)
+        records["observation"][:, 0] = -1
+        return records
+
+    monkeypatch.setattr(Played, "exchange", broken)
+    with pytest.raises(ObservationError, match=r"global\.turn has byte -1, not 0 to 127"):
         record_of().record(tmp_path / "t.parquet", 1, on_progress=ignore)
 
 

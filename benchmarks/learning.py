@@ -1,9 +1,12 @@
 """Does it learn as well as published? Runs seeds of a task through the command line and writes what became of them.
 
     python benchmarks/learning.py cartpole --seeds 5
+    python benchmarks/learning.py gen1 --seeds 3
 
-Of each seed: the mean return of the last 100 training episodes, the step at which that mean first reached the
-threshold, and the deterministic evaluation at the end. Published figures are CleanRL's, over 3 seeds.
+Of each seed: the mean return of the last 100 training episodes (of battles the recent share won of those against
+SimpleHeuristics), the step at which that first reached the threshold, the deterministic
+evaluation at the end, and the minutes that all took. Every evaluation of battles is a row of `learning_TASK_curve.csv`.
+Published figures are CleanRL's, over 3 seeds, and of battles those of nickgreenquist/pokemon-showdown-rl.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
@@ -27,6 +31,8 @@ class Task:
     overrides: tuple[str, ...]
     threshold: float
     published: str
+    training: str = "train/episode_return"
+    evaluation: str = "eval/return_mean"
 
 
 TASKS = {
@@ -34,6 +40,13 @@ TASKS = {
     "acrobot": Task(("algo=ppo", "env=acrobot"), -100, "-86.36 +- 1.32"),
     "halfcheetah": Task(("experiment=ppo_halfcheetah",), 1000, "1442.64 +- 46.03 (v4)"),
     "hopper": Task(("experiment=ppo_hopper",), 1500, "2382.86 +- 271.74 (v4)"),
+    "gen1": Task(
+        ("experiment=ppo_gen1",),
+        0.5,
+        "0.718 after 12 M decisions, by a network alone",
+        training="train/win_rate/simple_heuristics",
+        evaluation="eval/simple_heuristics/win_rate",
+    ),
     "walker2d": Task(("experiment=ppo_walker2d",), 1500, "2287.95 +- 571.78 (v4)"),
 }
 
@@ -63,37 +76,67 @@ def main() -> None:
         subprocess.run(
             [*command, f"hydra.run.dir={run_dir}"], check=True, stdout=subprocess.DEVNULL
         )
-        return {"task": given.task, "seed": seed, **read(run_dir / "metrics.csv", task.threshold)}
+        return {"task": given.task, "seed": seed, **read(run_dir / "metrics.csv", task)}
 
     with ThreadPoolExecutor(given.parallel) as pool:
         rows = list(pool.map(run, range(given.seeds)))
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"learning_{given.task}.csv"
+    write(RESULTS / f"learning_{given.task}.csv", rows)
+    if task.evaluation.endswith("win_rate"):
+        curves = [
+            {"seed": seed, **row}
+            for seed in range(given.seeds)
+            for row in curve(given.runs / given.task / str(seed) / "metrics.csv")
+        ]
+        write(RESULTS / f"learning_{given.task}_curve.csv", curves)
+    report(rows, task)
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         file.write(f"# python benchmarks/learning.py {' '.join(sys.argv[1:])}\n")
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    report(rows, task)
 
 
-def read(metrics: Path, threshold: float) -> dict[str, object]:
-    """Return how a run ended, and when it first reached the threshold."""
+def read(metrics: Path, task: Task) -> dict[str, object]:
+    """Return how a run ended, when it first reached the threshold, and how long it took."""
     last: dict[str, float] = {}
     reached: int | None = None
+    times: list[datetime] = []
     with open(metrics, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            for name in ("train/episode_return", "eval/return_mean"):
+            times.append(datetime.fromisoformat(row["time"]))
+            for name in (task.training, task.evaluation):
                 if row[name]:
                     last[name] = float(row[name])
-            if reached is None and last.get("train/episode_return", -float("inf")) >= threshold:
+            if reached is None and last.get(task.training, -float("inf")) >= task.threshold:
                 reached = int(row["step"])
     return {
-        "last100_mean": last["train/episode_return"],
-        "eval_return_mean": last["eval/return_mean"],
-        "threshold": threshold,
+        "last100_mean": last[task.training],
+        "eval_return_mean": last[task.evaluation],
+        "threshold": task.threshold,
         "steps_to_threshold": reached,
+        "minutes": round((times[-1] - times[0]).total_seconds() / 60, 1),
     }
+
+
+def curve(metrics: Path) -> list[dict[str, object]]:
+    """Return every evaluation of a run: its step, the minutes since the first row, and what it found."""
+    with open(metrics, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    begun = datetime.fromisoformat(rows[0]["time"])
+    found = [name for name in rows[0] if name.startswith("eval/")]
+    return [
+        {
+            "step": int(row["step"]),
+            "minutes": round((datetime.fromisoformat(row["time"]) - begun).total_seconds() / 60, 2),
+            **{name.removeprefix("eval/"): row[name] for name in found},
+        }
+        for row in rows
+        if any(row[name] for name in found)
+    ]
 
 
 def report(rows: list[dict[str, object]], task: Task) -> None:

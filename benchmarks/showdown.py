@@ -1,8 +1,10 @@
 """Battles of Pokemon Showdown, measured beside their peers in the same run.
 
     python benchmarks/showdown.py throughput     # decisions a second, against poke-env; needs poke[showdown]
+    python benchmarks/showdown.py truth          # every feature and mask against the simulator's state
     python benchmarks/showdown.py memory         # of a worker over 10,000 battles
     python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
+    python benchmarks/showdown.py opponents      # do the worker's players decide as poke-env's; needs poke[showdown]
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
 
 `... COMMAND --help` says what each takes.
@@ -13,13 +15,17 @@ from __future__ import annotations
 import argparse
 
 import showdown_acceleration
+import showdown_opponents
 import showdown_throughput
+import showdown_truth
 
 COMMANDS = {
     "throughput": showdown_throughput.throughput,
     "memory": showdown_throughput.memory,
     "equality": showdown_acceleration.equality,
     "cost": showdown_acceleration.cost,
+    "truth": showdown_truth.truth,
+    "opponents": showdown_opponents.opponents,
 }
 
 

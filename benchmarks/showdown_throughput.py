@@ -11,7 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -196,7 +199,7 @@ def measure(battle_format: str, options: argparse.Namespace) -> None:
             for name, play in plays.items():
                 before = ours[name].cpu_seconds() if name in ours else 0.0
                 start = time.perf_counter()
-                decisions, battles = play(options.seconds if round_ else options.seconds / 2)
+                decisions, battles = play(options.seconds)
                 seconds = time.perf_counter() - start
                 if not round_:  # warming up
                     continue
@@ -233,7 +236,9 @@ class Command:
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         for name, default in self.defaults.items():
             if isinstance(default, list):
-                parser.add_argument(f"--{name}", nargs="+", type=type((default or [""])[0]), default=default)
+                parser.add_argument(
+                    f"--{name}", nargs="+", type=type((default or [""])[0]), default=default
+                )
             elif default is False:
                 parser.add_argument(f"--{name}", action="store_true")
             else:
@@ -242,8 +247,16 @@ class Command:
 
 
 def run_throughput(options: argparse.Namespace) -> None:
-    for battle_format in options.formats:
-        measure(battle_format, options)
+    if len(options.formats) == 1:
+        measure(options.formats[0], options)
+        os._exit(0)  # poke-env's players listen for ever
+    given = sys.argv[1:]
+    if "--formats" in given:
+        at = given.index("--formats")
+        given = given[:at] + given[at + 1 + len(options.formats) :]
+    for battle_format in options.formats:  # a process each: nobody's listening disturbs the next
+        command = [sys.executable, sys.argv[0], *given, "--formats", battle_format]
+        subprocess.run(command, check=True)
 
 
 def run_memory(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ import torch
 from poke.envs.showdown.layout import describe
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.battle import BattleNetwork
-from poke.networks.encoding.layout import dense_scale, entities, read_id
+from poke.networks.encoding.layout import byte_bounds, dense_scale, entities, read_id
 from poke.networks.mlp import MLP
 from poke.spaces import ActionSpace
 
@@ -12,11 +12,16 @@ LAYOUTS = {num_actions: describe(generation) for generation, num_actions in ((1,
 
 
 def observations(layout, batch=5):
-    """Random bytes within each dense feature's range, and small ids."""
+    """Random bytes within each dense feature's range, one active Pokemon a side, and no ids."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(0, 2, (batch, layout["size"]), generator=generator, dtype=torch.int8)
-    is_id_high_byte = dense_scale(layout) == 0
-    return x * (~is_id_high_byte).to(torch.int8)
+    x *= (dense_scale(layout) > 0).to(torch.int8)
+    dense = layout["kinds"]["pokemon"]["dense"]
+    active = next(f["offset"] for f in dense if f["name"] == "active")
+    for group in layout["groups"][1:]:
+        entities(x, group)[..., active] = 0
+        entities(x, group)[:, 1, active] = 1
+    return x
 
 
 def battle(layout, more=0):
@@ -128,6 +133,18 @@ def test_a_policy_begins_without_a_preference():
 def test_ids_are_little_endian_and_unsigned():
     entity = torch.tensor([[0, 0xC8 - 256, 0x05]], dtype=torch.int8)
     assert read_id(entity, 1).tolist() == [0x05C8]
+
+
+@pytest.mark.parametrize("num_actions", LAYOUTS)
+def test_whatever_is_within_the_bounds_of_bytes_is_scored(num_actions):
+    layout = LAYOUTS[num_actions]
+    low, high = byte_bounds(layout)
+    ends = torch.stack([low, high, torch.where(torch.arange(len(low)) % 2 > 0, low, high)])
+    assert battle(layout)(ends).isfinite().all()
+    assert (low <= high).all()
+    # Bytes of features reach as far as these do; those of ids as far as their tables have rows.
+    assert high.max() == 127
+    assert low.min() == -127
 
 
 def test_a_battle_network_refuses_plain_observations():

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from poke.envs.showdown import layout
+from poke.networks.encoding.layout import byte_bounds
 from poke.policies.building import build, describe
 from poke.spaces import ActionSpace, Entry, ObservationSpace
 
@@ -18,6 +20,12 @@ AUTO = {
     "entity_size": 8,
     "battle_size": 16,
 }
+BATTLE = {
+    "_target_": "poke.networks.battle.BattleNetwork",
+    "entity_size": 8,
+    "move_size": 4,
+    "hidden_size": 16,
+}
 CNN = {"_target_": "poke.networks.cnn.CNN", "hidden_size": 16}
 
 VECTOR = ObservationSpace.box((4,))
@@ -30,6 +38,7 @@ PARTS = ObservationSpace(
         Entry(("state",), "box", (2,), "int32", -9.0, 9.0),
     )
 )
+BATTLES = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(1))
 DISCRETE = ActionSpace.discrete(5)
 LATER = ActionSpace.discrete(5, start=-2)
 
@@ -77,6 +86,7 @@ KINDS = {
         ActionSpace("multi_binary", (2,) * 6, (0,) * 6, (2, 3), "int8"),
         {},
     ),
+    "battle": (BATTLE, BATTLES, ActionSpace.discrete(10), {"masked": True, "critic": "shared"}),
     "parts": (AUTO, PARTS, DISCRETE, {"observation_clip": 3.0, "masked": True}),
     "memory": (
         {**AUTO, "memory": "gru", "memory_size": 8},
@@ -120,6 +130,9 @@ def observations_of(policy, count, seed=0):
 
     def drawn(entry):
         shape = (count, *entry.shape)
+        if space.layout is not None:
+            low, high = (bound.numpy() for bound in byte_bounds(space.layout))
+            return generator.integers(low, high, shape, np.int8, endpoint=True)
         if entry.kind == "discrete":
             values = generator.integers(0, np.reshape(entry.sizes, entry.shape), shape)
             return values + np.reshape(entry.starts, entry.shape)

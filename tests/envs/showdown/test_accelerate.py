@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 PLAY = Path(__file__).parent / "accelerate" / "play.js"
 ACCELERATE = Path(showdown.__file__).parent / "worker" / "accelerate"
+HANDLERS = Path(__file__).parent / "accelerate" / "handlers.js"
 PLAIN = "-"
 
 
@@ -73,6 +74,22 @@ def test_battles_of_any_teams_and_senseless_choices_are_the_same(both, generatio
     played = play_twice(both, digest=[f"gen{generation}ou"], first=100, count=17, fuzz=True)
     assert len(set(played["digests"])) == 17
     assert played["refused"] > 17
+
+
+@pytest.mark.parametrize("generation", range(1, 10))
+def test_the_handlers_of_every_effect_anywhere_are_found(generation):
+    command = [find_node(), HANDLERS, find_package(), ACCELERATE, str(generation)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    assert result["different"] == []
+    assert result["found"] > 10_000
+
+
+@pytest.mark.parametrize("generation", range(1, 10))
+def test_teams_do_not_depend_on_those_drawn_before(both, generation):
+    """Gen 1 allows a battle one Ditto: a generator that is used again must not remember the last battle's."""
+    drawn = play_twice(both, teams=f"gen{generation}randombattle", first=0, count=100)
+    assert len(set(drawn["digests"])) == 100
 
 
 def test_battles_that_begin_and_go_on_in_turn_are_the_same(both):

@@ -39,6 +39,32 @@ def entity_scale(kind: Mapping[str, Any]) -> Tensor:
     )
 
 
+def byte_bounds(layout: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return the lowest and the highest value that each byte may be drawn at, both `[size]` int8.
+
+    Ids are of the first rows of their tables: as many as any pair of bytes within the bounds is one of.
+    """
+    low = torch.zeros(layout["size"], dtype=torch.int8)
+    high = torch.zeros(layout["size"], dtype=torch.int8)
+
+    def write(kind: Mapping[str, Any], start: int) -> None:
+        for feature in kind["dense"]:
+            end = start + feature["offset"] + feature["size"]
+            low[end - feature["size"] : end] = feature["low"]
+            high[end - feature["size"] : end] = feature["high"]
+        for field in kind["ids"]:
+            high[start + field["offset"]] = min(layout["tables"][field["table"]] - 1, 127)
+        if "moves" in kind:
+            moves = kind["moves"]
+            for i in range(moves["count"]):
+                write(moves, start + moves["offset"] + i * moves["size"])
+
+    for group in layout["groups"]:
+        for i in range(group["count"]):
+            write(layout["kinds"][group["kind"]], group["offset"] + i * group["size"])
+    return low, high
+
+
 def entities(observation: Tensor, group: Mapping[str, Any]) -> Tensor:
     """Return a view of one group's bytes.
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from poke.networks.encoding.layout import byte_bounds
 from poke.policies.export.graph import MASK, STATE, Acting, Input
 from poke.policies.policy import Memory, Policy, PolicyError
 
@@ -167,6 +168,9 @@ def _examples(policy: Policy, inputs: Sequence[Input], batch_size: int) -> list[
             array[:, begins] = True
         elif entry is None:
             array = generator.standard_normal(shape)
+        elif policy.observation_space.layout is not None:
+            lowest, highest = (b.numpy() for b in byte_bounds(policy.observation_space.layout))
+            array = generator.integers(lowest, highest, shape, endpoint=True)
         elif entry.kind == "discrete":
             sizes = np.reshape(entry.sizes, entry.shape)
             array = generator.integers(0, sizes, shape) + np.reshape(entry.starts, entry.shape)

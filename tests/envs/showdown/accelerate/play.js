@@ -8,6 +8,7 @@
 //     the generator's included. Fuzzed battles have teams of any moves, items and abilities of the generation and
 //     choices that make no sense. Battles of several formats begin and go on in turn; late: handlers are added to the
 //     format, to one of its rules and to the battle when it has begun.
+//   {"teams": FORMAT, "first": N, "count": N} -> {"digests": of a battle's two teams each}
 //   {"cost": FORMAT, "first": N, "count": N} -> {"microseconds": of CPU, "decisions"}
 
 const crypto = require('crypto');
@@ -211,6 +212,18 @@ function digest(order) {
   return total;
 }
 
+function teams(format, first, count) {
+  const digests = [];
+  for (let n = first; n < first + count; n++) {
+    const played = new Played(format, n, false, () => {});
+    played.join(0);
+    played.join(1);
+    const text = JSON.stringify(played.battle.sides.map(side => side.team));
+    digests.push(crypto.createHash('sha256').update(text).digest('hex'));
+  }
+  return { digests };
+}
+
 function cost(format, first, count) {
   const before = process.cpuUsage();
   let decisions = 0;
@@ -229,7 +242,8 @@ function cost(format, first, count) {
 
 function answer(line) {
   const order = JSON.parse(line);
-  return order.cost ? cost(order.cost, order.first, order.count) : digest(order);
+  if (order.cost) return cost(order.cost, order.first, order.count);
+  return order.teams ? teams(order.teams, order.first, order.count) : digest(order);
 }
 
 readline.createInterface({ input: process.stdin }).on('line', line => process.stdout.write(`${JSON.stringify(answer(line))}\n`));

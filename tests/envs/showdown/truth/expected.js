@@ -31,6 +31,10 @@ function typesOf(dex) {
   return allTypes.get(dex);
 }
 
+// What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
+const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
+const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
+
 /** The expectations at one decision of one player. */
 class Expected {
   constructor({ battle, side, ledger, layout, tables, mask, request }) {
@@ -49,9 +53,10 @@ class Expected {
     this.moveParts = Object.fromEntries(pokemon.moves.dense.filter(f => f.parts.length).map(f => [f.name, f.parts]));
   }
 
-  /** The species that an active opponent seems to be, by which it is measured. */
+  /** Whom a Pokemon looks like, by whom it is measured. */
   looks(pokemon) {
-    return pokemon.side === this.foe && pokemon.illusion ? pokemon.illusion : pokemon;
+    const seeming = pokemon === this.foeActive ? this.ledger.seeming.get(this.foe) : null;
+    return seeming ? seeming.pokemon : pokemon;
   }
 
   global() {
@@ -147,10 +152,11 @@ class Expected {
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
-    if (isDisguised || (entry.isDoubtful && !isActive)) this.excuse(values, 'seen through an Illusion that has not ended');
-    else if (!isActive) this.excuseBench(entry, values);
-    if (entry.isDoubtful || isDisguised) moves.doubt = 'seen through an Illusion that has not ended';
-    if (entry.isDoubtful) for (const name of ['item', 'ability', 'tera_type', 'terastallized', 'level']) values[name] = unknowable('seen through an Illusion that has not ended');
+    if (isDisguised || entry.doubts > 0) {
+      this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
+    } else if (!isActive) {
+      this.excuseBench(entry, values);
+    }
     return { values, moves };
   }
 
@@ -159,10 +165,11 @@ class Expected {
     return { oneOf: shown !== null && shown === truth ? [truth] : ['', truth] };
   }
 
-  excuse(values, reason) {
-    for (const name of Object.keys(values)) {
-      if (!['known', 'active', 'revealed', 'available', 'stats'].includes(name)) values[name] = unknowable(reason);
-    }
+  /** What was seen through an Illusion that has not ended is taken for the other's. */
+  excuse(values, moves, names) {
+    const reason = 'seen through an Illusion that has not ended';
+    for (const name of names) values[name] = unknowable(reason);
+    moves.doubt = reason;
   }
 
   /** What a Pokemon's ability does when it leaves is seen when it comes back. */

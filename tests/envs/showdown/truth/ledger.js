@@ -10,10 +10,11 @@ class Entry {
     this.pokemon = pokemon;
     this.revealed = false;
     this.moves = new Set(); // those it was seen to have by itself
-    this.stint = new Set(); // of these, those since it came in
+    this.stint = new Set(); // those that were seen since it came in
+    this.fresh = new Set(); // of these, those that had not been seen before
     this.lastMove = ''; // that it chose, since it came in
-    // An Illusion of it was seen, and has not ended: what was seen then is taken for its own.
-    this.isDoubtful = false;
+    // Illusions of it that were seen and have not ended: what was seen then is taken for its own.
+    this.doubts = 0;
     this.item = null; // last shown, null if never
     this.ability = null;
   }
@@ -76,8 +77,9 @@ class Ledger {
     const entry = this.seen(pokemon);
     entry.revealed = true;
     entry.stint = new Set();
+    entry.fresh = new Set();
     entry.lastMove = '';
-    if (pokemon.illusion) entry.isDoubtful = true;
+    if (pokemon.illusion) entry.doubts++;
     this.seeming.set(pokemon.side, entry);
   }
 
@@ -85,10 +87,9 @@ class Ledger {
   replace(pokemon) {
     const seeming = this.seeming.get(pokemon.side);
     const entry = this.entry(pokemon);
-    for (const id of seeming.stint) {
-      seeming.moves.delete(id);
-      entry.moves.add(id);
-    }
+    seeming.doubts--;
+    for (const id of seeming.fresh) seeming.moves.delete(id);
+    for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
     entry.lastMove = seeming.lastMove;
     this.seeming.set(pokemon.side, entry);
@@ -100,7 +101,8 @@ class Ledger {
     if (/\[from\] ?(?!lockedmove)/.test(rest)) return;
     entry.lastMove = id;
     if (/\[from\]/.test(rest) || pokemon.transformed) return;
-    if (!entry.moves.has(id)) entry.stint.add(id);
+    if (!entry.moves.has(id)) entry.fresh.add(id);
+    entry.stint.add(id);
     entry.moves.add(id);
   }
 }

@@ -10,77 +10,77 @@ const SOURCE = 16;
 
 const NOT_PREFIXED = new Set(['BeforeTurn', 'Update', 'Weather', 'WeatherChange', 'TerrainChange']);
 
-/** One event's names, and which of them each effect has a handler for. */
+/** One event of one dex: its names, and which of them each effect has a handler for. */
 class Event {
-  constructor(name) {
+  constructor(dex, name) {
     // A key of an object is the one copy of a string that look-ups need; a made one is hashed and sought each time.
     const intern = text => Object.keys({ [text]: 0 })[0];
+    this.dex = dex;
     this.isPrefixed = !NOT_PREFIXED.has(name);
     this.on = intern(`on${name}`);
     this.onAlly = intern(`onAlly${name}`);
     this.onFoe = intern(`onFoe${name}`);
     this.onAny = intern(`onAny${name}`);
     this.onSource = intern(`onSource${name}`);
-    this.masks = new Map();
+    this.conditions = new Map(); // id -> bits, likewise the others
+    this.abilities = new Map();
+    this.items = new Map();
+    this.species = new Map();
   }
 
-  /** Which names an effect has a handler for, as bits. Kept for frozen effects alone: those cannot get one later. */
-  ask(effect) {
+  /**
+   * Which names an effect has a handler for, as bits. Kept by its key for frozen effects alone: those are what the dex
+   * keeps for that id for good, and cannot get a handler later.
+   */
+  ask(table, key, effect) {
     const mask =
       (effect[this.on] !== undefined ? ON : 0) | (effect[this.onAlly] !== undefined ? ALLY : 0) |
       (effect[this.onFoe] !== undefined ? FOE : 0) | (effect[this.onAny] !== undefined ? ANY : 0) |
       (effect[this.onSource] !== undefined ? SOURCE : 0);
-    if (Object.isFrozen(effect)) this.masks.set(effect, mask);
+    if (Object.isFrozen(effect)) table.set(key, mask);
     return mask;
   }
+
+  ofCondition(id) {
+    return this.conditions.get(id) ?? this.ask(this.conditions, id, this.dex.conditions.getByID(id));
+  }
+
+  /** The bits of all effects that `findPokemonEventHandlers` would ask. */
+  ofPokemon(pokemon) {
+    const { ability, item, baseSpecies } = pokemon;
+    let mask = this.species.get(baseSpecies) ?? this.ask(this.species, baseSpecies, baseSpecies);
+    if (pokemon.status !== '') mask |= this.ofCondition(pokemon.status);
+    if (ability !== '') mask |= this.abilities.get(ability) ?? this.ask(this.abilities, ability, pokemon.getAbility());
+    if (item !== '') mask |= this.items.get(item) ?? this.ask(this.items, item, pokemon.getItem());
+    for (const id in pokemon.volatiles) mask |= this.ofCondition(id);
+    for (const id in pokemon.side.slotConditions[pokemon.position]) mask |= this.ofCondition(id);
+    return mask;
+  }
+
+  /** Whether `findFieldEventHandlers` would find one: the field is asked for `onX` alone. */
+  isHandledBy(field) {
+    for (const id in field.pseudoWeather) {
+      // Most are rules of the format, which nobody freezes: asked each time.
+      if (this.dex.conditions.getByID(id)[this.on] !== undefined) return true;
+    }
+    if (field.weather !== '' && this.ofCondition(field.weather) & ON) return true;
+    return field.terrain !== '' && (this.ofCondition(field.terrain) & ON) !== 0;
+  }
 }
 
-const events = new Map();
+const eventsByDex = new WeakMap();
+let lastDex = null;
+let events = null;
 
-function eventOf(name) {
+function eventOf(dex, name) {
+  if (dex !== lastDex) {
+    lastDex = dex;
+    events = eventsByDex.get(dex);
+    if (events === undefined) eventsByDex.set(dex, (events = new Map()));
+  }
   let event = events.get(name);
-  if (event === undefined) events.set(name, (event = new Event(name)));
+  if (event === undefined) events.set(name, (event = new Event(dex, name)));
   return event;
-}
-
-/** The bits of all effects that `findPokemonEventHandlers` would ask. */
-function maskOfPokemon(event, pokemon, conditions) {
-  const { masks } = event;
-  let mask = 0;
-  let effect;
-  if (pokemon.status !== '') {
-    effect = conditions.getByID(pokemon.status);
-    mask |= masks.get(effect) ?? event.ask(effect);
-  }
-  for (const id in pokemon.volatiles) {
-    effect = conditions.getByID(id);
-    mask |= masks.get(effect) ?? event.ask(effect);
-  }
-  if (pokemon.ability !== '') {
-    effect = pokemon.getAbility();
-    mask |= masks.get(effect) ?? event.ask(effect);
-  }
-  if (pokemon.item !== '') {
-    effect = pokemon.getItem();
-    mask |= masks.get(effect) ?? event.ask(effect);
-  }
-  effect = pokemon.baseSpecies;
-  mask |= masks.get(effect) ?? event.ask(effect);
-  for (const id in pokemon.side.slotConditions[pokemon.position]) {
-    effect = conditions.getByID(id);
-    mask |= masks.get(effect) ?? event.ask(effect);
-  }
-  return mask;
-}
-
-/** Whether `findFieldEventHandlers` would find one: the field is asked for `onX` alone. */
-function isHandledByField(event, field, conditions) {
-  for (const id in field.pseudoWeather) {
-    // Most are rules of the format, which nobody freezes: asked each time.
-    if (conditions.getByID(id)[event.on] !== undefined) return true;
-  }
-  if (field.weather !== '' && field.getWeather()[event.on] !== undefined) return true;
-  return field.terrain !== '' && field.getTerrain()[event.on] !== undefined;
 }
 
 // Handlers that `runEvent` has found already and its original is about to look for.
@@ -106,42 +106,38 @@ function makeFindEventHandlers(original, { Pokemon }, isPlain) {
     ) {
       return original.call(this, target, eventName, source);
     }
-    const event = eventOf(eventName);
-    const { isPrefixed, masks } = event;
-    const { conditions } = this.dex;
+    const event = eventOf(this.dex, eventName);
+    const { isPrefixed } = event;
     const { side } = target;
     const isActive = target.isActive || (source && source.isActive);
     const handlers = [];
     let ofTarget = 0;
     if (isActive) {
-      ofTarget = maskOfPokemon(event, target, conditions);
+      ofTarget = event.ofPokemon(target);
       if (ofTarget & ON) handlers.push(...this.findPokemonEventHandlers(target, event.on));
       if (isPrefixed) {
         const ally = side.active[0];
         if (ally && ally.hp) {
-          const mask = ally === target ? ofTarget : maskOfPokemon(event, ally, conditions);
+          const mask = ally === target ? ofTarget : event.ofPokemon(ally);
           if (mask & ALLY) handlers.push(...this.findPokemonEventHandlers(ally, event.onAlly));
           if (mask & ANY) handlers.push(...this.findPokemonEventHandlers(ally, event.onAny));
         }
         const foe = side.foe.active[0];
         if (foe && foe.hp) {
-          const mask = maskOfPokemon(event, foe, conditions);
+          const mask = event.ofPokemon(foe);
           if (mask & FOE) handlers.push(...this.findPokemonEventHandlers(foe, event.onFoe));
           if (mask & ANY) handlers.push(...this.findPokemonEventHandlers(foe, event.onAny));
         }
       }
     }
     if (source && isPrefixed) {
-      const mask = source === target && isActive ? ofTarget : maskOfPokemon(event, source, conditions);
+      const mask = source === target && isActive ? ofTarget : event.ofPokemon(source);
       if (mask & SOURCE) handlers.push(...this.findPokemonEventHandlers(source, event.onSource));
     }
     if (isActive) {
       for (const other of this.sides) {
         let mask = 0;
-        for (const id in other.sideConditions) {
-          const effect = conditions.getByID(id);
-          mask |= masks.get(effect) ?? event.ask(effect);
-        }
+        for (const id in other.sideConditions) mask |= event.ofCondition(id);
         if (mask === 0) continue;
         if (other === side) {
           if (mask & ON) handlers.push(...this.findSideEventHandlers(other, event.on));
@@ -151,7 +147,7 @@ function makeFindEventHandlers(original, { Pokemon }, isPlain) {
         if (isPrefixed && mask & ANY) handlers.push(...this.findSideEventHandlers(other, event.onAny));
       }
     }
-    if (isHandledByField(event, this.field, conditions)) {
+    if (event.isHandledBy(this.field)) {
       handlers.push(...this.findFieldEventHandlers(this.field, event.on));
     }
     if (this.events !== null || this.format[event.on] !== undefined) {
@@ -168,7 +164,7 @@ function makeFindEventHandlers(original, { Pokemon }, isPlain) {
  */
 function makeRunEvent(original, { Pokemon }, isPlain) {
   return function runEvent(eventid, target, source, sourceEffect, relayVar, onEffect, fastExit) {
-    const isOwn = onEffect && !(sourceEffect && sourceEffect[eventOf(eventid).on] === undefined);
+    const isOwn = onEffect && !(sourceEffect && sourceEffect[eventOf(this.dex, eventid).on] === undefined);
     if (!isOwn && this.eventDepth < 8 && isPlain(this)) {
       const holder = target || this;
       const handlers = this.findEventHandlers(holder, eventid, source instanceof Pokemon ? source : null);
@@ -191,7 +187,7 @@ function makeRunEvent(original, { Pokemon }, isPlain) {
 function makeSingleEvent(original, simulator, isPlain) {
   return function singleEvent(eventid, effect, state, target, source, sourceEffect, relayVar, customCallback) {
     if (
-      !customCallback && effect[eventOf(eventid).on] === undefined && this.eventDepth < 8 && !this.debugMode &&
+      !customCallback && effect[eventOf(this.dex, eventid).on] === undefined && this.eventDepth < 8 && !this.debugMode &&
       this.log.length - this.sentLogPos <= 1000 && isPlain(this)
     ) {
       return relayVar === undefined ? true : relayVar;
@@ -206,6 +202,7 @@ module.exports = [
     reads: [
       'Battle.findPokemonEventHandlers', 'Battle.findSideEventHandlers', 'Battle.findFieldEventHandlers',
       'Battle.findBattleEventHandlers', 'Battle.getCallback', 'Battle.runEvent', 'DexConditions.getByID',
+      'DexAbilities.getByID', 'DexItems.getByID',
       'Pokemon.getStatus', 'Pokemon.getAbility', 'Pokemon.getItem', 'Pokemon.alliesAndSelf', 'Pokemon.foes',
       'Side.allies', 'Side.foes', 'Side.activeTeam', 'Field.getWeather', 'Field.getTerrain',
     ],

@@ -25,8 +25,8 @@ const REPLACEMENTS = [
 // Files of dist/sim by the classes in them.
 const CLASSES = {
   Battle: 'battle', BattleActions: 'battle-actions', BattleQueue: 'battle-queue', Pokemon: 'pokemon', Side: 'side',
-  Field: 'field', ModdedDex: 'dex', DexConditions: 'dex-conditions', DexMoves: 'dex-moves', PRNG: 'prng',
-  SodiumRNG: 'prng',
+  Field: 'field', ModdedDex: 'dex', DexConditions: 'dex-conditions', DexAbilities: 'dex-abilities',
+  DexItems: 'dex-items', DexMoves: 'dex-moves', SodiumRNG: 'prng',
 };
 
 /** Where a format's rules or a mod's scripts replace methods of a class, by the name of their part. */

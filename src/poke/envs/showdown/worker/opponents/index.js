@@ -2,7 +2,7 @@
 // Players that decide in the worker, by what they see: a tracker and a request.
 
 const { simpleHeuristics, actions, first } = require('./simple_heuristics');
-const { moveOf } = require('../request');
+const { moveAt, power } = require('./rules');
 
 function random(tracker, request, mask, integer) {
   const all = actions(mask, 0, 26);
@@ -13,7 +13,7 @@ function random(tracker, request, mask, integer) {
 function maxBasePower(tracker, request, mask, integer) {
   const moves = actions(mask, 6, 10);
   if (moves.length === 0) return random(tracker, request, mask, integer);
-  return moves[first(moves.map(action => tracker.tables.move(moveOf(request, action)).entry.basePower))];
+  return moves[first(moves.map(action => power(moveAt(tracker, request, action), tracker.own.active)))];
 }
 
 const PLAYERS = { random, max_base_power: maxBasePower, simple_heuristics: simpleHeuristics };

@@ -1,5 +1,7 @@
 'use strict';
-// What the scripted players reckon with: types against types, stats and the worth of a move.
+// What the scripted players reckon with: types against types, stats and the worth of a move. Numbers are poke-env's.
+
+const { moveOf } = require('../request');
 
 const taken = new WeakMap(); // TypeSet -> attacking type -> multiplier
 
@@ -45,17 +47,41 @@ function expectedHits({ id, multihit }) {
   return least === 2 && most === 5 ? 19 / 6 : (least + most) / 2;
 }
 
-/** Base power x same type x stat ratio x accuracy x hits x effectiveness. */
-function worth(tracker, { entry }, pokemon, foe) {
+// Power of the max move by the power of its base; of Fighting and Poison moves the second.
+const MAX_POWERS = [[40, 90, 70], [50, 100, 75], [60, 110, 80], [70, 120, 85], [100, 130, 90], [140, 140, 95]];
+const WEAK_MAX = new Set(['Fighting', 'Poison']);
+
+function maxPower({ basePower, category, type }) {
+  if (category === 'Status') return 0;
+  const [, most, weak] = MAX_POWERS.find(([below]) => basePower < below) || [0, 150, 100];
+  return WEAK_MAX.has(type) ? weak : most;
+}
+
+/** The move that an action uses, as its owner knows it: requests call each Hidden Power just so, whatever its type. */
+function moveAt(tracker, request, action) {
+  const id = moveOf(request, action);
+  const slot = id === 'hiddenpower' && tracker.own.active.moves.find(({ move }) => move.id.startsWith(id));
+  return slot ? slot.move : tracker.tables.move(id);
+}
+
+/** Base power, of a dynamaxed Pokemon the max move's. */
+function power({ entry }, pokemon) {
+  return pokemon.has('dynamax') ? maxPower(entry) : entry.basePower;
+}
+
+/** Power x same type x stat ratio x accuracy x hits x effectiveness. */
+function worth(tracker, move, pokemon, foe) {
+  const { entry } = move;
   const [attack, defence] = entry.category === 'Physical' ? ['atk', 'def'] : ['spa', 'spd'];
+  const isSure = entry.accuracy === true || pokemon.has('dynamax');
   return (
-    entry.basePower *
+    power(move, pokemon) *
     (pokemon.types.names.includes(entry.type) ? 1.5 : 1) *
     (estimate(pokemon, attack) / estimate(foe, defence)) *
-    (entry.accuracy === true ? 1 : entry.accuracy / 100) *
-    expectedHits(entry) *
+    (isSure ? 1 : entry.accuracy / 100) *
+    (pokemon.has('dynamax') ? 1 : expectedHits(entry)) *
     multiplier(tracker, entry.type, foe.types)
   );
 }
 
-module.exports = { multiplier, matchup, health, worth };
+module.exports = { multiplier, matchup, health, moveAt, power, worth };

@@ -1,10 +1,11 @@
 'use strict';
 // poke-env's SimpleHeuristicsPlayer (0.16), on what the tracker knows. It decides the same where poke-env's Battle
 // sees right. Where it is odd it stays so: its set-up branch compares a Target with a string and never fires, so it is
-// left out; an estimated stat counts one stage up double; the opponent is taken to have six Pokemon.
+// left out; an estimated stat counts one stage up double; the opponent is taken to have six Pokemon; it never mega
+// evolves and uses no Z-move. One thing it sees and poke-env's Battle never does: its own tera type. So it terastallizes
+// by poke-env's rule, which in poke-env never fires on a random team.
 
-const { multiplier, matchup, health, worth } = require('./rules');
-const { moveOf } = require('../request');
+const { multiplier, matchup, health, moveAt, worth } = require('./rules');
 
 const HAZARDS = new Set(['spikes', 'stealthrock', 'stickyweb', 'toxicspikes']);
 const REMOVERS = new Set(['rapidspin', 'defog']);
@@ -55,7 +56,7 @@ function shouldLeave(tracker, request, active, foe, standing) {
 
 function chooseMove(tracker, request, mask, moves) {
   const { own, opponent } = tracker;
-  const known = moves.map(action => tracker.tables.move(moveOf(request, action)));
+  const known = moves.map(action => moveAt(tracker, request, action));
   const numLeft = own.team.filter(pokemon => !pokemon.fainted).length;
   const numFoes = 6 - opponent.team.filter(pokemon => pokemon.fainted).length;
   for (let i = 0; i < moves.length; i++) {

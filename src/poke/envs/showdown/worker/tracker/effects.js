@@ -391,13 +391,15 @@ function endTurn(tracker, pokemon) {
 // ---- coming and going
 
 /** Baton Pass and Shed Tail: what the one who leaves hands over. */
-function pass(tracker, leaving, incoming, by) {
-  if (by === 'batonpass') incoming.boosts.set(leaving.boosts);
-  for (const [id, value] of leaving.volatiles) {
-    if (by === 'shedtail' ? id === 'substitute' : !tracker.dex.conditions.getByID(id).noCopy) {
-      incoming.volatiles.set(id, value);
-    }
-  }
+function legacyOf(tracker, leaving, by) {
+  const isKept = ([id]) => (by === 'shedtail' ? id === 'substitute' : !tracker.dex.conditions.getByID(id).noCopy);
+  const boosts = by === 'batonpass' ? leaving.boosts.slice() : null;
+  return { boosts, volatiles: new Map([...leaving.volatiles].filter(isKept)) };
+}
+
+function inherit(incoming, { boosts, volatiles }) {
+  if (boosts) incoming.boosts.set(boosts);
+  incoming.volatiles = volatiles;
 }
 
 /** Who leaves or faints frees whom he held. */
@@ -421,6 +423,7 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
-  transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, pass, partFrom, afterLeaving, afterEntering,
+  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate,
+  singleTurn, transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, legacyOf, inherit, partFrom, afterLeaving,
+  afterEntering,
 };

@@ -67,15 +67,17 @@ class Side {
         bestScore = score;
       }
     }
-    const isFull = this.team.length >= this.size;
-    if (best && (bestScore > 1 || isFull || this.speciesClause)) return best;
-    return null;
+    // Where there are Illusions, one that looks like another is more likely one than a double.
+    const isLikely = bestScore > 1 || this.tables.gen >= 5 || this.speciesClause || this.team.length >= this.size;
+    return isLikely ? best : null;
   }
 
   likeness(pokemon, name, details, condition) {
-    if (pokemon === this.active && !pokemon.fainted) return 0;
+    const isSame = pokemon.name === name && pokemon.details === details.text;
+    // Who stands in battle comes in again only as an Illusion's model, or as an Illusion of itself.
+    if (pokemon === this.active && !pokemon.fainted) return isSame && this.tables.gen >= 5 ? 0.25 : 0;
     if (pokemon.name === null) return this.couldBe(pokemon, details) ? 2 : 0;
-    if (pokemon.name !== name || pokemon.details !== details.text) return 0;
+    if (!isSame) return 0;
     const slash = condition.indexOf('/');
     const hp = slash < 0 ? 0 : parseInt(condition, 10);
     if (pokemon.fainted) return hp > 0 ? 0.5 : 4;

@@ -15,21 +15,20 @@ function switchIn(tracker, parts) {
   const from = parts.length > 5 && parts[5].startsWith('[from] ') ? effectID(parts[5].slice(7)) : '';
   const leaving = side.active;
   const incoming = side.identifyIncoming(name, details, condition);
-  if (leaving && leaving !== incoming) leave(tracker, side, leaving, incoming, from);
+  if (leaving) leave(tracker, side, leaving, incoming, from);
   if (side === tracker.own) side.moveToFront(incoming);
   side.active = incoming;
   enter(tracker, incoming, name, details, condition);
 }
 
 function leave(tracker, side, leaving, incoming, from) {
-  if (!leaving.fainted && (from === 'batonpass' || from === 'shedtail')) {
-    incoming.clearVolatile();
-    effects.pass(tracker, leaving, incoming, from);
-  }
+  const isPassing = !leaving.fainted && (from === 'batonpass' || from === 'shedtail');
+  const legacy = isPassing ? effects.legacyOf(tracker, leaving, from) : null;
   if (!leaving.fainted) effects.partFrom(tracker, side, incoming);
   leaving.active = false;
   leaving.clearVolatile();
   effects.afterLeaving(tracker, leaving);
+  if (legacy) effects.inherit(incoming, legacy);
 }
 
 function enter(tracker, pokemon, name, details, condition) {

@@ -1,0 +1,111 @@
+"""Battles: what is observed against the simulator's state, over many battles of every generation.
+
+`truth` plays N random and N fuzzed-team battles a generation (random legal and illegal-in-standard species,
+moves, items and abilities) and compares every feature of every observation, and every choice of every mask,
+with what the simulator's state says as far as the player may know it. It exits 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from showdown_throughput import Command
+
+from poke.envs.showdown import installation, layout
+
+ROOT = Path(__file__).resolve().parents[1]
+HARNESS = ROOT / "tests" / "envs" / "showdown" / "truth" / "main.js"
+WORKER = Path(installation.__file__).parent / "worker"
+TABLE = ROOT / "benchmarks" / "results" / "showdown_truth.md"
+CHUNK = 50  # battles a process
+COUNTS = ("wrong", "wrongMasks", "unknowable")
+NUMBERS = ("decisions", "features", "masks")
+
+
+def compare(generation: int, fuzz: bool, first: int, end: int) -> dict[str, Any]:
+    """Play battles [first, end) and return the harness's report."""
+    settings = {
+        "format": f"gen{generation}{'customgame' if fuzz else 'randombattle'}",
+        "fuzz": fuzz,
+        "layout": layout.describe(generation),
+        "tables": layout.tables(),
+        "battles": [first, end],
+    }
+    command = [installation.find_node(), str(HARNESS), str(installation.find_package())]
+    done = subprocess.run(
+        [*command, str(WORKER)], input=json.dumps(settings), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"generation {generation}: {done.stderr[-2000:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up reports of the same kind."""
+    total: dict[str, Any] = {name: sum(r[name] for r in reports) for name in NUMBERS}
+    for name in COUNTS:
+        total[name] = sum((Counter(r[name]) for r in reports), Counter())
+    total["examples"] = {kind: text for r in reports for kind, text in r["examples"].items()}
+    return total
+
+
+def rows(battles: int, workers: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield generation, kind of teams and report, as they are done."""
+    with ThreadPoolExecutor(workers) as pool:
+        for generation in range(1, 10):
+            for fuzz in (False, True):
+                starts = range(0, battles, CHUNK)
+                jobs = [
+                    pool.submit(compare, generation, fuzz, n, min(n + CHUNK, battles))
+                    for n in starts
+                ]
+                yield generation, "fuzzed" if fuzz else "random", merge([j.result() for j in jobs])
+
+
+def run_truth(options: argparse.Namespace) -> None:
+    """Write the table and print what differs; exit 1 if anything does."""
+    battles, workers = options.battles, options.workers
+    lines = [
+        "# What is observed against the simulator's state",
+        "",
+        f"`python benchmarks/showdown.py truth --battles {battles}`: so many battles a row, from both players' sides.",
+        "",
+        "| gen | teams | decisions | features | wrong | choices | wrong masks | unknowable |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    unknowable: Counter[str] = Counter()
+    failed = False
+    for generation, teams, report in rows(battles, workers):
+        wrong, masks = report["wrong"].total(), report["wrongMasks"].total()
+        lines.append(
+            f"| {generation} | {teams} | {report['decisions']:,} | {report['features']:,} | {wrong:,} "
+            f"| {report['masks']:,} | {masks:,} | {report['unknowable'].total():,} |"
+        )
+        print(lines[-1], flush=True)
+        unknowable.update(report["unknowable"])
+        failed = failed or bool(wrong or masks)
+        for kind, number in (report["wrong"] + report["wrongMasks"]).most_common(10):
+            print(f"    {number} {kind}: {report['examples'][kind][0][:300]}", flush=True)
+    lines += ["", "Unknowable, and therefore not compared:", ""]
+    lines += [f"- {reason}: {number:,}" for reason, number in unknowable.most_common()]
+    TABLE.write_text("\n".join(lines) + "\n")
+    print(f"written to {TABLE.relative_to(ROOT)}")
+    sys.exit(int(failed))
+
+
+truth = Command(
+    "every feature and mask against the simulator's state; writes results/showdown_truth.md",
+    run_truth,
+    battles=2000,
+    workers=os.cpu_count() or 1,
+)

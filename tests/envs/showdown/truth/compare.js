@@ -154,6 +154,7 @@ const EVENTS = ['', ' mega', ' megax', ' megay', ' ultra', ' zmove', ' dynamax',
 function trial(side) {
   const results = {};
   const { emitChoiceError, activeRequest } = side;
+  const flags = side.active.map(pokemon => pokemon.switchFlag); // choosing whom to revive takes it away
   let error = null;
   side.emitChoiceError = message => {
     error = message;
@@ -166,8 +167,9 @@ function trial(side) {
   for (const text of texts) {
     error = null;
     // One who is bound to a move is bound whatever is said besides: what is said has to be done, too.
-    const isTaken = side.choose(text) && (!/^move . ./.test(text) || isSpecial(side.choice.actions[0]));
+    const isTaken = side.choose(text) && (!/^move . ./.test(text) || isSpecial(side.choice.actions[0], side.active[0]));
     results[text] = isTaken ? null : error || 'refused';
+    side.active.forEach((pokemon, i) => (pokemon.switchFlag = flags[i]));
     side.clearChoice();
   }
   side.emitChoiceError = emitChoiceError;
@@ -175,7 +177,10 @@ function trial(side) {
   return results;
 }
 
-const isSpecial = action => !!(action && (action.mega || action.megax || action.megay || action.zmove || action.maxMove || action.terastallize));
+// Who is large already makes max moves whatever is said.
+const isSpecial = (action, active) =>
+  ['mega', 'megax', 'megay', 'zmove', 'terastallize'].some(event => action[event]) ||
+  !!(action.maxMove && !active.volatiles.dynamax);
 const isNothing = values =>
   Object.values(values).every(value => (typeof value === 'object' ? isNothing(value) : value === 0 || value === ''));
 

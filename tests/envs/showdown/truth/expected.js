@@ -31,6 +31,7 @@ function typesOf(dex) {
   return allTypes.get(dex);
 }
 
+const PLATED = new Set([493, 773]); // their types follow from ability and item
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
@@ -130,7 +131,9 @@ class Expected {
   }
 
   ownAbility(pokemon) {
-    return pokemon.ability === 'noability' ? '' : pokemon.ability;
+    // Up to gen 6 requests do not tell the ability that Transform has copied from the other side.
+    const ability = pokemon.ability === 'noability' ? '' : pokemon.ability;
+    return this.gen <= 6 && pokemon.transformed ? { oneOf: ['', ability] } : ability;
   }
 
   opponent(slot) {
@@ -139,7 +142,7 @@ class Expected {
     const seeming = this.ledger.seeming.get(this.foe);
     const isActive = entry === seeming && !!this.foeActive;
     const pokemon = isActive ? this.foeActive : entry.pokemon;
-    const isDisguised = !isActive && pokemon === this.foeActive; // it stands there as someone else
+    const wasMasked = this.ledger.masked.get(entry.pokemon) > 0;
     const values = {
       ...this.state(pokemon, entry.pokemon, isActive),
       revealed: entry.revealed ? 1 : 0,
@@ -152,10 +155,19 @@ class Expected {
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
-    if (isDisguised || entry.doubts > 0) {
+    if (wasMasked || entry.doubts > 0) {
       this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
     } else if (!isActive) {
       this.excuseBench(entry, values);
+    }
+    if (PLATED.has(pokemon.species.num) && entry.ability !== pokemon.ability && !pokemon.transformed) {
+      for (const name of ['types', 'effects', 'offence', 'defence', 'matchup']) {
+        values[name] = unknowable('of an Arceus or Silvally whose ability was not shown');
+      }
+      moves.doubt = 'of an Arceus or Silvally whose ability was not shown';
+    }
+    if (entry.hidesForm && !entry.revealed) {
+      for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
     }
     return { values, moves };
   }
@@ -206,8 +218,14 @@ class Expected {
       level: Math.min(100, seeming.level),
       base_stats: Object.fromEntries(parts.base_stats.map(name => [name, Math.min(127, species.baseStats[name] >> 1)])),
       types: flags(parts.types, (_, name) => types.includes(name)),
-      species: this.tables.species[species.id] ? species.id : toID(species.baseSpecies),
+      species: this.speciesName(species),
     };
+  }
+
+  /** Lines and requests name these two like their base. */
+  speciesName(species) {
+    const isUntold = ['greninjabond', 'rockruffdusk'].includes(species.id) || !this.tables.species[species.id];
+    return isUntold ? toID(species.baseSpecies) : species.id;
   }
 
   typeName(type) {
@@ -217,16 +235,25 @@ class Expected {
   typesOf(pokemon) {
     const looks = this.looks(pokemon);
     if (pokemon.fainted) return looks.species.types.map(this.typeName);
+    if (!pokemon.isActive && PLATED.has(pokemon.species.num)) return this.platedTypes(pokemon).map(this.typeName);
     const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
     const types = looks !== pokemon && isAsSpecies ? looks.species.types : pokemon.getTypes();
     return [...new Set(types)].map(this.typeName);
   }
 
+  /** Arceus and Silvally on the bench are of the type that they would have in battle. */
+  platedTypes(pokemon) {
+    const condition = this.dex.conditions.get(pokemon.species.baseSpecies);
+    const types = pokemon.getTypes();
+    if (!condition.onType || pokemon.terastallized) return types;
+    return condition.onType.call(this.battle, types, pokemon) || types;
+  }
+
   statusCounter(pokemon, isActive) {
     if (pokemon.fainted) return 0;
     if (pokemon.status === 'slp') {
-      const { startTime, time } = pokemon.statusState;
-      if (startTime === undefined) return 0;
+      const { time } = pokemon.statusState;
+      const startTime = pokemon.statusState.startTime ?? this.ledger.sleeps.get(pokemon.statusState);
       if (pokemon.hasAbility('earlybird')) return unknowable('sleep that an Early Bird shortens');
       return Math.min(15, startTime - time);
     }
@@ -241,7 +268,7 @@ class Expected {
     if (id === 'protect') return SHIELDS.some(name => name in volatiles);
     if (id === 'transform') return isUp && pokemon.transformed;
     if (id === 'typechange') {
-      if (pokemon.terastallized || pokemon.fainted) return false;
+      if (!isUp || pokemon.terastallized) return false;
       return [...pokemon.getTypes()].sort().join() !== [...pokemon.species.types].sort().join();
     }
     if (id === 'partiallytrapped' && this.gen === 1) return this.isBound(pokemon, volatiles);

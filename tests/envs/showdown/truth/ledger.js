@@ -9,12 +9,14 @@ class Entry {
   constructor(pokemon) {
     this.pokemon = pokemon;
     this.revealed = false;
+    this.wasRevealed = false; // before it came in
     this.moves = new Set(); // those it was seen to have by itself
     this.stint = new Set(); // those that were seen since it came in
     this.fresh = new Set(); // of these, those that had not been seen before
     this.lastMove = ''; // that it chose, since it came in
     // Illusions of it that were seen and have not ended: what was seen then is taken for its own.
     this.doubts = 0;
+    this.hidesForm = false; // team preview did not tell its form
     this.item = null; // last shown, null if never
     this.ability = null;
   }
@@ -26,6 +28,9 @@ class Ledger {
     this.sides = new Map(); // side -> entries in order of appearance
     this.previewed = new Map();
     this.seeming = new Map(); // side -> the entry that seems to stand in battle
+    this.sleeps = new WeakMap(); // the state of a sleep -> the time it began with, which gens 2 to 4 do not keep
+    this.watched = new Set();
+    this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     const { add, addMove } = battle;
     battle.add = (...parts) => {
       this.note(parts);
@@ -55,7 +60,7 @@ class Ledger {
       const place = this.previewed.get(who) || 0;
       this.previewed.set(who, place + 1);
       const side = this.battle.sides.find(one => one.id === `${who}` || one === who);
-      this.entry(side.pokemon[place]);
+      this.entry(side.pokemon[place]).hidesForm = `${parts[2]}`.includes('-*');
     } else if (kind === 'switch' || kind === 'drag') {
       this.comeIn(who);
     } else if (kind === 'replace') {
@@ -73,13 +78,30 @@ class Ledger {
     return this.entry(pokemon.illusion || pokemon);
   }
 
+  /** Note how long each sleep begins with. */
+  watchSleep(pokemon) {
+    if (this.watched.has(pokemon)) return;
+    this.watched.add(pokemon);
+    const { setStatus } = pokemon;
+    pokemon.setStatus = (...given) => {
+      const isSet = setStatus.apply(pokemon, given);
+      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, pokemon.statusState.time);
+      return isSet;
+    };
+  }
+
   comeIn(pokemon) {
+    this.watchSleep(pokemon);
     const entry = this.seen(pokemon);
+    entry.wasRevealed = entry.revealed;
     entry.revealed = true;
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = '';
-    if (pokemon.illusion) entry.doubts++;
+    if (pokemon.illusion) {
+      entry.doubts++;
+      this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
+    }
     this.seeming.set(pokemon.side, entry);
   }
 
@@ -88,6 +110,8 @@ class Ledger {
     const seeming = this.seeming.get(pokemon.side);
     const entry = this.entry(pokemon);
     seeming.doubts--;
+    this.masked.set(pokemon, this.masked.get(pokemon) - 1);
+    seeming.revealed = seeming.wasRevealed;
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
@@ -95,7 +119,8 @@ class Ledger {
     this.seeming.set(pokemon.side, entry);
   }
 
-  move(pokemon, [name, rest]) {
+  move(pokemon, [name, told]) {
+    const rest = told.slice(told.indexOf('|') + 1 || told.length); // past the target's name, which may be anything
     const entry = this.seen(pokemon);
     const id = toID(name);
     if (/\[from\] ?(?!lockedmove)/.test(rest)) return;

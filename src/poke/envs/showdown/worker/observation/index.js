@@ -182,7 +182,8 @@ class Encoder {
       const slot = slots[j];
       const info = codes.move(slot.move || p.tables.move(bound));
       codes.write(o, at, info.bytes);
-      o[at + M.last_used] = p.lastMove !== '' && p.lastMove === info.id ? 1 : 0;
+      const isLast = p.lastMove === info.id || (p.lastMove === 'hiddenpower' && info.id.startsWith('hiddenpower'));
+      o[at + M.last_used] = slot.move && isLast ? 1 : 0;
       o[at + M.pp] = slot.move ? percent(slot.pp, slot.maxpp) : 100;
       o[at + M.stab] = info.type >= 0 ? isType[info.type] : 0;
     }

@@ -49,7 +49,12 @@ function getAbility(tracker, pokemon, id, from, of) {
 
 /** A lasting form brings its own ability, but for what only breaks a disguise. */
 function changeForm(pokemon) {
-  if (pokemon.fainted || ['disguise', 'iceface'].includes(pokemon.ability)) return;
+  if (pokemon.fainted) {
+    pokemon.ability = pokemon.baseAbility = pokemon.formerAbility; // the form is undone
+    return;
+  }
+  if (['disguise', 'iceface'].includes(pokemon.ability)) return;
+  if (pokemon.base !== pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
   const id = toID(pokemon.base.entry.abilities['0']);
   if (!pokemon.transformed) pokemon.ability = id;
   pokemon.baseAbility = id;
@@ -423,7 +428,6 @@ function afterEntering(tracker, pokemon) {
 }
 
 module.exports = {
-  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate,
-  singleTurn, transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, legacyOf, inherit, partFrom, afterLeaving,
-  afterEntering,
+  restoreAll, showAbility, changeForm, showItem, getAbility, loseAbility, getItem, loseItem, pressure, start, end, activate, singleTurn,
+  transform, moved, missed, isBoundTo, fail, hurt, aborted, endTurn, legacyOf, inherit, partFrom, afterLeaving, afterEntering,
 };

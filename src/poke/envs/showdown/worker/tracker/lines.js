@@ -54,6 +54,9 @@ const LINES = {
   rule(tracker, parts) {
     if (parts[2].startsWith('Species Clause')) tracker.opponent.speciesClause = true;
   },
+  tier(tracker, parts) {
+    if (parts[2].includes('Random Battle')) tracker.opponent.speciesClause = true;
+  },
   clearpoke(tracker) {
     tracker.opponent.team = [];
   },
@@ -132,6 +135,11 @@ const LINES = {
   },
   '-heal': (tracker, parts) => {
     const pokemon = condition(tracker, parts, false);
+    if (pokemon && pokemon.fainted && pokemon.hp > 0) {
+      // Revival Blessing
+      pokemon.fainted = false;
+      tracker.sideOf(parts[2]).fallen--;
+    }
     if (pokemon && parts.includes('[from] move: Lunar Dance')) effects.restoreAll(pokemon);
   },
   '-sethp': (tracker, parts) => condition(tracker, parts, false),

@@ -55,6 +55,7 @@ class Pokemon {
     this.lostItem = ''; // what it no longer has
     this.ability = '';
     this.baseAbility = '';
+    this.formerAbility = ''; // before it took a lasting form
     this.teraType = '';
     this.terastallized = '';
     this.addedType = '';
@@ -87,6 +88,7 @@ class Pokemon {
 
   /** Read '123/250 par', '48/48', '24/48y', '0 fnt'. */
   readCondition(text) {
+    this.condition = text;
     const space = text.indexOf(' ');
     const health = space < 0 ? text : text.slice(0, space);
     const slash = health.indexOf('/');
@@ -196,6 +198,7 @@ class Pokemon {
     this.clearVolatile();
     this.hp = 0;
     this.fainted = true;
+    this.condition = '0 fnt';
     this.setStatus('');
     this.terastallized = '';
     this.retype();
@@ -216,6 +219,7 @@ class Pokemon {
   recall() {
     if (this.before) Object.assign(this, this.before);
     this.before = null;
+    this.condition = '';
     this.active = false;
     this.volatiles = new Map();
     this.boosts = new Int8Array(BOOSTS.length);
@@ -242,6 +246,7 @@ class Pokemon {
   /** It is this one that stands in battle, and what was told of the other since it came in is of this. */
   takePlaceOf(seeming) {
     for (const name of STINT) this[name] = seeming[name];
+    this.condition = '';
     if (this.transformed) {
       this.moves = seeming.moves;
       this.species = seeming.species;

@@ -93,7 +93,6 @@ function standIn(side, entries) {
 function update(tracker, pokemon, entry) {
   if (pokemon.entryDetails !== entry.details) readDetails(pokemon, entry.details);
   if (pokemon.condition !== entry.condition) {
-    pokemon.condition = entry.condition;
     if (entry.condition.endsWith(' fnt')) {
       if (!pokemon.fainted) pokemon.faint();
     } else {

@@ -30,6 +30,7 @@ class Side {
     this.size = 6;
     this.fallen = 0;
     this.speciesClause = false;
+    this.hasPreview = false;
   }
 
   get remaining() {
@@ -47,6 +48,7 @@ class Side {
   /** A Pokemon of team preview; which forms it might have stays open in 'Arceus-*'. */
   preview(text, item) {
     const details = parseDetails(text.replace('-*', ''));
+    this.hasPreview = true;
     const pokemon = this.create(details);
     pokemon.openForm = text.includes('-*');
     if (item === 'item') return; // it has some item, unknown which
@@ -68,8 +70,15 @@ class Side {
       }
     }
     // Where there are Illusions, one that looks like another is more likely one than a double.
+    if (!best && this.hasPreview) return this.model(name, details);
     const isLikely = bestScore > 1 || this.tables.gen >= 5 || this.speciesClause || this.team.length >= this.size;
     return isLikely ? best : null;
+  }
+
+  /** Of a team that was shown, whom a Pokemon looks like that is not in it: an Illusion shows its own level. */
+  model(name, details) {
+    const isModel = p => !p.fainted && p.base.name === details.species && (p.name === null || p.name === name);
+    return this.team.find(isModel) || null;
   }
 
   likeness(pokemon, name, details, condition) {

@@ -32,12 +32,14 @@ function leave(tracker, side, leaving, incoming, from) {
 }
 
 function enter(tracker, pokemon, name, details, condition) {
+  // Who comes in though it was seen to faint: that was somebody else in its looks.
+  if (pokemon.fainted && pokemon.key === '' && pokemon.before) pokemon.recall();
   pokemon.remember();
   // An own Pokemon under an Illusion keeps its own looks: its player knows them.
   const isDisguised = pokemon.key !== '' && pokemon.name !== name;
   if (!isDisguised) {
     pokemon.name = name;
-    pokemon.details = details.text;
+    if (details.level === pokemon.level) pokemon.details = details.text;
     const species = tracker.tables.species(details.species);
     if (pokemon.openForm) {
       pokemon.original = species;

@@ -54,7 +54,9 @@ def test_battles_are_played_to_their_ends(server, battle_format, opponent):
     assert len(played) == 10
     assert all(one.fault is None for one in played)
     assert {one.outcome for one in played} <= {-1, 0, 1}
-    decisions, refused = (sum(getattr(p, name) for p in played) for name in ("decisions", "refused"))
+    decisions, refused = (
+        sum(getattr(p, name) for p in played) for name in ("decisions", "refused")
+    )
     assert 10 * 5 < decisions <= len(policy.observations) <= decisions + refused
     assert all(one.turns > 0 and one.seconds > 0 for one in played)
     generation = int(battle_format[3])

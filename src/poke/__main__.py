@@ -6,6 +6,7 @@ import sys
 COMMANDS = {
     "train": "train an agent, or sweep with -m",
     "record": "write demonstrations of an expert",
+    "play": "let a policy battle on a real server, and count its wins",
     "compare": "compare runs: tables, differences, a report",
     "export": "write a run's policy as a file for others",
     "checkpoints": "list, verify or prune a run's checkpoints",

@@ -15,7 +15,7 @@ from poke.config.validation import validate_recording
 from poke.run.afterwards.recording import RecordingError, record
 
 HELP = """\
-Record demonstrations: an expert battles opponents on a local server, into one Parquet file.
+Record demonstrations: an expert battles opponents in the real simulator, into one Parquet file.
 
   python -m poke.record out=FILE [key=value ...]
 
@@ -29,8 +29,9 @@ Knobs
   expert=simple_heuristics     simple_heuristics, max_base_power or random
   opponents=[random,...]       played in turn; where the expert meets itself both sides are recorded
   out=FILE                     the file; FILE.parts holds what is recorded until it is whole
-  seed=0                       of the players' random choices; teams and dice are the server's
-  concurrency=10               battles at a time
+  seed=0                       of everything: the same seed gives the same file, bit for bit
+  concurrency=64               battles at a time; changes speed only
+  env.num_workers=2            processes that play them; changes speed only
 
 A trained policy is recorded in the environment of its run
   env=cartpole policy=RUN_DIR  by its most probable actions

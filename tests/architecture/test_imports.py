@@ -14,7 +14,7 @@ ROOT = Path(poke.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 # A room, or a room within one, and what of poke it may import besides itself.
-DOORS = {"train", "compare", "record", "verify", "checkpoints", "export"}
+DOORS = {"train", "compare", "record", "play", "verify", "checkpoints", "export"}
 MAY_IMPORT = {
     "protocols": set(),
     "spaces": set(),
@@ -50,6 +50,7 @@ MAY_IMPORT = {
     "train": {"config", "run", "sweep"},
     "verify": {"config", "run"},
     "record": {"config", "run"},
+    "play": {"run", "envs.showdown.names"},
 }
 MAY_COMPOSE = {"config", "run", "sweep"} | DOORS
 # Of these rooms, all but the files that are named build and train.

@@ -448,8 +448,8 @@ class RecordConfig:
     expert: str = knob(choices=PLAYERS, help="whose decisions are recorded")
     opponents: list[str] = knob(choices=PLAYERS, help="played in turn")
     out: str = knob(help="the file")
-    seed: int = knob(at_least=0, help="of the players' random choices")
-    concurrency: int = knob(at_least=1, at_most=100, help="battles at a time")
+    seed: int = knob(at_least=0, help="of everything: the same seed gives the same file")
+    concurrency: int = knob(at_least=1, at_most=4096, help="battles at a time")
     policy: str | None = knob(help="a run whose policy is recorded in its own environment")
     episodes: int = knob(at_least=1, help="of policy")
     trust: list[str] = knob(

@@ -33,11 +33,18 @@ class ScriptedWorkers:
         self.num_battles = num_battles
         self.taken = []  # (battle, turn, seat, action), refused ones not
         self.lose_now = ()  # battles to be lost at the next exchange
+        self.num_lost = 0
         self._all = (1 << num_actions) - 1
         self._starts = {}
         self._queued = {}
         self._battles = {}
         self._closed = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def begin(self, starts):
         for start in starts:
@@ -60,7 +67,7 @@ class ScriptedWorkers:
     def state_of(self, battle):
         return self._starts[battle]
 
-    def exchange(self):
+    def exchange(self, *, wait_for_all=True):
         records = []
         queued, self._queued = sorted(self._queued), {}
         for battle in queued:
@@ -69,6 +76,7 @@ class ScriptedWorkers:
                 records += [self._record(battle, seat) for seat in self._asked(battle)]
                 continue
             records += self._move(battle)
+        self.num_lost += len(self.lose_now)
         for battle in self.lose_now:
             records = [record for record in records if record["battle"] != battle]
             records += [self._bare(battle, seat, LOST) for seat in range(2)]
@@ -135,6 +143,11 @@ class ScriptedWorkers:
         record = self._bare(battle, seat, ASKED | flags)
         record["mask"] = state["masks"][seat]
         potential = self.turns[state["turn"]].potential
+        # A teacher's advice is the legal action with the lowest number.
+        taught = self._starts[battle].teachers[seat]
+        record["advice"] = (
+            (int(record["mask"]) & -int(record["mask"])).bit_length() - 1 if taught else 255
+        )
         record["potential"] = potential if seat == 0 else -potential
         record["refused"] = state["refused"][seat]
         record["turn"] = state["turn"]

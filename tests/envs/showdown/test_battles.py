@@ -1,100 +1,122 @@
-"""Every decision of a hundred real battles a format."""
+"""Battles through a real server, against poke-env's own players."""
 
 import asyncio
-import re
 
 import numpy as np
 import pytest
-from poke.envs.showdown.arena import Match, Seat, play
-from poke.envs.showdown.observation import encode, num_actions
-from poke.envs.showdown.players import POLICIES
-from poke_env.data import to_id_str
+from poke_env.ps_client import PSClient
 
 from poke.envs.showdown import layout
+from poke.envs.showdown.decoding import check_ranges, decode
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.server import arena
 
 pytestmark = pytest.mark.showdown
 
-NAMES = {table: {i: name for name, i in ids.items()} for table, ids in layout.tables().items()}
+
+class Anything:
+    """A policy of random legal actions that keeps all observations."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.observations = []
+
+    def initial_state(self):
+        return None
+
+    def act(self, observation, *, action_mask, state):
+        assert action_mask.sum() > 1, "a single choice is nobody's decision"
+        self.observations.append(observation)
+        return self.rng.choice(np.flatnonzero(action_mask))
 
 
-def publicly_said(battle):
-    """Every name that the server told both players so far, as ids."""
-    fields = [f for line in battle._replay_data for field in line for f in re.split("[:,]", field)]
-    return {to_id_str(field) for field in fields}
-
-
-def check_own_side(battle, see):
-    for slot, told in enumerate(battle.last_request["side"]["pokemon"]):
-        pokemon = battle.team[told["ident"]]
-        slot = list(battle.team.values()).index(pokemon)
-        left, _, full = told["condition"].split(" ")[0].partition("/")
-        fraction = int(left) / int(full) if full else 0.0
-        assert abs(see("own", "hp", slot) - 100 * fraction) <= 1, told
-        assert (see("own", "hp", slot) == 0) == (fraction == 0)
-        assert see("own", "active", slot) == told["active"]
-        assert see("own", "fainted", slot) == (fraction == 0)
-
-
-def check_other_side(battle, see):
-    said = publicly_said(battle)
-    for slot, pokemon in enumerate(list(battle.opponent_team.values())[: layout.TEAM_SIZE]):
-        assert not any(see("opponent", "stats", slot).values())
-        assert to_id_str(pokemon.species) in said or to_id_str(pokemon.base_species) in said
-        copied = (
-            {m for own in battle.team.values() for m in own.moves} if pokemon.transformed else {}
-        )
-        for move in range(layout.NUM_MOVES):
-            if see("opponent", "known", slot, move=move):
-                name = NAMES["move"][see("opponent", "move", slot, move=move)]
-                assert name in said or name in copied or name.startswith("hiddenpower"), name
-        item = NAMES["item"].get(see("opponent", "item", slot), "noitem")
-        assert item == "noitem" or item in said, item
-    unseen = layout.TEAM_SIZE - len(battle.opponent_team)
-    assert not any(see.block("opponent", 5 - i).any() for i in range(unseen))
-
-
-@pytest.mark.parametrize("battle_format", ["gen1randombattle", "gen9randombattle"])
-def test_every_decision_of_a_hundred_battles(server, battle_format, read, in_range):
-    seen, results = [], []
-    chosen = POLICIES["simple_heuristics"]
-
-    def checked(battle):
-        observation = encode(battle)
-        assert observation.shape == (layout.SIZE,)
-        assert observation.dtype == np.int8
-        assert in_range(observation)
-        see = read(observation, int(battle_format[3]))
-        if len(seen) % 5 == 0:  # reading by name is slow
-            check_own_side(battle, see)
-            check_other_side(battle, see)
-        seen.append(see("global", "turn"))
-        return chosen(battle)
-
-    def keep(match, sides):
-        results.append(sides)
-
-    def give_up(fault):
-        raise fault
-
-    seats = Seat(checked, record=True), Seat(POLICIES["random"], record=True)
-    matches = (Match(number, seats) for number in range(100))
-    asyncio.run(
-        play(
-            matches,
-            websocket_url=server.websocket_url,
-            battle_format=battle_format,
-            concurrency=10,
-            on_result=keep,
-            on_fault=give_up,
-        )
+def play(server, policy, battle_format, opponent, battles, *, on_drop, concurrency=4):
+    played = []
+    setting = arena.Setting(
+        server.websocket_url, battle_format, opponent, policy, concurrency, seed=0
     )
-    assert len(results) == 100
-    decisions = [d for sides in results for side in sides for d in side.decisions]
-    assert all(d.action_mask[d.action] for d in decisions)
-    assert all(d.action_mask.shape == (num_actions(battle_format),) for d in decisions)
-    assert all(in_range(d.observation) for d in decisions)
-    assert all({side.player for side in sides} == {0, 1} for sides in results)
-    assert all(sides[0].outcome == -sides[1].outcome for sides in results)
-    assert sum(sides[0].outcome for sides in results) > 80, "the heuristics beat random play"
-    assert len(decisions) > 100 * 2 * 5
-    assert len(seen) > 100 * 5
+    asyncio.run(arena.play(setting, battles, on_result=played.append, on_drop=on_drop))
+    return played
+
+
+def fail(fault):
+    raise fault
+
+
+@pytest.mark.parametrize(
+    ("battle_format", "opponent"),
+    [("gen1randombattle", "max_base_power"), ("gen9randombattle", "random")],
+)
+def test_battles_are_played_to_their_ends(server, battle_format, opponent):
+    policy = Anything(0)
+    played = play(server, policy, battle_format, opponent, 10, on_drop=fail)
+    assert len(played) == 10
+    assert all(one.fault is None for one in played)
+    assert {one.outcome for one in played} <= {-1, 0, 1}
+    decisions, refused = (
+        sum(getattr(p, name) for p in played) for name in ("decisions", "refused")
+    )
+    assert 10 * 5 < decisions <= len(policy.observations) <= decisions + refused
+    assert all(one.turns > 0 and one.seconds > 0 for one in played)
+    generation = int(battle_format[3])
+    check_ranges(np.stack(policy.observations), layout.describe(generation))
+    for observation in policy.observations[::20]:
+        seen = decode(observation, layout.describe(generation))
+        assert len(seen["own"]) == 6
+        assert 1 <= len(seen["opponent"]) <= 6
+        assert [p["active"] for p in seen["own"]].count(1) == 1
+
+
+def test_a_strong_opponent_beats_random_play(server):
+    played = play(server, Anything(1), "gen1randombattle", "simple_heuristics", 6, on_drop=fail)
+    assert sum(one.outcome for one in played) < 0
+
+
+def test_a_battle_that_nobody_goes_on_with_does_not_count(server, monkeypatch):
+    monkeypatch.setattr(arena, "_STALL_SECONDS", 0.5)
+    to_lose = [True]
+
+    dropped = []
+    send = PSClient.send_message
+
+    async def lose_one(client, message, room="", message_2=None):
+        if to_lose and message.startswith("/choose") and client.username == "poke0":
+            to_lose.clear()
+            return
+        await send(client, message, room, message_2)
+
+    monkeypatch.setattr(PSClient, "send_message", lose_one)
+    policy = Anything(2)
+    played = play(
+        server, policy, "gen1randombattle", "random", 1, on_drop=dropped.append, concurrency=1
+    )
+    assert [type(fault) for fault in dropped] == [TimeoutError]
+    assert len(played) == 1
+    assert played[0].fault is None
+
+
+def test_a_policy_that_breaks_loses_and_the_others_go_on(server):
+    class Fragile(Anything):
+        def act(self, observation, *, action_mask, state):
+            if len(self.observations) == 3:
+                self.observations.append(observation)
+                raise RuntimeError("out of order")
+            return super().act(observation, action_mask=action_mask, state=state)
+
+    played = play(server, Fragile(3), "gen1randombattle", "random", 3, on_drop=fail, concurrency=1)
+    assert [str(one.fault) for one in played] == ["out of order", "None", "None"]
+    assert played[0].outcome == -1
+
+
+def test_a_worker_that_dies_ends_it_all(server, monkeypatch):
+    decision = LineWorker._ask
+
+    def die_later(worker, kind, question):
+        if kind == b"C":
+            worker._process.kill()
+        return decision(worker, kind, question)
+
+    monkeypatch.setattr(LineWorker, "_ask", die_later)
+    with pytest.raises(ShowdownError, match="the worker that reads battles"):
+        play(server, Anything(4), "gen1randombattle", "random", 2, on_drop=fail, concurrency=1)

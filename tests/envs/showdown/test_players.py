@@ -1,139 +1,234 @@
+"""Our player on a server, and what poke-env's players are made to tell: without a server, but for two formats."""
+
 import asyncio
 import json
 
 import numpy as np
 import pytest
-from poke.envs.showdown.players import POLICIES, BattlePlayer
-from poke_env.player import Player
+from poke_env.player import RandomPlayer
 from poke_env.ps_client import PSClient
 
-from poke.config.schema import PLAYERS
+from poke.envs.showdown import layout
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.server.players import PolicyPlayer, opponent_player
 
-from .conftest import describe
+from .test_lines import pokemon
 
+pytestmark = pytest.mark.showdown
+
+ROOM = "battle-gen1randombattle-1"
 OPENING = [
-    "init|battle",
-    "player|p1|me||",
-    "player|p2|you||",
-    "teamsize|p1|6",
-    "teamsize|p2|6",
-    "start",
-    "switch|p1a: Snorlax|Snorlax, L74|300/400",
-    "switch|p2a: Starmie|Starmie, L68|100/100",
-    "turn|1",
+    "|init|battle",
+    "|player|p1|me||",
+    "|player|p2|you||",
+    "|gen|1",
+    "|tier|[Gen 1] Random Battle",
+    "|start",
+    "|switch|p1a: Snorlax|Snorlax, L74|400/400",
+    "|switch|p2a: Starmie|Starmie, L68|100/100",
+    "|turn|1",
 ]
-TEAM = [
-    describe("Snorlax", 74, ["bodyslam", "earthquake"], "300/400", active=True),
-    describe("Gengar", 70, ["hypnosis"], "250/250"),
-]
+NEXT = ["|", "|t:|1", "|move|p2a: Starmie|Recover|p2a: Starmie", "|upkeep", "|turn|2"]
 
 
-def request(**extra):
-    moves = [{"move": m, "id": m, "pp": 5, "maxpp": 8} for m in ("bodyslam", "earthquake")]
-    active = [{"moves": moves, **extra}]
-    return "request|" + json.dumps({"side": {"id": "p1", "pokemon": TEAM}, "active": active})
+def request(number, moves=("bodyslam", "rest"), player="p1", **active):
+    asked = [{"move": m, "id": m, "pp": 5, "maxpp": 8, "disabled": False} for m in moves]
+    team = [pokemon("Snorlax", ["bodyslam", "rest"], True), pokemon("Gengar", ["hypnosis"])]
+    for one in team:
+        one["ident"] = one["ident"].replace("p1", player)
+    side = {"name": "me", "id": player, "pokemon": team}
+    text = json.dumps({"active": [{"moves": asked, **active}], "side": side, "rqid": number})
+    return f"|request|{text}"
+
+
+class Chooser:
+    """A policy that takes the first legal action, and remembers what it was shown."""
+
+    def __init__(self):
+        self.seen = []
+        self.states = 0
+
+    def initial_state(self):
+        self.states += 1
+        return self.states
+
+    def act(self, observation, *, action_mask, state):
+        legal = np.flatnonzero(action_mask).tolist()
+        self.seen.append((legal, state))
+        assert observation.shape == (layout.SIZE,)
+        return np.int64(legal[0])
+
+
+@pytest.fixture(scope="module")
+def worker(installed):
+    with LineWorker() as running:
+        yield running
 
 
 @pytest.fixture
-def hear(monkeypatch):
-    """Let a player of one policy hear messages of one battle; return it and what it said."""
-    said = []
+def said(monkeypatch):
+    """What clients send, instead of sending it; none of them connects."""
+    sent = []
 
     async def listen(client):
         return None
 
     async def send(client, message, room="", message_2=None):
-        said.append(message)
+        sent.append((message, message_2) if message_2 else message)
 
     monkeypatch.setattr(PSClient, "listen", listen)
     monkeypatch.setattr(PSClient, "send_message", send)
+    return sent
 
-    def run(policy, *messages, record=True):
+
+@pytest.fixture
+def hear(worker, said):
+    """Let a player hear messages of a room; return it."""
+
+    def run(policy, *messages, room=ROOM):
         async def play():
-            player = BattlePlayer("me", "gen1randombattle", "ws://nowhere")
-            player.prepare(policy, record=record)
-            for message in messages:
-                lines = [["", *line.split("|", 2 if line.startswith("request") else -1)]
-                         for line in message]  # fmt: skip
-                await player._handle_battle_message([[">battle-gen1randombattle-1"], *lines])
+            player = PolicyPlayer("me", "gen1randombattle", "ws://nowhere", policy, worker)
+            for lines in messages:
+                await player._hear([[f">{room}"], *(line.split("|") for line in lines)])
             return player
 
-        return asyncio.run(play()), said
+        return asyncio.run(play())
 
     return run
 
 
-def first_switch(battle):
-    return Player.create_order(battle.available_switches[0])
+def test_a_choice_goes_by_slot_and_names_its_request(hear, said):
+    policy = Chooser()
+    player = hear(policy, OPENING, [request(3)], NEXT, [request(5, trapped=True)])
+    assert said == [("/choose switch 2", "3"), ("/choose move 1", "5")]
+    assert [legal for legal, _ in policy.seen] == [[1, 6, 7], [6, 7]]
+    assert (player.num_decisions, player.num_refused) == (2, 0)
+    assert player.seconds > 0
 
 
-def switch_or_first_move(battle):
-    if battle.available_switches and not battle.trapped:
-        return first_switch(battle)
-    return Player.create_order(battle.available_moves[0])
+def test_a_choice_without_alternative_asks_nobody(hear, said):
+    policy = Chooser()
+    player = hear(policy, OPENING, [request(3, ["recharge"], trapped=True)])
+    assert said == [("/choose move 1", "3")]
+    assert (policy.seen, player.num_decisions) == ([], 0)
 
 
-def test_a_decision_is_kept_once_the_battle_goes_on(hear):
-    player, said = hear(switch_or_first_move, OPENING, [request()])
-    assert said == ["/choose switch Gengar"]
-    assert player.decisions == []
-    player, _ = hear(switch_or_first_move, OPENING, [request()], ["turn|2"], [request()])
-    (decision,) = player.decisions
-    assert decision.action == 1
-    assert np.flatnonzero(decision.action_mask).tolist() == [1, 6, 7]
-    assert decision.observation.dtype == np.int8
+def test_a_server_that_sends_requests_first_is_waited_for(hear, said):
+    policy = Chooser()
+    early = [OPENING[:1], [request(3)], OPENING[1:3]]
+    hear(policy, *early)
+    assert said == []
+    hear(policy, *early, OPENING[3:], [request(5)], ["|c|you|hello"])
+    assert said == [("/choose switch 2", "3")]
+    said.clear()
+    hear(policy, *early, OPENING[3:], [request(5)], NEXT)
+    assert [number for _, number in said] == ["3", "5"]
 
 
-def test_the_last_decision_is_kept_at_the_end(hear):
-    player, _ = hear(switch_or_first_move, OPENING, [request()], ["win|me"])
-    assert len(player.decisions) == 1
+def test_the_second_seat_is_known_by_the_name(hear, said):
+    theirs = [
+        line.replace("|p1|me|", "|p1|you|").replace("|p2|you|", "|p2|me|") for line in OPENING
+    ]
+    swapped = [
+        line.replace("p1a: Snorlax", "p2a: Snorlax").replace("p2a: Starmie", "p1a: Starmie")
+        for line in theirs
+    ]
+    policy = Chooser()
+    player = hear(policy, swapped, [request(3, player="p2")], ["|win|me"])
+    assert said[0] == ("/choose switch 2", "3")
+    assert player.outcome == 1
 
 
-def test_a_choice_refused_for_a_hidden_trap_is_never_kept(hear):
-    refusal = "error|[Unavailable choice] Can't switch: The active Pokémon is trapped"
-    player, said = hear(
-        switch_or_first_move, OPENING, [request()], [refusal], [request(trapped=True)], ["win|me"]
+def test_a_trap_that_shows_when_it_is_tried(hear, said):
+    policy = Chooser()
+    refusal = ["|error|[Unavailable choice] Can't switch: The active Pokémon is trapped"]
+    player = hear(policy, OPENING, [request(3, maybeTrapped=True)], refusal)
+    assert len(said) == 1, "another request comes"
+    player = hear(
+        policy, OPENING, [request(3, maybeTrapped=True)], refusal, [request(4, trapped=True)]
     )
-    assert [d.action for d in player.decisions] == [6]
-    assert said[-2:] == ["/choose move bodyslam", "/leave battle-gen1randombattle-1"]
+    assert said[1:] == [("/choose switch 2", "3"), ("/choose move 1", "4")]
+    assert (player.num_decisions, player.num_refused) == (1, 1)
 
 
-def test_a_choice_refused_as_invalid_is_never_kept(hear):
-    refusal = "error|[Invalid choice] Can't switch: You can't switch to a fainted Pokémon"
-    orders = iter([first_switch, lambda battle: Player.create_order(battle.available_moves[1])])
-    player, said = hear(
-        lambda battle: next(orders)(battle), OPENING, [request()], [refusal], ["win|me"]
-    )
-    assert [d.action for d in player.decisions] == [7]
-    assert said[:2] == ["/choose switch Gengar", "/choose move earthquake"]
+def test_a_refused_choice_is_never_made_again(hear, said):
+    policy = Chooser()
+    refusal = ["|error|[Invalid choice] Can't do this: nobody says why"]
+    player = hear(policy, OPENING, [request(3)], refusal, refusal, ["|win|you"])
+    assert [choice for choice, _ in said[:3]] == [
+        "/choose switch 2",
+        "/choose move 1",
+        "/choose move 2",
+    ]
+    assert [legal for legal, _ in policy.seen] == [[1, 6, 7], [6, 7]]
+    assert (player.num_refused, player.fault, player.outcome) == (2, None, -1)
 
 
-def test_nothing_is_kept_of_a_player_that_is_not_recorded(hear):
-    player, _ = hear(switch_or_first_move, OPENING, [request()], ["win|me"], record=False)
-    assert player.decisions == []
-    assert player.battles["battle-gen1randombattle-1"].won
+def test_a_battle_in_which_every_choice_is_refused_is_given_up(hear, said):
+    refusal = ["|error|[Invalid choice] Can't do this: nobody says why"]
+    player = hear(Chooser(), OPENING, [request(3)], *([refusal] * 9), ["|win|you"])
+    assert len([one for one in said if one[0].startswith("/choose")]) == 3
+    assert said.count("/forfeit") == 1
+    assert "refuses the only choice" in str(player.fault)
 
 
-def test_a_policy_that_raises_gives_the_battle_up_and_is_reported(hear):
-    def broken(battle):
-        raise RuntimeError("no idea")
+def test_a_policy_that_raises_gives_the_battle_up(hear, said):
+    class Broken(Chooser):
+        def act(self, observation, *, action_mask, state):
+            raise RuntimeError("no idea")
 
-    player, said = hear(broken, OPENING, [request()], ["win|you"])
+    player = hear(Broken(), OPENING, [request(3)], NEXT, [request(5)], ["|win|you"])
+    assert said == ["/forfeit", f"/leave {ROOM}"]
     assert str(player.fault) == "no idea"
-    assert said[0] == "/forfeit"
-    assert player.battles["battle-gen1randombattle-1"].lost
+    assert player.outcome == -1
 
 
-def test_an_order_that_is_no_legal_action_is_a_fault(hear):
-    player, _ = hear(lambda b: Player.choose_default_move(), OPENING, [request()], ["win|you"])
-    assert "which the mask does not allow" in str(player.fault)
+@pytest.mark.parametrize(("line", "outcome"), [("|win|me", 1), ("|win|you", -1), ("|tie", 0)])
+def test_the_end_is_understood(hear, said, line, outcome):
+    player = hear(Chooser(), OPENING, [request(3)], NEXT, [line], ["|deinit"])
+    assert (player.outcome, player.turns) == (outcome, 2)
+    assert said[-1] == f"/leave {ROOM}"
 
 
-def test_late_messages_of_a_left_room_are_ignored(hear):
-    player, _ = hear(switch_or_first_move, ["deinit"])
-    assert player.fault is None
-    assert not player.battles
+def test_a_memory_lasts_a_battle(hear):
+    policy = Chooser()
+    hear(policy, OPENING, [request(3)], NEXT, [request(5)], ["|win|me"])
+    hear(policy, OPENING, [request(3)])
+    assert [state for _, state in policy.seen] == [1, 1, 2]
 
 
-def test_the_schema_names_the_players_there_are():
-    assert tuple(POLICIES) == PLAYERS
+def test_messages_of_other_rooms_and_of_left_ones_are_not_heeded(hear, said):
+    policy = Chooser()
+    hear(policy, ["|deinit"], [request(3)])
+    hear(policy, OPENING, ["|win|me"], [request(9)], NEXT)
+    assert policy.seen == []
+    assert said == [f"/leave {ROOM}"]
+
+
+def test_a_dead_worker_is_no_lost_battle(said, installed):
+    async def play():
+        with LineWorker() as worker:
+            player = PolicyPlayer("me", "gen1randombattle", "ws://nowhere", Chooser(), worker)
+            await player._hear([[f">{ROOM}"], *(line.split("|") for line in OPENING)])
+            worker._process.kill()
+            await player._hear([[f">{ROOM}"], request(3).split("|")])
+            return player
+
+    assert isinstance(asyncio.run(play()).fault, ShowdownError)
+
+
+def test_an_opponent_that_breaks_says_so_and_gives_up(said):
+    async def play():
+        player = opponent_player("random", "foe", "gen1randombattle", "ws://nowhere")
+        assert isinstance(player, RandomPlayer)
+        broken = "|switch|p1a: Nobody|Nobodyatall, L74|400/400"
+        for lines in (OPENING[:3], [broken], [broken, "|win|me"], ["|deinit"]):
+            parts = [line.split("|") for line in lines]
+            await player._handle_battle_message([[f">{ROOM}"], *parts])
+        return player
+
+    player = asyncio.run(play())
+    assert isinstance(player.fault, Exception)
+    assert said == ["/forfeit", f"/leave {ROOM}"]
+    assert player.battles[ROOM].finished

@@ -1,161 +1,165 @@
-import asyncio
-import contextlib
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from poke.envs.showdown.arena import Side
-from poke.envs.showdown.players import POLICIES, Decision
 
+from poke.config.schema import PLAYERS
 from poke.data import trajectories
 from poke.data.trajectories import DataError
-from poke.envs.showdown import layout, recording
+from poke.envs.showdown import layout
+from poke.envs.showdown.decoding import ObservationError, check_ranges
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.recording import Recorder
+from poke.envs.showdown.names import SCRIPTED
+from poke.envs.showdown.recording import Recorder, recorder, store
+from poke.envs.showdown.server.players import OPPONENTS
 
-OPPONENTS = ["simple_heuristics", "random"]
+from .simulated import ScriptedWorkers, Turn
+
+FOES = ["simple_heuristics", "random"]
 
 
-def recorder(**changes):
+def record_of(**changes):
     setup = {
         "format": "gen1randombattle",
         "expert": "simple_heuristics",
-        "opponents": OPPONENTS,
+        "opponents": FOES,
         "seed": 0,
         "concurrency": 4,
     }
     return Recorder(**{**setup, **changes})
 
 
-def decision(number, step):
-    observation = np.full(layout.SIZE, number % 100, dtype=np.int8)
-    observation[0] = step
-    return Decision(observation, np.eye(10, dtype=bool)[step], step)
-
-
-@pytest.fixture
-def played(monkeypatch):
-    """Replace the server and the battles on it; return the numbers of the matches played."""
-    numbers = []
-
-    async def play(matches, *, on_result, on_fault, **_):
-        for match in matches:
-            numbers.append(match.number)
-            sides = []
-            for player, seat in enumerate(match.seats):
-                length = 2 + match.number % 3 if seat.record else 0
-                steps = [decision(match.number, step) for step in range(length)]
-                sides.append(Side(player, steps, 1 - 2 * player))
-            on_result(match, tuple(sides))
-            await asyncio.sleep(0)
-
-    server = contextlib.nullcontext(SimpleNamespace(websocket_url="ws://nowhere"))
-    monkeypatch.setattr(recording, "ShowdownServer", lambda: server)
-    monkeypatch.setattr(recording, "play", play)
-    return numbers
-
-
 def ignore(progress):
     pass
 
 
+class Played(ScriptedWorkers):
+    """Battles of a script: the first seat decides in every turn, the second in the first alone."""
+
+    turns = (Turn(), Turn(asked=(0,)), Turn(asked=(0,)))
+    begun = None  # seeds of the battles that began, over all of them
+    lose = 0  # how many exchanges lose every battle that is under way
+
+    def __init__(self, battle_format, *, num_battles, **_):
+        super().__init__(type(self).turns, num_battles, num_actions=10)
+
+    def begin(self, starts):
+        for start in starts:
+            self.begun.append(start.seed)
+        super().begin(starts)
+
+    def exchange(self, **how):
+        if type(self).lose and self._battles:
+            type(self).lose -= 1
+            self.lose_now = tuple(self._battles)
+        return super().exchange(**how)
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Replace the workers by a script's; return the seeds of the battles that began."""
+    seeds = []
+    monkeypatch.setattr(Played, "begun", seeds)
+    monkeypatch.setattr(recorder, "BattleWorkers", Played)
+    return seeds
+
+
 def test_the_experts_decisions_become_one_file(tmp_path, played):
     out = tmp_path / "new" / "t.parquet"
-    assert recorder().record(out, 4, on_progress=ignore)
+    assert record_of().record(out, 4, on_progress=ignore)
     data = trajectories.read(out)
-    # battles 0 and 2 are against the expert itself: both sides; 1 and 3 against random: one
+    # Battles 0 and 2 are against the expert itself: both sides. Against random it sits in p1's seat, then in p2's.
     assert data.num_episodes == 4
-    assert len(data) == 2 * 2 + 3 + 2 * 4 + 2
-    assert data.player.tolist() == [0, 0, 1, 1] + [0] * 3 + [0] * 4 + [1] * 4 + [0] * 2
+    assert data.episode.tolist() == [0] * 4 + [1] * 3 + [2] * 4 + [3]
+    assert data.player.tolist() == [0, 0, 0, 1] + [0] * 3 + [0, 0, 0, 1] + [1]
+    assert data.timestep.tolist() == [0, 1, 2, 0, 0, 1, 2, 0, 1, 2, 0, 0]
     assert data.outcome.tolist() == (1 - 2 * data.player).tolist()
     assert data.terminated.sum() == 6
     assert np.array_equal(data.reward, np.where(data.terminated, data.outcome, 0))
-    assert data.timestep[:7].tolist() == [0, 1, 0, 1, 0, 1, 2]
-    assert data.observation[4, 1] == 1
+    assert data.observation[:4, :2].tolist() == [[0, 0], [1, 0], [2, 0], [0, 1]]
+    assert (data.action == 0).all()
+    assert data.action_mask.all()
     about = data.metadata
-    assert about["results"]["random"] == {
-        "battles": 2, "decisions": 5, "won": 2, "drawn": 0, "lost": 0,
-    }  # fmt: skip
-    assert about["results"]["simple_heuristics"]["battles"] == 2
-    assert (about["battles"], about["expert"]) == ([[0, 4]], "simple_heuristics")
-    assert about["layout"]["size"] == layout.SIZE
+    assert about["results"] == {
+        "simple_heuristics": {"battles": 2, "decisions": 8, "won": 2, "drawn": 0, "lost": 2},
+        "random": {"battles": 2, "decisions": 4, "won": 1, "drawn": 0, "lost": 1},
+    }
+    assert (about["battles"], about["expert"]) == ([0, 4], "simple_heuristics")
+    assert about["layout"] == layout.describe(1)
     assert [p.name for p in out.parent.iterdir()] == ["t.parquet"]
+
+
+def test_a_refused_choice_is_not_recorded(tmp_path, played, monkeypatch):
+    monkeypatch.setattr(Played, "turns", (Turn(refused=((0, 0),)), Turn()))
+    record_of(opponents=["random"]).record(tmp_path / "t.parquet", 1, on_progress=ignore)
+    data = trajectories.read(tmp_path / "t.parquet")
+    assert data.action.tolist() == [1, 0]
+    assert data.action_mask[0].tolist() == [False] + [True] * 9
+
+
+def test_a_side_that_decides_nothing_is_not_recorded(tmp_path, played, monkeypatch):
+    monkeypatch.setattr(Played, "turns", (Turn(asked=(0,)),))
+    record_of(opponents=["simple_heuristics"]).record(tmp_path / "t.parquet", 2, on_progress=ignore)
+    data = trajectories.read(tmp_path / "t.parquet")
+    assert (data.player.tolist(), data.num_episodes) == ([0, 0], 2)
 
 
 def test_the_same_command_again_plays_nothing(tmp_path, played):
     out = tmp_path / "t.parquet"
-    recorder().record(out, 4, on_progress=ignore)
+    record_of().record(out, 4, on_progress=ignore)
     before = out.read_bytes()
-    assert recorder().record(out, 4, on_progress=ignore)
-    assert recorder().record(out, 3, on_progress=ignore)
-    assert played == [0, 1, 2, 3]
+    assert record_of().record(out, 4, on_progress=ignore)
+    assert record_of().record(out, 3, on_progress=ignore)
+    assert len(played) == 4
     assert out.read_bytes() == before
 
 
-def test_a_finished_recording_grows(tmp_path, played):
-    out = tmp_path / "t.parquet"
-    recorder().record(out, 2, on_progress=ignore)
-    assert recorder().record(out, 5, on_progress=ignore)
-    assert played == [0, 1, 2, 3, 4]
-    data = trajectories.read(out)
-    assert (data.num_episodes, data.metadata["battles"]) == (5, [[0, 5]])
-    assert data.metadata["results"]["random"]["battles"] == 2
-
-
-def test_a_stopped_recording_goes_on(tmp_path, played):
-    out = tmp_path / "t.parquet"
-    one = recorder()
-    progress = []
-
-    def stop_at_three(now):
-        progress.append(now.battles)
-        if now.battles == 3:
+def stopping_at(battles, one):
+    def stop(progress):
+        if progress.battles >= battles:
             one.stop()
 
-    assert not one.record(out, 50, on_progress=stop_at_three)
-    assert not out.exists()
-    kept = len(played)
-    assert 3 <= kept < 10
+    return stop
+
+
+def test_the_file_is_the_same_however_it_came_about(tmp_path, played, monkeypatch):
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 4)
+    at_once, stopped, grown = (tmp_path / f"{name}.parquet" for name in ("a", "b", "c"))
+    assert record_of(concurrency=1).record(at_once, 19, on_progress=ignore)
+    for battles in (3, 4, 11):
+        one = record_of(concurrency=3)
+        assert not one.record(stopped, 19, on_progress=stopping_at(battles, one))
+        assert not stopped.exists()
     seen = []
-    assert recorder().record(out, 50, on_progress=lambda now: seen.append(now.battles))
-    assert seen[0] == kept
-    assert sorted(played) == list(range(50))
-    assert trajectories.read(out).num_episodes == 50
-    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+    assert record_of().record(stopped, 19, on_progress=lambda now: seen.append(now.battles))
+    assert 4 < seen[0] < 19
+    assert seen == list(range(seen[0], 20))
+    for battles in (2, 7, 19):
+        assert record_of().record(grown, battles, on_progress=ignore)
+        assert trajectories.read(grown).metadata["battles"] == [0, battles]
+    assert at_once.read_bytes() == stopped.read_bytes() == grown.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet", "c.parquet"]
 
 
-def test_the_number_of_battles_is_exact_whichever_are_there(tmp_path, played, monkeypatch):
-    out = tmp_path / "t.parquet"
-    good = recording.play
-
-    async def play(matches, **rest):
-        await good(list(matches)[-1:], **rest)
-        raise ShowdownError("stopped")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(recording, "play", play)
-        with pytest.raises(ShowdownError):
-            recorder().record(out, 10, on_progress=ignore)
-    recorder().record(out, 3, on_progress=ignore)
-    assert played == [9, 0, 1]
-    assert trajectories.read(out).metadata["battles"] == [[0, 2], [9, 10]]
+def test_every_battle_has_seeds_of_its_own_and_every_recording_too(tmp_path, played):
+    record_of().record(tmp_path / "a.parquet", 6, on_progress=ignore)
+    record_of(seed=1).record(tmp_path / "b.parquet", 6, on_progress=ignore)
+    assert len({seed for seeds in played for seed in seeds}) == 12 * 4
 
 
 def test_a_stop_before_the_start_plays_nothing(tmp_path, played):
-    one = recorder()
+    one = record_of()
     one.stop()
     assert not one.record(tmp_path / "t.parquet", 500, on_progress=ignore)
-    assert len(played) < 5
+    assert not list(tmp_path.iterdir())
 
 
 def test_parts_are_written_along_the_way(tmp_path, played, monkeypatch):
-    monkeypatch.setattr(recording, "_BATTLES_A_PART", 3)
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 3)
     parts = set()
 
     def look(progress):
         parts.update(p.name for p in (tmp_path / "t.parquet.parts").glob("part-*"))
 
-    recorder().record(tmp_path / "t.parquet", 7, on_progress=look)
+    record_of().record(tmp_path / "t.parquet", 7, on_progress=look)
     assert parts == {"part-00000000.parquet", "part-00000003.parquet"}
     assert trajectories.read(tmp_path / "t.parquet").num_episodes == 7
 
@@ -163,12 +167,12 @@ def test_parts_are_written_along_the_way(tmp_path, played, monkeypatch):
 def test_parts_left_over_by_a_stop_after_joining_count_once(tmp_path, played, monkeypatch):
     out = tmp_path / "t.parquet"
     with monkeypatch.context() as killed:
-        killed.setattr(recording.Path, "unlink", lambda *_, **__: None)
-        recorder().record(out, 4, on_progress=ignore)
+        killed.setattr(store.Path, "unlink", lambda *_, **__: None)
+        record_of().record(out, 4, on_progress=ignore)
     assert (tmp_path / "t.parquet.parts").exists()
-    assert recorder().record(out, 6, on_progress=ignore)
+    assert record_of().record(out, 6, on_progress=ignore)
     data = trajectories.read(out)
-    assert (data.num_episodes, data.metadata["battles"]) == (6, [[0, 6]])
+    assert (data.num_episodes, data.metadata["battles"]) == (6, [0, 6])
     assert data.metadata["results"]["random"]["battles"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
@@ -179,20 +183,30 @@ def test_parts_left_over_by_a_stop_after_joining_count_once(tmp_path, played, mo
 )
 def test_another_recording_is_not_mixed_in(tmp_path, played, key, other):
     out = tmp_path / "t.parquet"
-    recorder().record(out, 2, on_progress=ignore)
+    record_of().record(out, 2, on_progress=ignore)
     differs = "observation|action|layout" if key == "format" else key
     with pytest.raises(DataError, match=rf"holds another recording \(its ({differs}) differs\)"):
-        recorder(**{key: other}).record(out, 4, on_progress=ignore)
+        record_of(**{key: other}).record(out, 4, on_progress=ignore)
+
+
+def test_a_recording_of_an_older_layout_is_not_added_to(tmp_path, played):
+    out = tmp_path / "t.parquet"
+    record_of().record(out, 2, on_progress=ignore)
+    data = trajectories.read(out)
+    data.metadata["layout"]["version"] = 1
+    trajectories.write(out, data)
+    with pytest.raises(DataError, match=r"holds another recording \(its layout differs\)"):
+        record_of().record(out, 4, on_progress=ignore)
 
 
 def test_a_file_that_is_no_recording_is_not_added_to(tmp_path, played):
     out = tmp_path / "t.parquet"
-    recorder().record(out, 2, on_progress=ignore)
+    record_of().record(out, 2, on_progress=ignore)
     data = trajectories.read(out)
     del data.metadata["battles"]
     trajectories.write(out, data)
     with pytest.raises(DataError, match="does not say which battles it holds"):
-        recorder().record(out, 4, on_progress=ignore)
+        record_of().record(out, 4, on_progress=ignore)
 
 
 def test_two_processes_do_not_record_one_file(tmp_path, played):
@@ -200,42 +214,59 @@ def test_two_processes_do_not_record_one_file(tmp_path, played):
 
     def try_too(progress):
         with pytest.raises(DataError, match="is being recorded by another process") as error:
-            recorder().record(tmp_path / "t.parquet", 4, on_progress=ignore)
+            record_of().record(tmp_path / "t.parquet", 4, on_progress=ignore)
         refused.append(error)
 
-    assert recorder().record(tmp_path / "t.parquet", 2, on_progress=try_too)
+    assert record_of().record(tmp_path / "t.parquet", 2, on_progress=try_too)
     assert refused
-    assert played == [0, 1]
+    assert len(played) == 2
 
 
-def test_battles_that_keep_failing_end_the_recording(tmp_path, played, monkeypatch):
-    async def play(matches, *, on_fault, **_):
-        while True:
-            on_fault(ValueError("bad luck"))
+def test_battles_that_are_lost_with_a_worker_are_played_again(tmp_path, played, monkeypatch):
+    monkeypatch.setattr(Played, "lose", 2)
+    progress = []
+    assert record_of(concurrency=2).record(tmp_path / "a.parquet", 4, on_progress=progress.append)
+    assert progress[-1].dropped == 4
+    assert len(played) == 8
+    record_of().record(tmp_path / "b.parquet", 4, on_progress=ignore)
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
-    monkeypatch.setattr(recording, "play", play)
-    with pytest.raises(ShowdownError, match="too many battles fail: ValueError: bad luck"):
-        recorder().record(tmp_path / "t.parquet", 4, on_progress=ignore)
+
+def test_a_battle_that_is_lost_again_and_again_ends_the_recording(tmp_path, played, monkeypatch):
+    monkeypatch.setattr(Played, "lose", 1000)
+    with pytest.raises(ShowdownError, match="battle 0 was lost 3 times"):
+        record_of(concurrency=1).record(tmp_path / "t.parquet", 4, on_progress=ignore)
 
 
-def test_what_was_recorded_before_a_failure_is_kept(tmp_path, played, monkeypatch):
-    good = recording.play
+def test_what_no_observation_can_hold_is_not_recorded(tmp_path, played, monkeypatch):
+    def broken(self, **how):
+        records = ScriptedWorkers.exchange(self, **how)
+        records["observation"][:, 0] = -1
+        return records
 
-    async def play(matches, **rest):
-        await good([next(matches), next(matches)], **rest)
-        raise ShowdownError("a player's connection to the server is lost")
-
-    monkeypatch.setattr(recording, "play", play)
-    with pytest.raises(ShowdownError, match="connection"):
-        recorder().record(tmp_path / "t.parquet", 4, on_progress=ignore)
-    monkeypatch.setattr(recording, "play", good)
-    recorder().record(tmp_path / "t.parquet", 4, on_progress=ignore)
-    assert played == [0, 1, 2, 3]
+    monkeypatch.setattr(Played, "exchange", broken)
+    with pytest.raises(ObservationError, match=r"global\.turn has byte -1, not 0 to 127"):
+        record_of().record(tmp_path / "t.parquet", 1, on_progress=ignore)
 
 
 def test_unknown_players_and_formats_are_refused():
-    with pytest.raises(ValueError, match=r"no player anyone \(choose from simple_heuristics"):
-        recorder(opponents=["random", "anyone"])
-    with pytest.raises(ValueError, match="format must be genNrandombattle, not 'gen1ou'"):
-        recorder(format="gen1ou")
-    assert set(OPPONENTS) <= set(POLICIES)
+    with pytest.raises(ValueError, match=r"no player anyone \(choose from "):
+        record_of(opponents=["random", "anyone"])
+    with pytest.raises(ValueError, match="doubles"):
+        record_of(format="gen9randomdoublesbattle")
+    assert set(PLAYERS) == set(SCRIPTED) == set(OPPONENTS)
+
+
+@pytest.mark.showdown
+def test_real_battles_come_out_the_same_whatever_plays_them(installed, tmp_path):
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    assert record_of(concurrency=6).record(one, 6, on_progress=ignore)
+    stopped = record_of(concurrency=2, num_workers=2, accelerate=False)
+    stopped.record(other, 6, on_progress=stopping_at(3, stopped))
+    assert record_of(num_workers=2).record(other, 6, on_progress=ignore)
+    assert one.read_bytes() == other.read_bytes()
+    data = trajectories.read(one)
+    assert data.action_mask[np.arange(len(data)), data.action].all()
+    assert (data.action_mask.sum(axis=1) > 1).all(), "who has no choice decides nothing"
+    assert data.terminated.sum() == 9
+    check_ranges(data.observation, data.metadata["layout"])

@@ -114,7 +114,8 @@ def play(
             f"playing needs {error.name}: pip install 'poke[showdown]'", 1
         ) from error
     except (ShowdownError, ValueError, OSError) as error:
-        _print(run, opponent, battle_format, tally)
+        if tally.battles:
+            _print(run, opponent, battle_format, tally)
         raise PlayingError(" ".join(str(error).split()), 1) from error
     _print(run, opponent, battle_format, tally)
     return status

@@ -1,4 +1,4 @@
-"""Record an expert's battles on a server, or a policy's episodes in the environment of its run. Imports no torch."""
+"""Record an expert's battles, or a policy's episodes in the environment of its run. Imports no torch."""
 
 from __future__ import annotations
 

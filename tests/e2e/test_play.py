@@ -1,0 +1,145 @@
+"""`python -m poke.play` as a user has it: a run of the sample's battles, on a real server."""
+
+import importlib.util
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from poke.data import trajectories
+from poke.play import main
+
+from .conftest import assert_gone
+
+LINE = re.compile(
+    r"run against (\w+) in gen1randombattle: won (\d+) of (\d+), [\d.]+ % \[[\d.]+, [\d.]+\], \d+ drawn\n"
+    r"([\d.]+) turns a battle, (\d+) choices refused, ([\d.]+) seconds a decision\n"
+)
+
+
+@pytest.fixture
+def installed():
+    if importlib.util.find_spec("poke_env") is None:
+        pytest.skip("needs poke-env: pip install 'poke[showdown]'")
+    from poke.envs.showdown.installation import ShowdownError, find_node, find_package
+
+    try:
+        find_node(), find_package()
+    except ShowdownError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def clone(session_poke):
+    session_poke.train("trainer.max_steps=300", run_dir="run")
+    return session_poke
+
+
+@pytest.mark.showdown
+def test_ten_battles_are_played_on_a_real_server_and_counted(clone, installed):
+    said = clone("poke.play", "run", "--opponent", "random", "--battles", "10", "--seed", "3")
+    opponent, won, played, turns, refused, seconds = LINE.search(said).groups()
+    assert (opponent, played) == ("random", "10")
+    assert 5 <= int(won) <= 10
+    assert float(turns) > 5
+    assert int(refused) >= 0
+    assert 0 < float(seconds) < 1
+    assert "Traceback" not in said
+    assert "10/10 battles" in said
+
+
+def shown_with(process, text):
+    """Read what a process tells of its progress until a line begins so."""
+    lines = []
+    while not (lines and lines[-1].startswith(text)):
+        lines.append(process.stderr.readline())
+        assert process.poll() is None, lines
+    return lines
+
+
+@pytest.mark.showdown
+@pytest.mark.parametrize(
+    ("first", "number"), [("1/5000", signal.SIGINT), ("0/5000", signal.SIGTERM)]
+)
+def test_who_interrupts_it_sees_what_was_played_so_far(clone, installed, first, number):
+    process = clone.start("poke.play", "run", "--battles", "5000", "--concurrency", "2")
+    shown_with(process, first)
+    children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in err
+    if first == "1/5000":
+        assert int(LINE.search(out).group(3)) >= 1
+    else:
+        assert out == "no battle was played\n"
+    assert_gone(children)
+
+
+MISTAKES = {
+    "nothing": "nothing: no such file or directory",
+    "run --format gen9randombattle": "run sees ",
+    "run --format gen1doublesou": "format gen1doublesou is not played: it is doubles, only singles are",
+    "run --checkpoint other.pt": "run holds no checkpoint other.pt",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_answered_in_one_line(clone, monkeypatch, capsys, command):
+    monkeypatch.chdir(clone.cwd)
+    assert main(command.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"poke: {MISTAKES[command]}")
+    assert said.err.count("\n") == 1
+
+
+def test_a_policy_that_plays_something_else_is_refused(poke, monkeypatch, capsys):
+    short = ("trainer.max_steps=2048", "eval.episodes=1", "hydra.run.dir=run")
+    poke("poke.train", "algo=ppo", "env=cartpole", *short)
+    monkeypatch.chdir(poke.cwd)
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err.startswith("poke: run plays no battles: it sees ")
+
+
+def test_a_policy_that_reads_an_older_layout_is_refused(poke, monkeypatch, capsys):
+    data = trajectories.read(Path(__file__).with_name("battles.parquet"))
+    data.metadata["layout"]["version"] = 1
+    trajectories.write(poke.cwd / "old.parquet", data)
+    poke.train("data.path=old.parquet", "trainer.max_steps=5", run_dir="run")
+    monkeypatch.chdir(poke.cwd)
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err == (
+        "poke: run reads battles in layout 1, this poke shows them in layout 2: train it anew\n"
+    )
+
+
+def test_a_missing_server_is_said_in_one_line(clone, monkeypatch, capsys):
+    pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdown]'")
+    monkeypatch.setenv("POKE_SHOWDOWN_DIR", str(clone.cwd / "nothing"))
+    monkeypatch.chdir(clone.cwd)
+    assert main(["run", "--battles", "1"]) == 1
+    said = capsys.readouterr()
+    last = said.err.splitlines()[-1]
+    assert last.endswith("run `python -m poke.envs.showdown install`") or "node 20" in last
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--help"], 0), (["run", "--battles", "0"], 2), (["run", "--opponent", "me"], 2), ([], 2)],
+)
+def test_help_and_mistyped_commands_come_without_torch(arguments, status):
+    code = (
+        "import sys, json\nfrom poke.play import main\n"
+        f"try: main({json.dumps(arguments)})\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print('torch' in sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert said.split()[-2:] == [str(status), "False"]

@@ -6,6 +6,7 @@
     python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
     python benchmarks/showdown.py opponents      # do the worker's players decide as poke-env's; needs poke[showdown]
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
+    python benchmarks/showdown.py learning       # PPO beside the battles that it learns from
 
 `... COMMAND --help` says what each takes.
 """
@@ -14,18 +15,16 @@ from __future__ import annotations
 
 import argparse
 
-import showdown_acceleration
-import showdown_opponents
-import showdown_throughput
-import showdown_truth
+from battles import acceleration, learning, memory, opponents, throughput, truth
 
 COMMANDS = {
-    "throughput": showdown_throughput.throughput,
-    "memory": showdown_throughput.memory,
-    "equality": showdown_acceleration.equality,
-    "cost": showdown_acceleration.cost,
-    "truth": showdown_truth.truth,
-    "opponents": showdown_opponents.opponents,
+    "throughput": throughput.throughput,
+    "memory": memory.memory,
+    "equality": acceleration.equality,
+    "cost": acceleration.cost,
+    "truth": truth.truth,
+    "opponents": opponents.opponents,
+    "learning": learning.learning,
 }
 
 

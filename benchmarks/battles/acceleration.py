@@ -13,12 +13,11 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from showdown_throughput import Command
-
+from battles.command import Command
 from poke.envs import showdown
 from poke.envs.showdown.installation import find_node, find_package
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLAY = ROOT / "tests" / "envs" / "showdown" / "accelerate" / "play.js"
 ACCELERATE = Path(showdown.__file__).parent / "worker" / "accelerate"
 CHUNK = 10  # battles a request

@@ -1,7 +1,5 @@
 """What does learning cost beside the battles it learns from?
 
-    python benchmarks/battle_learning.py
-
 `simulation` steps the battles of experiment=ppo_gen1 by random legal actions; `learning` collects a block of them and
 learns from it. Both by the same workers, in turns, in decisions a second of processor time (this process and its
 workers together), so that a busy machine changes little, and by the clock.
@@ -16,6 +14,7 @@ import time
 import numpy as np
 import psutil
 
+from battles.command import Command
 from poke.config import composing
 from poke.run.experiment import Agent
 
@@ -27,14 +26,13 @@ def processor_seconds() -> float:
     return sum(t.user + t.system for t in times)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("overrides", nargs="*", help="key=value for the experiment")
-    given = parser.parse_intermixed_args()
-    overrides = ["experiment=ppo_gen1", "~eval", "checkpoint.monitor=train/loss", *given.overrides]
+def run_learning(options: argparse.Namespace) -> None:
+    overrides = [
+        "experiment=ppo_gen1",
+        "~eval",
+        "checkpoint.monitor=train/loss",
+        *options.overrides,
+    ]
     agent = Agent(composing.to_plain(composing.compose("train", overrides)))
     source, algorithm, environments = agent.source, agent.algorithm, agent.source.environments
     rng = np.random.default_rng(0)
@@ -54,7 +52,7 @@ def main() -> None:
         return batch.num_steps
 
     rates: dict[str, list[tuple[float, float]]] = {"simulation": [], "learning": []}
-    for n in range(given.rounds + 1):
+    for n in range(options.rounds + 1):
         for name, work in {"simulation": simulate, "learning": learn}.items():
             processor, clock = processor_seconds(), time.perf_counter()
             decisions = work()
@@ -72,5 +70,6 @@ def main() -> None:
         )
 
 
-if __name__ == "__main__":
-    main()
+learning = Command(
+    "PPO beside the battles that it learns from", run_learning, rounds=5, overrides=[]
+)

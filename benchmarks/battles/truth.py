@@ -18,11 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from showdown_throughput import Command
-
+from battles.command import Command
 from poke.envs.showdown import installation, layout
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HARNESS = ROOT / "tests" / "envs" / "showdown" / "truth" / "main.js"
 WORKER = Path(installation.__file__).parent / "worker"
 TABLE = ROOT / "benchmarks" / "results" / "showdown_truth.md"

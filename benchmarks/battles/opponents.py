@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from showdown_throughput import Command
+from battles.command import Command
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "envs" / "showdown"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "envs" / "showdown"))
 
 
 def run_opponents(options: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ from poke_env.battle.side_condition import STACKABLE_CONDITIONS
 from poke_env.data import GenData
 from poke_env.environment import SinglesEnv
 
-from encode_0_1_0 import layout
+from battles.encode_0_1_0 import layout
 
 _EMPTY_MOVE = bytes(layout.MOVE_SIZE)
 _EMPTY_POKEMON = bytes(layout.POKEMON_SIZE)

@@ -1,0 +1,1 @@
+"""What `python benchmarks/showdown.py` measures."""

@@ -8,7 +8,7 @@ import psutil
 
 from battles.command import Command
 from battles.played import Worked
-from poke.envs.showdown.workers import BattleWorkers
+from poke.envs.showdown.pipes.workers import BattleWorkers
 
 
 def run_memory(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import psutil
 
-from poke.envs.showdown.workers import (
+from poke.envs.showdown.pipes.workers import (
     ASKED,
     ENDED,
     LOST,

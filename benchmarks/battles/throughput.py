@@ -19,8 +19,8 @@ from collections.abc import Iterator
 
 from battles.command import Command
 from battles.played import Worked
+from poke.envs.showdown.pipes.workers import BattleWorkers
 from poke.envs.showdown.server import ShowdownServer
-from poke.envs.showdown.workers import BattleWorkers
 
 OBSERVED = "workers, both sides"
 ONE_SIDE = "workers, one side"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from poke.envs.showdown.workers import ASKED, ENDED, LOST, RECORD, REFUSED
+from poke.envs.showdown.pipes.workers import ASKED, ENDED, LOST, RECORD, REFUSED
 
 
 @dataclass(frozen=True)

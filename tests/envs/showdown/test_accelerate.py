@@ -8,7 +8,7 @@ import pytest
 
 from poke.envs import showdown
 from poke.envs.showdown.installation import find_node, find_package
-from poke.envs.showdown.workers import BattleWorkers
+from poke.envs.showdown.pipes.workers import BattleWorkers
 
 from .test_workers import of_battle, play_out, starts_of
 

@@ -9,7 +9,7 @@ from poke_env.ps_client import PSClient
 from poke.envs.showdown import layout
 from poke.envs.showdown.decoding import check_ranges, decode
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server import arena
 
 pytestmark = pytest.mark.showdown

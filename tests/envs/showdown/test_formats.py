@@ -3,7 +3,7 @@ import pytest
 
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import FormatError, generation
-from poke.envs.showdown.workers import (
+from poke.envs.showdown.pipes.workers import (
     ASKED,
     REFUSED,
     BattleWorkers,

@@ -8,7 +8,7 @@ import pytest
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.lines import LineError, LineWorker
+from poke.envs.showdown.pipes.lines import LineError, LineWorker
 
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 

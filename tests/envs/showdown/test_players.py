@@ -10,7 +10,7 @@ from poke_env.ps_client import PSClient
 
 from poke.envs.showdown import layout
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.players import PolicyPlayer, opponent_player
 
 from .test_lines import pokemon

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from poke.envs.showdown.installation import find_node, find_package
-from poke.envs.showdown.workers import (
+from poke.envs.showdown.pipes.workers import (
     ASKED,
     ENDED,
     LOST,

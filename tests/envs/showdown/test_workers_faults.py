@@ -11,10 +11,18 @@ import numpy as np
 import psutil
 import pytest
 
-from poke.envs.showdown import processes
+from poke.envs import showdown
 from poke.envs.showdown.installation import ShowdownError, find_node, find_package
-from poke.envs.showdown.processes import WorkerProcess
-from poke.envs.showdown.workers import ASKED, LOST, BattleWorkers, Start, battle_seeds, unpack_masks
+from poke.envs.showdown.pipes import process
+from poke.envs.showdown.pipes.process import WorkerProcess
+from poke.envs.showdown.pipes.workers import (
+    ASKED,
+    LOST,
+    BattleWorkers,
+    Start,
+    battle_seeds,
+    unpack_masks,
+)
 
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
@@ -91,7 +99,7 @@ def test_a_worker_that_writes_garbage_is_replaced(caplog, tmp_path, monkeypatch)
     node.write_text(GARBAGE)
     node.chmod(0o755)
     with monkeypatch.context() as patched:
-        patched.setattr(processes, "find_node", lambda: node)
+        patched.setattr(process, "find_node", lambda: node)
         workers = BattleWorkers("gen1randombattle", num_battles=2, num_workers=1)
     with workers:
         assert caplog.messages == ["not accelerated: x"]  # a worker's notes are said once
@@ -126,7 +134,7 @@ def test_a_worker_that_cannot_start_is_one_line(tmp_path, monkeypatch):
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho 'Error: no memory' >&2\nexit 3\n")
     node.chmod(0o755)
-    monkeypatch.setattr(processes, "find_node", lambda: node)
+    monkeypatch.setattr(process, "find_node", lambda: node)
     with pytest.raises(ShowdownError, match=r"^a battle worker did not start: .*Error: no memory$"):
         BattleWorkers("gen1randombattle", num_battles=2, num_workers=2)
 
@@ -175,12 +183,12 @@ def test_pipes_that_do_not_block_are_waited_for():
     (its_input, our_output), (our_input, its_output) = os.pipe(), os.pipe()
     for pipe in (its_input, its_output):
         os.set_blocking(pipe, False)
-    main = Path(processes.__file__).parent / "worker" / "main.js"
+    main = Path(showdown.__file__).parent / "worker" / "main.js"
     node = subprocess.Popen(
         [str(find_node()), str(main), str(find_package())], stdin=its_input, stdout=its_output
     )
     os.close(its_input), os.close(its_output)
-    settings = processes.first_settings({"mode": "lines"}, generation=9)
+    settings = process.first_settings({"mode": "lines"}, generation=9)
     frames = [(b"S", settings)]
     for number in range(40):  # more answers than a pipe holds
         frames.append((b"O", {"battle": number, "format": "gen1", "player": "p1"}))

@@ -10,8 +10,8 @@ from typing import Any
 from poke.envs.showdown import layout
 from poke.envs.showdown.decoding import decode
 from poke.envs.showdown.formats import FormatError
-from poke.envs.showdown.hearing import Hearing
-from poke.envs.showdown.lines import LineDecision, LineError, LineWorker
+from poke.envs.showdown.pipes.hearing import Hearing
+from poke.envs.showdown.pipes.lines import LineDecision, LineError, LineWorker
 
 PLAYERS = ("p1", "p2")
 

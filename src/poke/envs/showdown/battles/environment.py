@@ -13,7 +13,7 @@ from poke.envs.showdown.battles.stepping import BattleEnvironments
 from poke.envs.showdown.formats import generation
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import LEAGUE, SELF, BattleError, shares_of
-from poke.envs.showdown.workers import BattleWorkers
+from poke.envs.showdown.pipes.workers import BattleWorkers
 from poke.protocols import EnvironmentDefaults
 from poke.spaces import ActionSpace, ObservationSpace
 

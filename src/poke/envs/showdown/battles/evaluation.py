@@ -16,7 +16,7 @@ from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.tables import Tables
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import BattleError
-from poke.envs.showdown.workers import BattleWorkers, battle_seeds
+from poke.envs.showdown.pipes.workers import BattleWorkers, battle_seeds
 from poke.protocols import EvaluatorDefaults
 
 MEASURED = ("win_rate", "win_rate_low", "win_rate_high", "turns", "refused")

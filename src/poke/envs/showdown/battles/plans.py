@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from poke.envs.showdown.names import SCRIPTED
-from poke.envs.showdown.workers import Seeds
+from poke.envs.showdown.pipes.workers import Seeds
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Plan:
     """A battle to be played. With the choices made in it, it is the battle's whole state.
 
     Args:
-        seed: as of `poke.envs.showdown.workers.Start`.
+        seed: as of `poke.envs.showdown.pipes.workers.Start`.
         seat: the learner's, 0 or 1.
         opponent: who is met.
     """

@@ -13,7 +13,7 @@ from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.rewards import Shaping
 from poke.envs.showdown.battles.tables import Tables
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.workers import BattleWorkers, battle_seeds
+from poke.envs.showdown.pipes.workers import BattleWorkers, battle_seeds
 from poke.protocols import VectorEnvironmentDefaults
 from poke.spaces import ActionSpace
 

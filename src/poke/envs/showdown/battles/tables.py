@@ -9,7 +9,7 @@ import numpy as np
 
 from poke.envs.showdown import layout
 from poke.envs.showdown.battles.plans import Plan
-from poke.envs.showdown.workers import ASKED, ENDED, LOST, REFUSED, BattleWorkers, Start
+from poke.envs.showdown.pipes.workers import ASKED, ENDED, LOST, REFUSED, BattleWorkers, Start
 
 # A choice as one letter: the 26 actions of the first seat, then those of the second.
 _LETTERS = string.ascii_lowercase + string.ascii_uppercase

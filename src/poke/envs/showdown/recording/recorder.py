@@ -17,8 +17,7 @@ from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation
 from poke.envs.showdown.installation import ShowdownError, pinned_version
 from poke.envs.showdown.names import SCRIPTED
-from poke.envs.showdown.recording.store import RecordedBattle, Side, Store, alone
-from poke.envs.showdown.records import (
+from poke.envs.showdown.pipes.records import (
     ASKED,
     ENDED,
     LOST,
@@ -27,7 +26,8 @@ from poke.envs.showdown.records import (
     Start,
     battle_seeds,
 )
-from poke.envs.showdown.workers import BattleWorkers
+from poke.envs.showdown.pipes.workers import BattleWorkers
+from poke.envs.showdown.recording.store import RecordedBattle, Side, Store, alone
 
 _TRIES = 3  # of a battle that is lost with its worker
 

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from poke.data import trajectories
 from poke.data.trajectories import DataError, Trajectories
 from poke.envs.showdown.decoding import check_ranges
-from poke.envs.showdown.records import unpack_masks
+from poke.envs.showdown.pipes.records import unpack_masks
 
 _BATTLES_A_PART = 200
 _COUNTS = ("battles", "decisions", "won", "drawn", "lost")

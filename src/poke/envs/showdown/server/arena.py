@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.lines import LineWorker
+from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.players import Policy, PolicyPlayer, opponent_player
 
 _STALL_SECONDS = 60.0

@@ -17,8 +17,8 @@ from poke_env import AccountConfiguration, ServerConfiguration
 from poke_env.player import MaxBasePowerPlayer, Player, RandomPlayer, SimpleHeuristicsPlayer
 from poke_env.ps_client import PSClient
 
-from poke.envs.showdown.hearing import Hearing
-from poke.envs.showdown.lines import LineDecision, LineError, LineTracker, LineWorker
+from poke.envs.showdown.pipes.hearing import Hearing
+from poke.envs.showdown.pipes.lines import LineDecision, LineError, LineTracker, LineWorker
 
 OPPONENTS: dict[str, type[Player]] = {
     "random": RandomPlayer,

@@ -40,7 +40,7 @@ class WorkerProcess:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         node, package = find_node(), find_package()
-        main = str(resources.files(__package__).joinpath("worker", "main.js"))
+        main = str(resources.files("poke.envs.showdown").joinpath("worker", "main.js"))
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the process
         self._process = subprocess.Popen(
             # Young objects are most of what a battle makes: with room for them they die young.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poke.envs.showdown.lines import LineDecision, LineTracker
+from poke.envs.showdown.pipes.lines import LineDecision, LineTracker
 
 # Of what happens in battle; minor lines begin with a hyphen.
 _HAPPENS = {"cant", "drag", "faint", "move", "start", "switch", "teampreview", "turn", "upkeep"}

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from poke.envs.showdown.formats import FormatError, generation, refusal
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
-from poke.envs.showdown.records import (
+from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
+from poke.envs.showdown.pipes.records import (
     ASKED,
     ENDED,
     LOST,

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import refusal
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.processes import WorkerLost, WorkerProcess, first_settings, wait
-from poke.envs.showdown.records import unpack_masks
+from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
+from poke.envs.showdown.pipes.records import unpack_masks
 
 _HEAD = struct.Struct("<BBI")
 _NONE = 0

@@ -32,7 +32,6 @@ function typesOf(dex) {
   return allTypes.get(dex);
 }
 
-const PLATED = new Map([[493, 'multitype'], [773, 'rkssystem']]); // their types follow from ability and item
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
@@ -129,6 +128,7 @@ class Expected {
       ability: this.gen < 3 ? '' : this.ownAbility(pokemon),
       tera_type: this.gen < 9 ? '' : this.typeName(pokemon.teraType),
     };
+    if (isActive) this.excuseTypes(pokemon, values);
     return { values, moves: this.ownMoves(pokemon, isActive, rival) };
   }
 
@@ -170,10 +170,7 @@ class Expected {
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }
-    if (isActive && !pokemon.fainted && this.hidesTypes(pokemon)) {
-      values.types = unknowable('types of an Arceus or Silvally whose ability or item was not shown');
-      values.effects.TYPECHANGE = values.types;
-    }
+    if (isActive) this.excuseTypes(pokemon, values);
     if (entry.hidesForm && !entry.revealed) {
       for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
     }
@@ -190,6 +187,13 @@ class Expected {
     const reason = 'seen through an Illusion that has not ended';
     for (const name of names) values[name] = unknowable(reason);
     moves.doubt = reason;
+  }
+
+  /** From gen 7 on each turn's end tells the types. */
+  excuseTypes(pokemon, values) {
+    if (pokemon.fainted || this.gen >= 7 || !this.hidesTypes(pokemon)) return;
+    values.types = unknowable('types of an Arceus or Silvally whose ability or item was not shown');
+    values.effects.TYPECHANGE = values.types;
   }
 
   /** What a Pokemon's ability does when it leaves is seen when it comes back. */
@@ -244,17 +248,21 @@ class Expected {
     const looks = this.looks(pokemon);
     if (pokemon.fainted) return looks.species.types.map(this.typeName);
     const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    const isHidden = isAsSpecies && (looks !== pokemon || this.hidesTypes(pokemon));
-    const types = isHidden ? looks.species.types : pokemon.getTypes();
+    const types = looks !== pokemon && isAsSpecies ? looks.species.types : this.typesInBattle(pokemon);
     return [...new Set(types)].map(this.typeName);
   }
 
-  /** Ability and item make an Arceus or a Silvally of its type; until they are shown it is of its form's. */
+  typesInBattle(pokemon) {
+    if (pokemon.terastallized || !this.hidesTypes(pokemon)) return pokemon.getTypes();
+    const types = this.ledger.shownTypes(pokemon);
+    return pokemon.addedType ? [...types, pokemon.addedType] : types;
+  }
+
+  /** Whether its types are hidden from who looks: the other side's own, or what was copied from there. */
   hidesTypes(pokemon) {
-    if (pokemon.side !== this.foe || !PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
-    const entry = this.ledger.seen(pokemon);
-    if (entry.told.ability !== pokemon.ability) return true;
-    return PLATED.get(pokemon.species.num) === pokemon.ability && entry.told.item !== (pokemon.item || 'noitem');
+    if (pokemon.side === this.foe && this.ledger.hidesTypes(pokemon)) return true;
+    const entry = this.ledger.known(pokemon);
+    return !!entry && !!entry.copied && entry.copied.side === this.foe;
   }
 
   statusCounter(pokemon, isActive) {
@@ -283,7 +291,7 @@ class Expected {
     if (id === 'transform') return isUp && pokemon.transformed;
     if (id === 'typechange') {
       if (!isUp || pokemon.terastallized) return false;
-      return [...pokemon.getTypes()].sort().join() !== [...pokemon.species.types].sort().join();
+      return [...this.typesInBattle(pokemon)].sort().join() !== [...pokemon.species.types].sort().join();
     }
     if (id === 'partiallytrapped' && this.gen === 1) return this.isBound(pokemon, volatiles);
     return id in volatiles;
@@ -390,7 +398,10 @@ class Expected {
     for (const slot of pokemon.moveSlots) {
       const id = shortID(slot.id);
       const lastUsed = isActive && !pokemon.fainted && entry.lastMove === id ? 1 : 0;
-      possible[id] = this.move(id, { pokemon, target, pp: this.pp(pokemon, slot, false), available: 0, lastUsed });
+      const pp = this.pp(pokemon, slot, false);
+      // Mimic may copy a move that it has already: which of the two slots is which, lines do not tell.
+      if (possible[id]) possible[id].pp = { oneOf: [possible[id].pp, pp] };
+      else possible[id] = this.move(id, { pokemon, target, pp, available: 0, lastUsed });
     }
     const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);
     return { possible, needed };

@@ -6,6 +6,8 @@ const toID = text => `${text}`.toLowerCase().replace(/[^a-z0-9]+/g, '');
 
 const RETYPING = new Set(['aerilate', 'galvanize', 'liquidvoice', 'normalize', 'pixilate', 'refrigerate']);
 
+const PLATED = new Map([[493, 'multitype'], [773, 'rkssystem']]); // their types follow from ability and item
+
 /** What the other player has been shown of one Pokemon. */
 class Entry {
   constructor(pokemon) {
@@ -22,6 +24,8 @@ class Entry {
     this.item = null; // last shown, null if never
     this.ability = null;
     this.told = { ability: null, item: null }; // the same, told by any line
+    this.types = null; // that lines have given it since it came in; null: those of its species
+    this.copied = null; // whose hidden types it took over since then
   }
 }
 
@@ -79,6 +83,10 @@ class Ledger {
     } else if (kind === '-item' || kind === '-enditem') {
       const entry = this.seen(who);
       entry.item = entry.told.item = kind === '-item' ? toID(parts[2].name || parts[2]) : 'noitem';
+    } else if (kind === '-start' && parts[2] === 'typechange') {
+      this.changeTypes(who, parts.slice(3));
+    } else if (kind === '-transform') {
+      this.copyTypes(who, parts[2]);
     } else if (kind === '-ability') {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
@@ -86,6 +94,40 @@ class Ledger {
       entry.ability = id === 'noability' ? '' : id;
     }
     for (const part of parts) this.noteCause(`${part}`);
+  }
+
+  changeTypes(pokemon, [what, of]) {
+    const entry = this.seen(pokemon);
+    if (`${what}`.startsWith('[from] move: Reflect Type')) {
+      this.copyTypes(pokemon, this.battle.sides.find(side => `${of}`.startsWith(`[of] ${side.id}`)).active[0]);
+    } else {
+      [entry.types, entry.copied] = [`${what}`.split('/'), null];
+    }
+  }
+
+  copyTypes(pokemon, model) {
+    const entry = this.seen(pokemon);
+    entry.types = this.shownTypes(model);
+    entry.copied = this.hidesTypes(model) ? model : null;
+  }
+
+  /** The types that the lines have told of. */
+  shownTypes(pokemon) {
+    const entry = this.known(pokemon);
+    return (entry && entry.types) || (pokemon.illusion || pokemon).species.types;
+  }
+
+  /**
+   * Ability and item make an Arceus or a Silvally of its type: the other side is told neither by its name.
+   * From gen 7 on a line tells the types at a turn's end, of an Illusion those that it is taken for.
+   */
+  hidesTypes(pokemon) {
+    if (!PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
+    if (this.battle.gen >= 7) return true;
+    const entry = this.known(pokemon);
+    if (!entry || entry.told.ability !== pokemon.ability) return true;
+    const { told } = entry;
+    return PLATED.get(pokemon.species.num) === pokemon.ability && told.item !== (pokemon.item || 'noitem');
   }
 
   /** A line says that an ability or item did something: whoever in battle has it is known to have it. */
@@ -99,6 +141,11 @@ class Ledger {
 
   seen(pokemon) {
     return this.entry(pokemon.illusion || pokemon);
+  }
+
+  /** What has been shown of it, undefined if it has not come in. */
+  known(pokemon) {
+    return this.entries(pokemon.side).find(one => one.pokemon === (pokemon.illusion || pokemon));
   }
 
   /** Note how long each sleep begins with, and from which move PP are taken. */
@@ -125,6 +172,7 @@ class Ledger {
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = '';
+    for (const one of this.entries(pokemon.side)) one.types = one.copied = null;
     if (pokemon.illusion) {
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
@@ -143,6 +191,7 @@ class Ledger {
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
     entry.lastMove = seeming.lastMove;
+    [entry.types, entry.copied] = [seeming.types, seeming.copied];
     this.seeming.set(pokemon.side, entry);
   }
 
@@ -154,7 +203,9 @@ class Ledger {
     const isOwn = pokemon.moveSlots.some(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
     // Gen 2 does not say of the second turn of a move that it was called.
     if (!isOwn && !move.isZ && !move.isMax && id !== 'struggle') return;
-    if (/\[from\] ?(?!lockedmove)/.test(rest)) return;
+    const [, from] = /\[from\] ?(?:move: )?([^|]*)/.exec(rest) || [];
+    // A Pursuit that meets who leaves names itself as its cause.
+    if (from && from !== 'lockedmove' && toID(from) !== id) return;
     this.doubtPP(pokemon, entry, move);
     entry.lastMove = id;
     if (/\[from\]/.test(rest) || pokemon.transformed || move.isZ || move.isMax) return;

@@ -52,7 +52,7 @@ function start(tracker, pokemon, parts, of) {
 function changeTypes(tracker, pokemon, parts, of) {
   const model = of && (!parts[4] || parts[4].startsWith('[')) ? tracker.at(of) : null;
   if (model) {
-    pokemon.changedTypes = model.changedTypes || model.species.types;
+    pokemon.changedTypes = model.changedTypes || model.heldTypes() || model.species.types;
     pokemon.addedType = model.addedType;
   } else {
     pokemon.changedTypes = tracker.tables.types(parts[4].split('/'));
@@ -162,8 +162,9 @@ function restore(pokemon, id, amount) {
 function singleTurn(tracker, pokemon, id) {
   if (SHIELDS.has(id)) pokemon.volatiles.set('protect', true);
   if (id === 'roost') loseFlying(tracker, pokemon);
-  const move = tracker.tables.move(id);
-  if (move.entry.stallingMove || id === 'quickguard' || id === 'wideguard') {
+  const { stallingMove } = tracker.tables.move(id).entry;
+  // Mat Block is called one and may be used again and again.
+  if ((stallingMove && id !== 'matblock') || id === 'quickguard' || id === 'wideguard') {
     pokemon.stall = Math.min(4, pokemon.stall + 1);
     pokemon.stallLeft = 2;
   }

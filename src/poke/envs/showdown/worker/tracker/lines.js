@@ -78,6 +78,7 @@ const LINES = {
       if (!side.active) continue;
       side.active.turns++;
       side.active.touch();
+      locks.beginTurn(tracker, side.active);
     }
   },
   upkeep(tracker) {
@@ -252,7 +253,7 @@ const LINES = {
     const details = parseDetails(parts[3]);
     pokemon.details = details.text;
     pokemon.base = tracker.tables.species(details.species);
-    if (!pokemon.transformed) pokemon.become(pokemon.base);
+    pokemon.become(pokemon.base); // also after Transform
     held.changeForm(pokemon);
   },
   '-formechange': (tracker, parts) => {

@@ -43,7 +43,7 @@ function bind(tracker, pokemon, move, isContinued) {
   const { volatiles } = pokemon;
   const foe = tracker.rivalOf(pokemon);
   if (volatileOf(move) !== 'partialtrappinglock' || !foe) {
-    volatiles.delete('binding');
+    if (volatiles.delete('binding') && foe) foe.volatiles.delete('partiallytrapped');
     return;
   }
   foe.mustRecharge = false; // even if it misses
@@ -51,6 +51,13 @@ function bind(tracker, pokemon, move, isContinued) {
   volatiles.set('binding', hits);
   if (hits < BINDS_ONE) foe.volatiles.set('partiallytrapped', 2);
   foe.touch();
+}
+
+/** Gen 1: nobody is held any more by one who has fainted or left. */
+function beginTurn(tracker, pokemon) {
+  if (tracker.gen > 1 || !pokemon.has('partiallytrapped')) return;
+  const rival = tracker.rivalOf(pokemon);
+  if (!rival || !rival.has('binding')) pokemon.volatiles.delete('partiallytrapped');
 }
 
 function fail(tracker, pokemon, parts) {
@@ -110,4 +117,4 @@ function aborted(tracker, pokemon, reason) {
   if (reason === 'flinch') pokemon.mustRecharge = false;
 }
 
-module.exports = { moved, missed, isBoundTo, fail, hurt, aborted, RAMPAGES };
+module.exports = { beginTurn, moved, missed, isBoundTo, fail, hurt, aborted, RAMPAGES };

@@ -138,12 +138,15 @@ class Pokemon {
     return this.tables.types([...types.names, this.addedType]);
   }
 
-  /** In battle Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal. */
+  /**
+   * In battle Arceus and Silvally are of their plate's or memory's type by their ability alone, else Normal.
+   * From gen 7 on lines tell the types of others at each turn's end.
+   */
   heldTypes() {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
     if (!ability || !this.active || this.fainted || this.transformed) return null;
-    if (this.ability === '' || gen < 4) return null;
+    if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (gen === 4) {
       // There its form follows its plate on coming in, and tells its types.
       return this.ability !== ability ? this.tables.types(['Normal']) : null;

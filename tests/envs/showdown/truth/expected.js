@@ -193,14 +193,10 @@ class Expected {
     values.effects.TYPECHANGE = values.types;
   }
 
-  /** What a Pokemon's ability does when it leaves is seen when it comes back. */
+  /** Regenerator heals in silence: how much is seen when it comes back. Natural Cure says so. */
   excuseBench(entry, values) {
     const { baseAbility } = entry.pokemon;
     if (baseAbility === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
-    if (baseAbility === 'naturalcure') {
-      values.status = unknowable('cured by Natural Cure when it left');
-      values.status_counter = values.status;
-    }
   }
 
   /** What is true of a Pokemon whoever looks; `seeming` is whom it looks like. */

@@ -77,10 +77,17 @@ function missed(tracker) {
     const foe = tracker.rivalOf(mover);
     if (foe && volatiles.has('binding')) unbind(mover, foe);
   } else if (tracker.gen > 2) {
-    volatiles.delete('lockedmove');
+    endRampage(tracker, volatiles);
   }
   volatiles.delete('rollout');
   mover.touch();
+}
+
+/** A rampage that has begun ends in gens 3 and 4 with the turn, from gen 5 on at once. */
+function endRampage(tracker, volatiles) {
+  const bound = volatiles.get('lockedmove');
+  if (bound && bound.hits > 1 && tracker.gen <= 4) bound.left = 1;
+  else volatiles.delete('lockedmove');
 }
 
 /** Gen 1: a binding move that missed holds nobody; what an earlier hit left runs out by itself. */

@@ -42,7 +42,7 @@ class World {
     const dex = simulator.Dex.forFormat(format);
     const rules = { simulator, format, dex, team: teamSeed => ({ team: clone(teamOf[teamSeed]) }) };
     this.parts = parts;
-    this.battle = new parts.Battle(rules, { seed: seeds, players: ['asked', 'asked'], replay: [] }, {});
+    this.battle = new parts.Battle(rules, { seed: seeds, players: ['asked', 'asked'], teachers: ['', ''], replay: [] }, {});
     this.seat = seat;
     this.read = 0;
     this.bytes = new Int8Array(parts.layout.size);

@@ -161,12 +161,13 @@ class Expected {
       stats: Object.fromEntries(this.parts.stats.map(name => [name, 0])),
       ...this.against(isActive ? pokemon : null, this.ownActive || null),
       item: this.gen < 2 ? '' : this.known(entry.item, pokemon.item || 'noitem'),
-      ability: this.gen < 3 ? '' : this.known(entry.ability, plainAbility(pokemon.ability)),
+      ability: this.gen < 3 ? '' : this.known(isActive && !pokemon.fainted ? entry.borrowed ?? entry.ability : entry.ability, plainAbility(pokemon.ability)),
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
       this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
+      if (isActive && entry.sleptUnseen === pokemon.statusState) this.excuse(values, moves, ['status_counter']);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }

@@ -23,6 +23,8 @@ class Entry {
     this.hidesForm = false; // team preview did not tell its form
     this.item = null; // last shown, null if never
     this.ability = null;
+    this.borrowed = null; // an ability that it got from elsewhere since it came in
+    this.sleptUnseen = null; // the state of a sleep in which it came in under an Illusion
     this.told = { ability: null, item: null }; // the same, told by any line
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
@@ -91,7 +93,8 @@ class Ledger {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
       entry.told.ability = id;
-      entry.ability = id === 'noability' ? '' : id;
+      const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
+      entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
     }
     for (const part of parts) this.noteCause(`${part}`);
   }
@@ -172,8 +175,9 @@ class Ledger {
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = '';
-    for (const one of this.entries(pokemon.side)) one.types = one.copied = null;
+    for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = one.sleptUnseen = null;
     if (pokemon.illusion) {
+      if (pokemon.status === 'slp') entry.sleptUnseen = pokemon.statusState;
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }

@@ -287,7 +287,8 @@ class Expected {
   }
 
   hasEffect(pokemon, volatiles, id, isUp) {
-    if (id.startsWith('perish')) return !!volatiles.perishsong && volatiles.perishsong.duration === +id[6];
+    // It is announced as 3 when it is sung, which the turn's end counts down from 4 to.
+    if (id.startsWith('perish')) return !!volatiles.perishsong && Math.min(3, volatiles.perishsong.duration) === +id[6];
     if (id === 'protect') return SHIELDS.some(name => name in volatiles);
     if (id === 'transform') return isUp && pokemon.transformed;
     if (id === 'typechange') {
@@ -301,9 +302,8 @@ class Expected {
   /** In the first generation the one who binds is locked; who is bound cannot act while that lasts. */
   isBound(pokemon, volatiles) {
     if ('partiallytrapped' in volatiles) return true;
-    const binds = one => !!one && !!one.lastMove && !!one.lastMove.self && one.lastMove.self.volatileStatus === 'partialtrappinglock';
     const { fakepartiallytrapped } = volatiles;
-    return !!fakepartiallytrapped && binds(fakepartiallytrapped.counterpart) && !binds(pokemon);
+    return !!fakepartiallytrapped && fakepartiallytrapped.counterpart === this.ledger.binder;
   }
 
   protectCounter(volatiles) {

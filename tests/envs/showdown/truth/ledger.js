@@ -42,6 +42,7 @@ class Ledger {
     this.paid = new Map(); // Pokemon -> the move from which PP were taken last
     this.vague = new Map(); // Pokemon -> moves whose PP are not known any more: id -> why
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
+    this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     let depth = 0; // these call each other: a line is noted once
     for (const name of ['add', 'addMove', 'addSplit']) {
@@ -204,6 +205,8 @@ class Ledger {
     const entry = this.seen(pokemon);
     const id = toID(name.replace(/^Z-/, '')); // a status move with Z-power
     const move = this.battle.dex.moves.get(id);
+    if (move.self && move.self.volatileStatus === 'partialtrappinglock') this.binder = pokemon;
+    else if (this.binder === pokemon) this.binder = null;
     const isOwn = pokemon.moveSlots.some(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
     // Gen 2 does not say of the second turn of a move that it was called.
     if (!isOwn && !move.isZ && !move.isMax && id !== 'struggle') return;

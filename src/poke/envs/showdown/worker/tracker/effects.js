@@ -67,7 +67,9 @@ function mimic(tracker, pokemon, id, by) {
   const isSketch = by === 'sketch' || pokemon.lastMove === 'sketch';
   const name = isSketch ? 'sketch' : 'mimic';
   if (!isSketch) pokemon.volatiles.set('mimic', id);
-  const index = pokemon.moves.findIndex(slot => slot.move.id === name);
+  // In gen 1 a Mimic that Metronome has called takes Metronome's place.
+  const place = tracker.gen === 1 && pokemon.calledMove === name ? pokemon.lastMove : name;
+  const index = pokemon.moves.findIndex(slot => slot.move.id === place);
   if (index < 0) return;
   const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
   if (isSketch && pokemon.moves === pokemon.baseMoves) {

@@ -76,15 +76,19 @@ class Zygote:
 
     A command is a process like any started anew, but for what is the start's own: warnings filters, the hash seed and
     the size of OpenMP's pool are the zygote's, and torch is imported. What is about that, starts python itself.
+
+    Args:
+        modules: names of what is to be imported besides torch.
     """
 
-    def __init__(self):
+    def __init__(self, modules=()):
+        self._modules = modules
         self._folder = tempfile.TemporaryDirectory(prefix="poke-")  # a socket's path must be short
         self.address = str(Path(self._folder.name, "zygote"))
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "zygote.py"), self.address],
+            [sys.executable, str(HERE / "zygote.py"), self.address, *self._modules],
             env={**os.environ, "PYTHONWARNINGS": "default"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -96,13 +100,19 @@ class Zygote:
         self._process.communicate(timeout=60)
         self._folder.cleanup()
 
-    def start(self, *arguments, cwd, env, output=None, stdout=None, prelude=""):
+    def run(self, *arguments, cwd, env=None, timeout=300):
+        """Run a command to its end; return its status and output as `subprocess.run` does."""
+        command = self.start(*arguments, cwd=cwd, env=env)
+        said = command.communicate(timeout)
+        return subprocess.CompletedProcess(command.args, command.returncode, *said)
+
+    def start(self, *arguments, cwd, env=None, output=None, stdout=None, prelude=""):
         """Start a command.
 
         Args:
             arguments: what would come after `python`: `-m MODULE ...` or `FILE ...`.
             cwd: its working directory.
-            env: all of its environment.
+            env: all of its environment, by default that of the tests.
             output: an open file that stdout and stderr go to; without it they are pipes to be read.
             stdout: an open file that stdout alone goes to.
             prelude: source that the child runs first, before any signal reaches it.
@@ -122,7 +132,12 @@ class Zygote:
                     pipes.append(None)
                     ends.append(given.fileno())
             pid, connection = ask(
-                self.address, arguments, str(cwd), dict(env), [nothing.fileno(), *ends], prelude
+                self.address,
+                arguments,
+                str(cwd),
+                dict(env or os.environ),
+                [nothing.fileno(), *ends],
+                prelude,
             )
         return Command(["python", *arguments], pid, connection, *pipes)
 

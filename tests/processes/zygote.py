@@ -1,6 +1,8 @@
 """A process that has imported what takes long and forks for every command: a start without torch's seconds.
 
-    zygote.py SOCKET
+    zygote.py SOCKET [MODULE ...]
+
+The modules are imported besides torch and what poke's commands import.
 
 Each connection is one command, asked for as `front.ask` says. What it becomes is `python` as it would be if it had
 just been started: its own environment, descriptors, signals and `__main__`, and the interpreter's own end. It ends
@@ -9,6 +11,7 @@ with its stdin.
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -21,11 +24,17 @@ from dataclasses import dataclass
 
 sys.path.pop(0)  # this folder: no command has it there
 
+import gymnasium  # noqa: F401
 import numpy
 import pyarrow.parquet  # noqa: F401
 import torch
 
-from poke.run import experiment  # noqa: F401  (what a run imports)
+from poke.run import experiment, life  # noqa: F401  (what a run imports)
+
+DOORS = ("train", "record", "compare", "verify", "export", "checkpoints")
+for door in DOORS:
+    importlib.import_module(f"poke.{door}")
+    del sys.modules[f"poke.{door}"]  # `-m` imports it anew, as `__main__`
 
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -138,7 +147,10 @@ if __name__ == "__main__":
     # A signal must find a child's own handlers, however soon it comes, and is not for this process.
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(sys.argv[1])
+        address, *modules = sys.argv[1:]
+        for module in modules:
+            importlib.import_module(module)
+        listening.bind(address)
         listening.listen()
         print("ready", flush=True)
         gc.freeze()  # what all children share is not for each of them to look through

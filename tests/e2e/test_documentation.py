@@ -44,6 +44,8 @@ SHORTER = {
     r"poke\.train .*algo=ppo": ["trainer.max_steps=1024", "eval.episodes=2"],
     r"poke\.train .*eval=episodes": ["trainer.max_steps=20", "eval.episodes=2"],
     r"poke\.train": ["trainer.max_steps=20"],
+    r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
+    r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.record .*policy=": ["episodes=20"],
     r"poke\.record (?!--help)": ["battles=2"],
 }

@@ -218,7 +218,9 @@ def test_a_mistake_is_answered_in_one_line(installed, tmp_path, capsys, mistake)
 def test_a_line_that_cannot_be_read_is_shown(installed, tmp_path, capsys, seen, line):
     lines = lines_of("recharge_gen1.p1")
     second = next(i for i, text in enumerate(lines) if text.startswith("|turn|2"))
-    assert main(["observe", write(tmp_path / "a.txt", [*lines[:second], line, *lines[second:]])]) == 2
+    assert (
+        main(["observe", write(tmp_path / "a.txt", [*lines[:second], line, *lines[second:]])]) == 2
+    )
     said = capsys.readouterr()
     assert [json.loads(text) for text in said.out.splitlines()] == seen["recharge_gen1.p1"][:1]
     assert said.err.startswith(f"poke: cannot read the line '{line}': ")

@@ -80,7 +80,9 @@ def _observe(options: argparse.Namespace) -> None:
     # Numpy is not for who installs.
     from poke.envs.showdown.observing import observe
 
-    for decision in observe(_lines(options.file), player=options.player, battle_format=options.format):
+    for decision in observe(
+        _lines(options.file), player=options.player, battle_format=options.format
+    ):
         print(json.dumps(decision), flush=True)
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from poke.envs.showdown import layout
 from poke.envs.showdown.battles.environment import spaces
 from poke.envs.showdown.battles.evaluation import wilson
-from poke.envs.showdown.battles.opponents import fits
+from poke.envs.showdown.battles.opponents import misfit
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server import ShowdownServer
 from poke.policies.loading import load
@@ -167,20 +166,11 @@ def _format_for(policy: Policy, run: str, asked: str | None) -> str:
         ValueError: the policy does not play it.
     """
     seen = policy.observation_space
-    if seen.layout is None or "groups" not in seen.layout:
-        raise ValueError(f"{run} plays no battles: it sees {seen}")
-    if seen.layout["version"] != layout.VERSION:
-        raise ValueError(
-            f"{run} reads battles in layout {seen.layout['version']}, this poke shows them in layout "
-            f"{layout.VERSION}: train it anew"
-        )
-    battle_format = asked or f"gen{seen.layout['generation']}randombattle"
-    shown_to_it, chosen_from = spaces(battle_format)
-    if not fits(seen, policy.action_space, shown_to_it, chosen_from):
-        raise ValueError(
-            f"{run} sees {seen} and chooses {policy.action_space}; battles of {battle_format} show {shown_to_it} "
-            f"and ask for {chosen_from}"
-        )
+    generation = (seen.layout or {}).get("generation", 1)
+    battle_format = asked or f"gen{generation}randombattle"
+    why = misfit(seen, policy.action_space, *spaces(battle_format))
+    if why:
+        raise ValueError(f"{run} {why}")
     return battle_format
 
 

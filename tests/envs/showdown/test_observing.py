@@ -314,7 +314,7 @@ def test_powers_are_the_moves_own():
 
 def test_bytes_of_another_layout_or_size_are_refused():
     older = {**layout.describe(1), "version": 1}
-    with pytest.raises(ObservationError, match="of layout 1; this poke reads layout 2"):
+    with pytest.raises(ObservationError, match="in layout 1, and this poke shows them in layout 2"):
         decode(np.zeros(layout.SIZE, np.int8), older)
     with pytest.raises(ObservationError, match=r"not \[3\] int8"):
         decode(np.zeros(3, np.int8))

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from poke.envs.showdown.battles.environment import open_workers, spaces
-from poke.envs.showdown.battles.opponents import Opponents, label, misfit
+from poke.envs.showdown.battles.opponents import Opponents, misfit
 from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.tables import Tables
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.names import BattleError
+from poke.envs.showdown.names import BattleError, label
 from poke.envs.showdown.workers import BattleWorkers, battle_seeds
 from poke.protocols import EvaluatorDefaults
 

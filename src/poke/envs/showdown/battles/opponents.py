@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from poke.envs.showdown import layout
 from poke.envs.showdown.battles.league import League
-from poke.envs.showdown.names import LEAGUE, SELF, BattleError, is_run
+from poke.envs.showdown.names import LEAGUE, SELF, BattleError, is_run, label
 from poke.spaces import ActionSpace, ObservationSpace
 
 _WINDOW = 200  # battles that a win rate is the mean over
@@ -190,11 +189,6 @@ class Opponents:
         if why:
             raise BattleError(f"opponent {name} {why}")
         return policy
-
-
-def label(name: str) -> str:
-    """Return an opponent's name as metrics have it: of a run its last part alone."""
-    return Path(name).name if is_run(name) else name
 
 
 def misfit(

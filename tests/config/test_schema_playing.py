@@ -152,3 +152,18 @@ def test_a_recording_needs_who_plays_it(overrides, line):
         validate_recording(
             composing.to_plain(composing.compose("record", [*overrides, "out=x.parquet"]))
         )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "battle_format"),
+    [
+        ([], "gen1randombattle"),
+        (["format=gen4randombattle"], "gen4randombattle"),
+        (["env.format=gen9randombattle"], "gen9randombattle"),
+        (["env=cartpole", "policy=run"], "gen1randombattle"),
+    ],
+)
+def test_the_format_of_a_recording_may_be_given_as_trainings_is(overrides, battle_format):
+    config = composing.to_plain(composing.compose("record", [*overrides, "out=x.parquet"]))
+    validate_recording(config)
+    assert config["format"] == battle_format

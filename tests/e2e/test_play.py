@@ -112,6 +112,25 @@ def test_a_mistake_is_answered_in_one_line(clone, monkeypatch, capsys, command):
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.showdown
+@pytest.mark.parametrize(
+    ("battle_format", "line"),
+    [
+        ("gen1randombatle", "format gen1randombatle is unknown: did you mean gen1randombattle?"),
+        (
+            "gen1ou",
+            "format gen1ou needs a file of teams, and poke.play has none: it plays what draws teams",
+        ),
+    ],
+)
+def test_what_a_server_would_not_answer_is_refused(
+    clone, installed, monkeypatch, capsys, battle_format, line
+):
+    monkeypatch.chdir(clone.cwd)
+    assert main(["run", "--format", battle_format, "--battles", "1"]) == 2
+    assert capsys.readouterr().err == f"poke: {line}\n"
+
+
 def test_a_policy_that_plays_something_else_is_refused(poke, monkeypatch, capsys):
     short = ("trainer.max_steps=2048", "eval.episodes=1", "hydra.run.dir=run")
     poke("poke.train", "algo=ppo", "env=cartpole", *short)

@@ -83,7 +83,7 @@ class Loader(ConfigLoaderImpl):
             key = override.key_or_group
             value = override.value()
             if kinds.get(key) and isinstance(value, Mapping | list):
-                empty = {} if isinstance(value, Mapping) else []
+                empty: Any = {} if isinstance(value, Mapping) else []
                 OmegaConf.update(config, key, empty, merge=False)
             for place in (key, key.rpartition(".")[0]):
                 node = OmegaConf.select(config, place) if place in kinds else None

@@ -248,12 +248,12 @@ class Expected {
   typesOf(pokemon) {
     const looks = this.looks(pokemon);
     if (pokemon.fainted) return looks.species.types.map(this.typeName);
-    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    const types = looks !== pokemon && isAsSpecies ? looks.species.types : this.typesInBattle(pokemon);
-    return [...new Set(types)].map(this.typeName);
+    return [...new Set(this.typesInBattle(pokemon))].map(this.typeName);
   }
 
   typesInBattle(pokemon) {
+    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
+    if (this.looks(pokemon) !== pokemon && isAsSpecies) return this.ledger.shownTypes(pokemon);
     if (pokemon.terastallized || !this.hidesTypes(pokemon)) return pokemon.getTypes();
     const types = this.ledger.shownTypes(pokemon);
     return pokemon.addedType ? [...types, pokemon.addedType] : types;
@@ -293,7 +293,7 @@ class Expected {
     if (id === 'transform') return isUp && pokemon.transformed;
     if (id === 'typechange') {
       if (!isUp || pokemon.terastallized) return false;
-      return [...this.typesInBattle(pokemon)].sort().join() !== [...pokemon.species.types].sort().join();
+      return [...this.typesInBattle(pokemon)].sort().join() !== [...this.looks(pokemon).species.types].sort().join();
     }
     if (id === 'partiallytrapped' && this.gen === 1) return this.isBound(pokemon, volatiles);
     return id in volatiles;

@@ -29,6 +29,8 @@ function start(tracker, pokemon, parts, of) {
   const { volatiles } = pokemon;
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
   if (id === 'typechange') {
+    // At a turn's end others are told the types that an Illusion seems to have, its owner with them.
+    if (pokemon.key !== '' && parts[2].slice(5) !== pokemon.name && parts.includes('[silent]')) return;
     changeTypes(tracker, pokemon, parts, of);
   } else if (id === 'typeadd') {
     pokemon.addedType = parts[4];

@@ -270,7 +270,9 @@ class Expected {
     if (pokemon.fainted) return 0;
     if (pokemon.status === 'slp') {
       const { time } = pokemon.statusState;
-      const startTime = pokemon.statusState.startTime ?? this.ledger.sleeps.get(pokemon.statusState);
+      const sleep = this.ledger.sleeps.get(pokemon.statusState);
+      const startTime = pokemon.statusState.startTime ?? sleep.time;
+      if (pokemon.side === this.foe && sleep && sleep.isSplit) return unknowable('sleep under two Illusions');
       if (pokemon.side === this.foe && pokemon.hasAbility('earlybird')) {
         return unknowable('sleep of others that an Early Bird shortens');
       }

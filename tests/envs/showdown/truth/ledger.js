@@ -37,7 +37,7 @@ class Ledger {
     this.sides = new Map(); // side -> entries in order of appearance
     this.previewed = new Map();
     this.seeming = new Map(); // side -> the entry that seems to stand in battle
-    this.sleeps = new WeakMap(); // the state of a sleep -> the time it began with, which gens 2 to 4 do not keep
+    this.sleeps = new WeakMap(); // the state of a sleep -> what is known of it
     this.watched = new Set();
     this.paid = new Map(); // Pokemon -> the move from which PP were taken last
     this.vague = new Map(); // Pokemon -> moves whose PP are not known any more: id -> why
@@ -159,7 +159,9 @@ class Ledger {
     const { setStatus, deductPP } = pokemon;
     pokemon.setStatus = (...given) => {
       const isSet = setStatus.apply(pokemon, given);
-      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, pokemon.statusState.time);
+      // The time it began with, which gens 2 to 4 do not keep, and as whom it fell asleep.
+      const { time } = pokemon.statusState;
+      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, { time, guise: this.seen(pokemon), isSplit: false });
       return isSet;
     };
     pokemon.deductPP = (move, ...given) => {
@@ -182,6 +184,8 @@ class Ledger {
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }
+    const sleep = this.sleeps.get(pokemon.statusState);
+    if (sleep && sleep.guise !== entry) sleep.isSplit = true;
     this.seeming.set(pokemon.side, entry);
   }
 
@@ -197,6 +201,8 @@ class Ledger {
     entry.revealed = true;
     entry.lastMove = seeming.lastMove;
     [entry.types, entry.copied] = [seeming.types, seeming.copied];
+    const sleep = this.sleeps.get(pokemon.statusState);
+    if (sleep && sleep.guise === seeming) sleep.guise = entry;
     this.seeming.set(pokemon.side, entry);
   }
 

@@ -116,7 +116,8 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)
     if known and algo == "poke.algorithms.ppo.PPO":
         network = config["network"]
-        if network.get("_target_") == BATTLE_NETWORK and not nodes[2]["shared_network"]:
+        is_split = network.get("_target_") == BATTLE_NETWORK and not nodes[2]["shared_network"]
+        if env == BATTLES and is_split:
             raise ConfigError(
                 "network=battle cannot score the value by itself: add algo.shared_network=true, or take network=auto"
             )

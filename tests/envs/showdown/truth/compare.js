@@ -109,19 +109,25 @@ class Comparison {
   entity(kind, seen, wanted, name = '') {
     for (const feature of Object.keys(seen)) {
       if (!(feature in wanted)) throw new Error(`nothing is expected of ${kind} ${feature}`);
-      this.feature(`${kind} ${feature}`, seen[feature], wanted[feature], name);
+      this.feature(kind, feature, seen[feature], wanted[feature], name);
     }
   }
 
-  feature(kind, seen, wanted, name) {
+  feature(entity, name, seen, wanted, whose) {
+    // What is equal needs no words: nearly everything is.
+    if (seen === wanted) {
+      this.report.features++;
+      return;
+    }
+    const kind = `${entity} ${name}`;
     if (wanted instanceof Unknowable) {
       this.excuse(wanted.reason, 1);
     } else if (wanted !== null && wanted.oneOf) {
-      this.equal(kind, wanted.oneOf.includes(seen) ? seen : { oneOf: wanted.oneOf }, seen, name);
+      this.equal(kind, wanted.oneOf.includes(seen) ? seen : { oneOf: wanted.oneOf }, seen, whose);
     } else if (wanted !== null && typeof wanted === 'object') {
-      for (const part of Object.keys(wanted)) this.feature(`${kind} ${part}`, seen[part], wanted[part], name);
+      for (const part of Object.keys(wanted)) this.feature(kind, part, seen[part], wanted[part], whose);
     } else {
-      this.equal(kind, seen, wanted, name);
+      this.equal(kind, seen, wanted, whose);
     }
   }
 
@@ -138,7 +144,11 @@ class Comparison {
   mask(request, mask, side, choice) {
     const texts = new Set();
     for (let action = 0; action < 26; action++) if ((mask >> action) & 1) texts.add(choice(request, action));
-    for (const [text, error] of Object.entries(trial(side))) {
+    const tried = trial(side);
+    for (const text of texts) {
+      if (!(text in tried)) this.report.count(this.report.wrongMasks, 'not of this generation', this.where, text);
+    }
+    for (const [text, error] of Object.entries(tried)) {
       this.report.masks++;
       if (texts.has(text) === (error === null)) continue;
       // Only what is hidden may be refused: a trap or a disabled move that the request does not tell of.
@@ -148,7 +158,8 @@ class Comparison {
   }
 }
 
-const EVENTS = ['', ' mega', ' megax', ' megay', ' ultra', ' zmove', ' dynamax', ' terastallize'];
+// What may be said besides a move, from which generation on.
+const EVENTS = { ' mega': 6, ' megax': 6, ' megay': 6, ' ultra': 7, ' zmove': 7, ' dynamax': 8, ' terastallize': 9 };
 
 /** Try every choice without making it: the error of each that is refused, null for the others. */
 function trial(side) {
@@ -162,7 +173,8 @@ function trial(side) {
   };
   const texts = [1, 2, 3, 4, 5, 6].map(i => `switch ${i}`);
   if (!activeRequest.forceSwitch) {
-    for (const i of [1, 2, 3, 4]) for (const event of EVENTS) texts.push(`move ${i}${event}`);
+    const events = ['', ...Object.keys(EVENTS).filter(event => EVENTS[event] <= side.battle.gen)];
+    for (const i of [1, 2, 3, 4]) for (const event of events) texts.push(`move ${i}${event}`);
   }
   for (const text of texts) {
     error = null;

@@ -3,6 +3,7 @@
 // code with the tracker. A value that the player cannot know is `unknowable(reason)`; nothing else is excused.
 
 const { toID } = require('./ledger');
+const { plain, flags, shortID, typeName, rulesOf, accuracyOf, hitsOf } = require('./rules');
 
 class Unknowable {
   constructor(reason) {
@@ -12,17 +13,12 @@ class Unknowable {
 const unknowable = reason => new Unknowable(reason);
 
 const plainAbility = id => (id === 'noability' ? '' : id);
-const plain = name => name.toLowerCase().replace(/_/g, '');
 const clamp = value => Math.max(-127, Math.min(127, Math.round(value)));
 /** A share in percent of which only none is 0 and only all is 100. */
 function percent(part, whole) {
   if (part <= 0) return 0;
   return part >= whole ? 100 : Math.max(1, Math.min(99, Math.round((100 * part) / whole)));
 }
-const flags = (names, isOn) => Object.fromEntries(names.map(name => [name, isOn(plain(name), name) ? 1 : 0]));
-
-// Its owner knows a Hidden Power's type; lines do not tell it.
-const shortID = id => (id.startsWith('hiddenpower') ? 'hiddenpower' : id);
 const SHIELDS = ['protect', 'maxguard', 'kingsshield', 'spikyshield', 'banefulbunker', 'obstruct', 'silktrap', 'burningbulwark'];
 const stage = n => (n > 0 ? (2 + n) / 2 : 2 / (2 - n));
 
@@ -43,6 +39,7 @@ class Expected {
     this.dex = battle.dex;
     this.types = typesOf(battle.dex);
     this.gen = battle.gen;
+    this.typesNow = new Map(); // of each Pokemon: asking the simulator for them is slow
     this.foe = side.foe;
     this.ownActive = side.active[0];
     this.foeActive = this.foe.active[0];
@@ -126,7 +123,7 @@ class Expected {
       ...this.against(pokemon, rival),
       item: this.gen < 2 ? '' : pokemon.item || 'noitem',
       ability: this.gen < 3 ? '' : this.ownAbility(pokemon),
-      tera_type: this.gen < 9 ? '' : this.typeName(pokemon.teraType),
+      tera_type: this.gen < 9 ? '' : typeName(pokemon.teraType),
     };
     if (isActive) this.excuseTypes(pokemon, values);
     return { values, moves: this.ownMoves(pokemon, isActive, rival) };
@@ -162,7 +159,7 @@ class Expected {
       ...this.against(isActive ? pokemon : null, this.ownActive || null),
       item: this.gen < 2 ? '' : this.known(entry.item, pokemon.item || 'noitem'),
       ability: this.gen < 3 ? '' : this.known(isActive && !pokemon.fainted ? entry.borrowed ?? entry.ability : entry.ability, plainAbility(pokemon.ability)),
-      tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? this.typeName(pokemon.terastallized) : null, this.typeName(pokemon.teraType)),
+      tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? typeName(pokemon.terastallized) : null, typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
@@ -241,14 +238,15 @@ class Expected {
     return isUntold ? toID(species.baseSpecies) : species.id;
   }
 
-  typeName(type) {
-    return type === '???' ? 'THREE_QUESTION_MARKS' : type.toUpperCase();
+  typesOf(pokemon) {
+    if (!this.typesNow.has(pokemon)) this.typesNow.set(pokemon, this.findTypes(pokemon));
+    return this.typesNow.get(pokemon);
   }
 
-  typesOf(pokemon) {
+  findTypes(pokemon) {
     const looks = this.looks(pokemon);
-    if (pokemon.fainted) return looks.species.types.map(this.typeName);
-    return [...new Set(this.typesInBattle(pokemon))].map(this.typeName);
+    if (pokemon.fainted) return looks.species.types.map(typeName);
+    return [...new Set(this.typesInBattle(pokemon))].map(typeName);
   }
 
   typesInBattle(pokemon) {
@@ -411,68 +409,26 @@ class Expected {
   }
 
   move(id, { pokemon, target, pp, available, lastUsed }) {
-    const { moveParts } = this;
     const found = this.dex.moves.get(id);
-    const isPseudo = !found.exists || id === 'struggle';
-    const exists = found.exists;
-    const accuracy = !exists || found.accuracy === true ? 1 : found.accuracy / 100;
-    const hits = !exists ? 1 : this.hits(found.multihit);
-    const type = exists ? this.typeName(found.type) : '';
-    const stab = exists && this.typesOf(pokemon).includes(type) ? 1 : 0;
-    const effectiveness = target ? (exists ? this.multiplier(type, target) : 1) : 0;
-    const isDamaging = exists && found.category !== 'Status' && found.basePower > 0;
+    const { exists } = found;
+    const rules = rulesOf(this.dex, id, this.moveParts);
+    const stab = exists && this.typesOf(pokemon).includes(rules.type) ? 1 : 0;
+    const effectiveness = target ? (exists ? this.multiplier(rules.type, target) : 1) : 0;
     let damage = 0;
-    if (target && isDamaging) {
+    if (target && exists && found.category !== 'Status' && found.basePower > 0) {
       const stats = found.category === 'Physical' ? ['atk', 'def'] : ['spa', 'spd'];
-      damage = found.basePower * accuracy * hits * effectiveness * (stab ? 1.5 : 1) * this.ratio(pokemon, target, ...stats);
+      const power = found.basePower * accuracyOf(found) * hitsOf(found.multihit, this.gen);
+      damage = power * effectiveness * (stab ? 1.5 : 1) * this.ratio(pokemon, target, ...stats);
     }
     return {
-      known: 1,
+      ...rules,
       available,
       last_used: lastUsed,
       pp,
       effectiveness: clamp(16 * effectiveness),
       stab,
       damage: clamp(20 * Math.log2(1 + damage / 16)),
-      category: flags(moveParts.category, name => name === (exists ? found.category.toLowerCase() : 'status')),
-      base_power: exists ? Math.min(127, Math.ceil(found.basePower / 2)) : 0,
-      accuracy: Math.min(100, Math.round(100 * accuracy)),
-      priority: exists ? found.priority : 0,
-      expected_hits: Math.min(60, Math.round(10 * hits)),
-      pseudo: isPseudo ? 1 : 0,
-      self_boosts: this.selfBoosts(found, moveParts.self_boosts),
-      heal: this.heal(found),
-      status: Object.fromEntries(moveParts.status.map(name => [name, this.chance(found, plain(name))])),
-      move: shortID(id),
-      type: exists ? type : '',
     };
-  }
-
-  hits(multihit) {
-    if (!multihit) return 1;
-    if (!Array.isArray(multihit)) return multihit;
-    const [least, most] = multihit;
-    if (least !== 2 || most !== 5) return (least + most) / 2;
-    return this.gen < 5 ? (2 * 3 + 3 * 3 + 4 + 5) / 8 : 2 * 0.35 + 3 * 0.35 + 4 * 0.15 + 5 * 0.15;
-  }
-
-  selfBoosts(move, names) {
-    const sure = Object.assign({}, move.target === 'self' && move.boosts, move.self && move.self.boosts, move.selfBoost && move.selfBoost.boosts);
-    return Object.fromEntries(names.map(name => [name, (move.exists && sure[name]) || 0]));
-  }
-
-  heal(move) {
-    if (!move.exists || !['self', 'allies'].includes(move.target)) return 0;
-    if (move.heal) return Math.round((100 * move.heal[0]) / move.heal[1]);
-    const coded = { recover: 50, softboiled: 50, rest: 100, moonlight: 50, morningsun: 50, synthesis: 50, shoreup: 50, wish: 50 };
-    return coded[move.id] || 0;
-  }
-
-  chance(move, status) {
-    if (!move.exists) return 0;
-    if (move.status === status) return 100;
-    const found = (move.secondaries || []).find(one => one.status === status);
-    return found ? Math.min(100, found.chance || 100) : 0;
   }
 }
 

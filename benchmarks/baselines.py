@@ -49,19 +49,16 @@ def main():
     arguments = parser.parse_args()
     source = Demonstrations("sample:gen1randombattle", batch_size=1 << 30, val_fraction=0.1)
     (batch,) = source.validation_batches(1 << 30)
-    frequency = torch.bincount(source.sample().action, minlength=source.num_actions).float()
+    layout, (num_actions,) = source.observation_space.layout, source.action_space.sizes
+    frequency = torch.bincount(source.sample().action, minlength=num_actions).float()
     most_frequent = frequency.expand_as(batch.action_mask).masked_fill(~batch.action_mask, -1)
     rules = {
         "random legal action (expected)": (1.0 / batch.action_mask.sum(dim=1)).mean(),
         "most frequent legal action": (most_frequent.argmax(dim=1) == batch.action).float().mean(),
-        "legal move of most base power": (
-            strongest(batch, source.layout, "base_power") == batch.action
-        )
+        "legal move of most base power": (strongest(batch, layout, "base_power") == batch.action)
         .float()
         .mean(),
-        "legal move of most expected damage": (
-            strongest(batch, source.layout, "damage") == batch.action
-        )
+        "legal move of most expected damage": (strongest(batch, layout, "damage") == batch.action)
         .float()
         .mean(),
     }

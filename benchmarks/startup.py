@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--rounds 7]
 
-The command is the default run of behaviour cloning, `python -m poke.train algo=bc`, with its 83,020 decisions read and
+The command is the default run of behaviour cloning, `python -m poke.train algo=bc`, with its 77,324 decisions read and
 its checkpoint of step 0 under way; it is ended after its first update. Both processes take turns, after one each that
 is not counted.
 """

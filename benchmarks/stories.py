@@ -32,20 +32,20 @@ QUIET = ("logger.tensorboard.enabled=false", "logger.cli_frequency=200", "device
 RUNS: dict[str, tuple[str, ...]] = {
     "bc": (
         "algo=bc", "data=file", f"data.path={BATTLES}", "network=mlp", "network.hidden_sizes=[16]",
-        "data.batch_size=64", "algo.lr_schedule=constant", "trainer.max_steps=600",
-        "trainer.eval_every=150", "checkpoint.save_every=40", "logger.backend_frequency=25", *QUIET,
+        "data.batch_size=64", "algo.lr_schedule=constant", "trainer.max_steps=300",
+        "trainer.eval_every=75", "checkpoint.save_every=20", "logger.backend_frequency=25", *QUIET,
     ),
     "ppo": (
         "algo=ppo", "env.num_envs=2", "data.num_steps=64", "algo.lr_schedule=constant", "eval.episodes=2",
-        "trainer.max_steps=6400", "trainer.eval_every=1600", "checkpoint.save_every=400",
+        "trainer.max_steps=3200", "trainer.eval_every=800", "checkpoint.save_every=200",
         "logger.backend_frequency=256", *QUIET,
     ),
 }  # fmt: skip
-HALF = {"bc": "trainer.max_steps=300", "ppo": "trainer.max_steps=3200"}
+HALF = {"bc": "trainer.max_steps=150", "ppo": "trainer.max_steps=1600"}
 # Values that change no result, however often they change on the way.
 HARMLESS = (
-    "checkpoint.save_every=70", "checkpoint.max_to_keep=2", "logger.cli_frequency=0",
-    "checkpoint.keep_every=300", "checkpoint.async_save=false",
+    "checkpoint.save_every=35", "checkpoint.max_to_keep=2", "logger.cli_frequency=0",
+    "checkpoint.keep_every=150", "checkpoint.async_save=false",
 )  # fmt: skip
 
 

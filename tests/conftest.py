@@ -1,5 +1,9 @@
 import signal
 
+import pytest
+
+from .processes.commands import Zygote
+
 
 def pytest_configure() -> None:
     """Heed signals that whoever started the tests ignores, and what they start would inherit.
@@ -11,3 +15,9 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # The tests go on; what they start begins with the default.
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    with Zygote() as running:
+        yield running

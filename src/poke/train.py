@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -103,9 +104,11 @@ def _main(argv: list[str]) -> int:
     if args.help:
         print(HELP.format(groups=_groups()), end="")
         return 0
-    if args.cfg or args.info or args.hydra_help or args.shell_completion:
-        return _hand_to_hydra(argv)
     primary = Primary(args.config_name or "train", args.config_path, args.config_dir)
+    if args.cfg:
+        return _show_config(primary, args)
+    if args.info or args.hydra_help or args.shell_completion:
+        return _hand_to_hydra(argv)
     resume, fork = (_given(args.overrides, key) for key in ("resume", "fork"))
     if args.multirun:
         if resume is not None or fork is not None:
@@ -223,8 +226,17 @@ def _sweep(argv: list[str], overrides: list[str], primary: Primary) -> int:
     return run_sweep(primary, overrides, _shown(argv))
 
 
+def _show_config(primary: Primary, args: Namespace) -> int:
+    """Print the config as Hydra does."""
+    naming.register_resolver()
+    composing.compose_whole(primary, args.overrides)  # a mistake is answered in one line
+    with primary.hydra() as engine:
+        engine.show_cfg(primary.name, args.overrides, args.cfg, args.package, args.resolve)
+    return 0
+
+
 def _hand_to_hydra(argv: Sequence[str]) -> int:
-    """Let Hydra answer what it is asked about itself and the config."""
+    """Let Hydra answer what it is asked about itself."""
     naming.register_resolver()
     sys.argv = [sys.argv[0], *argv]
     hydra.main(version_base="1.3", config_path=str(composing.config_dir()), config_name="train")(

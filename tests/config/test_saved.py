@@ -75,6 +75,7 @@ def test_without_the_interpolations_the_values_stand(tmp_path):
         "network.activation=relu",
         "+logger.reduce.episodes=sum",
         "env.kwargs={gravity: 9.8}",
+        "env.kwargs.gravity=9.8",
         "logger=many",
     ],
 )

@@ -41,9 +41,17 @@ BATTLES = ["algo=ppo", "env=showdown", "eval=battles"]
         (["env.format=randombattle"], "format randombattle is unknown"),
         (["env.format=gen9doublesou"], "gen9doublesou is not played: it is doubles"),
         (["eval.format=gen9vgc2024"], "gen9vgc2024 is not played: it is vgc"),
-        (["env.opponent={random: -1}"], "env.opponent is a name, or names with shares"),
+        (["env.opponent={random: -1}"], "env.opponent.random must be >= 0, not -1"),
+        (["env.opponent={random: often}"], "env.opponent.random must be a number, not 'often'"),
+        (["env.opponent={}"], "env.opponent is a name, or names with shares"),
         (["env.opponent={random: 0}"], "env.opponent is a name, or names with shares"),
-        (["env.opponent=3"], "env.opponent is a name, or names with shares"),
+        (["env.opponent=3"], "env.opponent must be text, not 3"),
+        (["env.opponent=[random]"], r"env.opponent must be text, not \['random'\]"),
+        (["env.opponent=randm"], r"neither a player nor a run \(did you mean random\?\)"),
+        (["env.opponent={sefl: 1}"], r"env.opponent: sefl .* \(did you mean self\?\)"),
+        (["env.league.players=[maxbasepower]"], r"\(did you mean max_base_power\?\)"),
+        (["eval.opponents=[simple_heuristic]"], r"\(did you mean simple_heuristics\?\)"),
+        (["network=battle"], "add algo.shared_network=true, or take network=auto"),
         (["env.league.players=[self]"], "env.league.players names players, and self is none"),
         (["env.league.weighting=soft"], "env.league.weighting must be one of hard, variance"),
         (["env.reward=points"], "env.reward must be one of win, shaped"),
@@ -66,20 +74,70 @@ def test_opponents_are_names_or_names_with_shares(opponent):
     validate(composing.to_plain(composing.compose("train", [*BATTLES, f"env.opponent={opponent}"])))
 
 
+def composed(*overrides):
+    config = composing.to_plain(composing.compose("train", list(overrides)))
+    validate(config)
+    return config
+
+
+@pytest.mark.parametrize("begun", [["experiment=ppo_gen1"], BATTLES])
+def test_opponents_that_are_given_are_all_there_are(begun):
+    given = composed(*begun, "env.opponent={simple_heuristics: 80, self: 4}")
+    assert given["env"]["opponent"] == {"simple_heuristics": 80, "self": 4}
+    assert composed(*begun, "env.opponent=random")["env"]["opponent"] == "random"
+
+
+def test_one_more_opponent_can_be_given_by_name():
+    begun = composed("experiment=ppo_gen1")["env"]["opponent"]
+    more = composed("experiment=ppo_gen1", "env.opponent.league=3", "env.opponent.self=0")
+    assert more["env"]["opponent"] == {**begun, "league": 3, "self": 0}
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "name"),
+    [
+        ("env.kwargs={gravity: 9.8}", "env.kwargs", "gravity"),
+        ("env.kwargs.gravity=9.8", "env.kwargs", "gravity"),
+        ("logger.reduce={gravity: max}", "logger.reduce", "gravity"),
+    ],
+)
+def test_mappings_of_the_users_own_names_take_new_ones_and_keep_the_others(override, key, name):
+    group, _, knob = key.partition(".")
+    before = composed("experiment=ppo_breakout")[group][knob]
+    now = composed("experiment=ppo_breakout", override)[group][knob]
+    assert now == {**before, name: now[name]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "monitor", "mode"),
+    [
+        ([], "val/loss", "min"),
+        (["algo=ppo"], "eval/return_mean", "max"),
+        (["experiment=ppo_hopper"], "eval/return_mean", "max"),
+        (["env=cartpole", "eval=episodes"], "eval/return_mean", "max"),
+        (["eval=battles"], "eval/simple_heuristics/win_rate", "max"),
+        (["experiment=ppo_gen1"], "eval/simple_heuristics/win_rate", "max"),
+        ([*BATTLES, "eval.opponents=[random]"], "eval/random/win_rate", "max"),
+        ([*BATTLES, "eval.opponents=[outputs/a/run, random]"], "eval/run/win_rate", "max"),
+        (["algo=ppo", "checkpoint.monitor=eval/x", "checkpoint.mode=min"], "eval/x", "min"),
+    ],
+)
+def test_what_is_monitored_comes_with_what_evaluates(overrides, monitor, mode):
+    checkpoint = composed(*overrides)["checkpoint"]
+    assert (checkpoint["monitor"], checkpoint["mode"]) == (monitor, mode)
+
+
 @pytest.mark.parametrize("preset", ["halfcheetah", "hopper", "walker2d", "breakout", "pong"])
 def test_presets_choose_what_they_play_over_the_algorithms_own_choice(preset):
-    composed = composing.to_plain(composing.compose("train", [f"experiment=ppo_{preset}"]))
-    validate(composed)
-    assert preset[:4] in composed["env"]["id"].lower()
-    assert composed["data"]["_target_"] == "poke.data.rollout.Collector"
+    config = composed(f"experiment=ppo_{preset}")
+    assert preset[:4] in config["env"]["id"].lower()
+    assert config["data"]["_target_"] == "poke.data.rollout.Collector"
 
 
 def test_the_command_line_chooses_over_the_algorithms_own_choice():
-    composed = composing.to_plain(
-        composing.compose("train", ["algo=ppo", "env=acrobot", "network=mlp"])
-    )
-    assert composed["env"]["id"] == "Acrobot-v1"
-    assert composed["network"]["hidden_sizes"] == [256, 256]
+    config = composed("algo=ppo", "env=acrobot", "network=mlp")
+    assert config["env"]["id"] == "Acrobot-v1"
+    assert config["network"]["hidden_sizes"] == [256, 256]
 
 
 @pytest.mark.parametrize(
@@ -94,3 +152,18 @@ def test_a_recording_needs_who_plays_it(overrides, line):
         validate_recording(
             composing.to_plain(composing.compose("record", [*overrides, "out=x.parquet"]))
         )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "battle_format"),
+    [
+        ([], "gen1randombattle"),
+        (["format=gen4randombattle"], "gen4randombattle"),
+        (["env.format=gen9randombattle"], "gen9randombattle"),
+        (["env=cartpole", "policy=run"], "gen1randombattle"),
+    ],
+)
+def test_the_format_of_a_recording_may_be_given_as_trainings_is(overrides, battle_format):
+    config = composing.to_plain(composing.compose("record", [*overrides, "out=x.parquet"]))
+    validate_recording(config)
+    assert config["format"] == battle_format

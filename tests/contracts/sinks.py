@@ -1,7 +1,7 @@
 """What the contract suite of writers needs to know of each sink: how it is made, how it is read back.
 
 Run as a script it plays one process of a run: `sinks.py write SINK FOLDER PART` or `sinks.py read SINK
-FOLDER`.
+FOLDER`; or it makes MLflow's tables: `sinks.py tables FILE`.
 """
 
 import csv
@@ -192,9 +192,18 @@ READERS = {
     "trackio": read_trackio,
 }
 
+
+def make_tables(file):
+    from mlflow import MlflowClient
+
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+
+
 if __name__ == "__main__":
-    task, chosen, where, *rest = sys.argv[1:]
-    if task == "write":
-        write(chosen, Path(where), *rest)
-    else:
-        print("POINTS" + json.dumps(read(chosen, Path(where))))
+    match sys.argv[1:]:
+        case ["write", sinks, folder, part]:
+            write(sinks, Path(folder), part)
+        case ["read", sink, folder]:
+            print("POINTS" + json.dumps(read(sink, Path(folder))))
+        case ["tables", file]:
+            make_tables(file)

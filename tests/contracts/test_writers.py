@@ -3,9 +3,8 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,8 @@ from poke.training.logging import MetricsLogger
 from poke.training.writers import MemoryWriter
 from poke.training.writers.services.mlflow import fitted
 
+from ..processes.commands import Zygote
+
 SCRIPT = Path(__file__).with_name("sinks.py")
 spec = importlib.util.spec_from_file_location("sinks", SCRIPT)
 sinks = importlib.util.module_from_spec(spec)
@@ -24,6 +25,7 @@ spec.loader.exec_module(sinks)
 
 READABLE = [*sinks.READERS]
 ALL = [*READABLE, "console", "memory"]
+LIBRARIES = ("mlflow.store.tracking.sqlalchemy_store", "wandb")
 
 
 @pytest.fixture(autouse=True)
@@ -46,22 +48,47 @@ def needs(sink):
         pytest.skip(f"{sink} is not installed")
 
 
-def process(*arguments, status=0):
-    """Run sinks.py in a process of its own and return what it prints."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=dict(os.environ),
-    )
-    assert done.returncode == status, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    """Runs sinks.py in a process of its own, forked from one that has the sinks' libraries."""
+    home = {"HOME": str(tmp_path_factory.mktemp("home")), "WANDB_ERROR_REPORTING": "false"}
+    cwd = tmp_path_factory.mktemp("cwd")
+    there = [name for name in LIBRARIES if importlib.util.find_spec(name.partition(".")[0])]
+    with Zygote(there) as zygote:
+
+        def run(*arguments, status=0):
+            env = {name: value for name, value in os.environ.items() if name != "WANDB_API_KEY"}
+            done = zygote.run(SCRIPT, *arguments, cwd=cwd, env={**env, **home})
+            assert done.returncode == status, done.stderr
+            return done.stdout
+
+        yield run
 
 
-def read(sink, folder):
-    printed = process("read", sink, folder).split("POINTS")[-1]
-    return [(step, name, value) for step, name, value in json.loads(printed)]
+@pytest.fixture(scope="module")
+def read(process):
+    """Returns what a sink holds, as a process of its own sees it."""
+
+    def points(sink, folder):
+        printed = process("read", sink, folder).split("POINTS")[-1]
+        return [(step, name, value) for step, name, value in json.loads(printed)]
+
+    return points
+
+
+@pytest.fixture(scope="module")
+def with_tables(tmp_path_factory, process):
+    """Puts MLflow's empty tables into a folder, which it takes seconds to make."""
+    kept = tmp_path_factory.mktemp("tables") / "mlflow.db"
+
+    def put(sink, folder):
+        if "mlflow" in sink:
+            if not kept.exists():
+                process("tables", kept)
+            (folder / "mlflow").mkdir()
+            shutil.copy(kept, folder / "mlflow")
+
+    return put
 
 
 def expected():
@@ -112,15 +139,16 @@ def test_its_state_is_plain_values_and_round_trips(sink, run_folder):
 
 
 @pytest.mark.parametrize("sink", READABLE)
-def test_what_was_logged_can_be_read_back(sink, run_folder):
+def test_what_was_logged_can_be_read_back(sink, run_folder, process, read):
     needs(sink)
     process("write", sink, run_folder, "whole")
     assert read(sink, run_folder) == as_kept_by(sink, expected())
 
 
 @pytest.mark.parametrize("sink", READABLE)
-def test_a_fresh_process_resumes_it(sink, run_folder):
+def test_a_fresh_process_resumes_it(sink, run_folder, process, read, with_tables):
     needs(sink)
+    with_tables(sink, run_folder)
     process("write", sink, run_folder, "first")
     process("write", sink, run_folder, "rest")
     found = read(sink, run_folder)
@@ -132,8 +160,11 @@ def test_a_fresh_process_resumes_it(sink, run_folder):
 
 
 @pytest.mark.parametrize("sink", READABLE)
-def test_after_a_kill_and_a_resume_it_holds_every_step_once(sink, run_folder):
+def test_after_a_kill_and_a_resume_it_holds_every_step_once(
+    sink, run_folder, process, read, with_tables
+):
     needs(sink)
+    with_tables(sink, run_folder)
     process("write", sink, run_folder, "killed", status=-signal.SIGKILL)
     process("write", sink, run_folder, "rest")
     assert read(sink, run_folder) == as_kept_by(sink, expected())
@@ -148,10 +179,11 @@ def test_all_sinks_of_one_run_hold_the_same_points(sink, run_folder, shared_run)
 
 
 @pytest.fixture(scope="module")
-def shared_run(tmp_path_factory):
+def shared_run(tmp_path_factory, process, read, with_tables):
     """One run logged to every sink at once, read back from each."""
     folder = tmp_path_factory.mktemp("shared") / "run"
     folder.mkdir()
     chosen = [sink for sink in READABLE if sinks.installed(sink)]
+    with_tables(chosen, folder)
     process("write", ",".join(chosen), folder, "whole")
     return {sink: read(sink, folder) for sink in chosen}

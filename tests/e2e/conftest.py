@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ..processes.commands import Command, Zygote
+
 # The first 90 battles of the shipped sample, and a network that trains on them in about a second.
 SMALL = (
     f"data.path={Path(__file__).with_name('battles.parquet')}",
@@ -23,13 +25,21 @@ SMALL = (
 
 
 class CommandLine:
-    """Runs poke's commands as a user would, in subprocesses, from a folder of the test's own."""
+    """Runs poke's commands as a user would, in processes of their own, from a folder of the test's own.
 
-    def __init__(self, cwd: Path) -> None:
+    Args:
+        cwd: the folder.
+        zygote: what they are forked from, None: each is started anew.
+    """
+
+    def __init__(self, cwd: Path, zygote: Zygote | None = None) -> None:
         self.cwd = cwd
         self.env = {**os.environ, "PYTHONWARNINGS": "default", "WANDB_SILENT": "true"}
+        self.zygote = zygote
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str) -> Command | subprocess.Popen:
+        if self.zygote is not None:
+            return self.zygote.start("-m", *arguments, cwd=self.cwd, env=self.env)
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=self.cwd,
@@ -56,13 +66,19 @@ class CommandLine:
 
 
 @pytest.fixture
-def poke(tmp_path) -> CommandLine:
+def poke(tmp_path, zygote) -> CommandLine:
+    return CommandLine(tmp_path, zygote)
+
+
+@pytest.fixture
+def anew(tmp_path) -> CommandLine:
+    """As `poke`, for what a fork cannot show: each command is a new interpreter."""
     return CommandLine(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def session_poke(tmp_path_factory) -> CommandLine:
-    return CommandLine(tmp_path_factory.mktemp("runs"))
+def session_poke(tmp_path_factory, zygote) -> CommandLine:
+    return CommandLine(tmp_path_factory.mktemp("runs"), zygote)
 
 
 def assert_gone(pids, within_seconds: float = 30.0) -> None:
@@ -100,7 +116,7 @@ def rows(run_dir: Path) -> list[dict[str, str]]:
 
 
 def kill_at_step(
-    process: subprocess.Popen, run_dir: Path, step: int, number: int = signal.SIGKILL
+    process: Command | subprocess.Popen, run_dir: Path, step: int, number: int = signal.SIGKILL
 ) -> None:
     """Send a signal once metrics.csv shows a step."""
     deadline = time.monotonic() + 120

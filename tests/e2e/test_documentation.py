@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +44,8 @@ SHORTER = {
     r"poke\.train .*algo=ppo": ["trainer.max_steps=1024", "eval.episodes=2"],
     r"poke\.train .*eval=episodes": ["trainer.max_steps=20", "eval.episodes=2"],
     r"poke\.train": ["trainer.max_steps=20"],
+    r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
+    r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.record .*policy=": ["episodes=20"],
     r"poke\.record (?!--help)": ["battles=2"],
 }
@@ -92,15 +93,6 @@ class Reader:
         self.cwd = cwd
         self.store = store
         programs = store / "programs"
-        programs.mkdir(exist_ok=True)
-        for name, module in (
-            ("python", ""),
-            ("poke-train", "-m poke.train "),
-            ("poke-compare", "-m poke.compare "),
-            ("poke-record", "-m poke.record "),
-        ):
-            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module}"$@"\n')
-            (programs / name).chmod(0o755)
         self.env = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         self.env.pop("COLUMNS", None)
 
@@ -206,8 +198,17 @@ SECTIONS = read_sections(README.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("prepared")
+def store(tmp_path_factory, zygote):
+    """A folder for what is prepared, with the programs a reader calls."""
+    folder = tmp_path_factory.mktemp("prepared")
+    programs = folder / "programs"
+    programs.mkdir()
+    zygote.write_python(programs)
+    for door in ("train", "compare", "record"):
+        program = programs / f"poke-{door}"
+        program.write_text(f'#!/bin/sh\nexec "{programs / "python"}" -m poke.{door} "$@"\n')
+        program.chmod(0o755)
+    return folder
 
 
 def take_all(steps, reader):

@@ -61,7 +61,10 @@ def measure(script: str, *arguments: str) -> list[int]:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("algo=ppo", "env.num_envs=1", "data.num_steps=2", "algo.minibatch_size=2"),
+        (
+            *("algo=ppo", "env.num_envs=1", "data.num_steps=2"),
+            *("algo.minibatch_size=2", "algo.num_epochs=1"),
+        ),
         (BATTLES, "network=mlp", "network.hidden_sizes=[8]", "data.batch_size=8"),
     ],
     ids=["ppo", "bc"],

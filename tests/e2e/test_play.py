@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from poke.data import trajectories
+from poke.envs.showdown import layout
 from poke.play import main
 
 from .conftest import assert_gone
@@ -81,9 +82,21 @@ def test_who_interrupts_it_sees_what_was_played_so_far(clone, installed, first, 
     assert_gone(children)
 
 
+@pytest.mark.showdown
+def test_nothing_is_left_of_one_that_is_killed(clone, installed):
+    process = clone.start("poke.play", "run", "--battles", "5000", "--concurrency", "2")
+    shown_with(process, "1/5000")
+    children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    assert len(children) >= 2, "a server, and a worker that reads battles"
+    process.kill()
+    process.communicate(timeout=60)
+    assert_gone(children)
+
+
 MISTAKES = {
     "nothing": "nothing: no such file or directory",
-    "run --format gen9randombattle": "run sees ",
+    "run --format gen4ou": "run is of generation 1, these battles are of generation 4",
+    "run --format gen9randombattle": "run is of generation 1, these battles are of generation 9",
     "run --format gen1doublesou": "format gen1doublesou is not played: it is doubles, only singles are",
     "run --checkpoint other.pt": "run holds no checkpoint other.pt",
 }
@@ -99,6 +112,25 @@ def test_a_mistake_is_answered_in_one_line(clone, monkeypatch, capsys, command):
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.showdown
+@pytest.mark.parametrize(
+    ("battle_format", "line"),
+    [
+        ("gen1randombatle", "format gen1randombatle is unknown: did you mean gen1randombattle?"),
+        (
+            "gen1ou",
+            "format gen1ou needs a file of teams, and poke.play has none: it plays what draws teams",
+        ),
+    ],
+)
+def test_what_a_server_would_not_answer_is_refused(
+    clone, installed, monkeypatch, capsys, battle_format, line
+):
+    monkeypatch.chdir(clone.cwd)
+    assert main(["run", "--format", battle_format, "--battles", "1"]) == 2
+    assert capsys.readouterr().err == f"poke: {line}\n"
+
+
 def test_a_policy_that_plays_something_else_is_refused(poke, monkeypatch, capsys):
     short = ("trainer.max_steps=2048", "eval.episodes=1", "hydra.run.dir=run")
     poke("poke.train", "algo=ppo", "env=cartpole", *short)
@@ -107,16 +139,25 @@ def test_a_policy_that_plays_something_else_is_refused(poke, monkeypatch, capsys
     assert capsys.readouterr().err.startswith("poke: run plays no battles: it sees ")
 
 
-def test_a_policy_that_reads_an_older_layout_is_refused(poke, monkeypatch, capsys):
+def test_a_policy_that_reads_another_layout_is_refused(clone, monkeypatch, capsys):
+    monkeypatch.setattr(layout, "VERSION", layout.VERSION + 1)
+    monkeypatch.chdir(clone.cwd)
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err == (
+        "poke: run reads battles in layout 2, and this poke shows them in layout 3: train it anew\n"
+    )
+
+
+def test_battles_recorded_in_an_older_layout_are_not_learned_from(poke):
     data = trajectories.read(Path(__file__).with_name("battles.parquet"))
     data.metadata["layout"]["version"] = 1
     trajectories.write(poke.cwd / "old.parquet", data)
-    poke.train("data.path=old.parquet", "trainer.max_steps=5", run_dir="run")
-    monkeypatch.chdir(poke.cwd)
-    assert main(["run"]) == 2
-    assert capsys.readouterr().err == (
-        "poke: run reads battles in layout 1, this poke shows them in layout 2: train it anew\n"
+    said = poke.train("data.path=old.parquet", run_dir="run", expect=2)
+    assert said == (
+        "poke: the data's battles are in layout 1, and this poke shows them in layout 2: "
+        "record them anew with poke.record\n"
     )
+    assert not (poke.cwd / "run").exists()
 
 
 def test_a_missing_server_is_said_in_one_line(clone, monkeypatch, capsys):

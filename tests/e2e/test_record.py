@@ -46,15 +46,17 @@ def test_three_battles_are_recorded_on_a_real_server(poke, installed):
 def test_a_recording_stopped_by_sigterm_goes_on(poke, installed):
     command = ("poke.record", "opponents=[random]", "out=t.parquet")
     process = poke.start(*command, "battles=5000")
-    while not process.stderr.readline().startswith("1/5000 battles"):
+    # Battles are kept in order, and the first need not end first.
+    while int("0" + process.stderr.readline().partition("/")[0]) < 300:
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, out + err
     assert "the same command goes on from there" in out
     assert not (poke.cwd / "t.parquet").exists()
-    (part,) = (poke.cwd / "t.parquet.parts").glob("part-*")
-    kept = trajectories.read(part).num_episodes
+    parts = (poke.cwd / "t.parquet.parts").glob("part-*")
+    kept = sum(trajectories.read(part).num_episodes for part in parts)
+    assert kept > 0
 
     said = poke(*command, f"battles={kept + 2}")
     assert f"{kept}/{kept + 2} battles" in said

@@ -117,8 +117,9 @@ def test_the_console_changes_nothing_in_metrics(poke, reference):
     assert rows(poke.cwd / "run") == rows(reference)
 
 
-@pytest.mark.parametrize("step", [100, 300, 700])
-def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(poke, reference, step):
+@pytest.mark.parametrize(("step", "how"), [(100, "poke"), (300, "anew"), (700, "poke")])
+def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(request, reference, step, how):
+    poke = request.getfixturevalue(how)
     run_dir = poke.cwd / "run"
     process = poke.start("poke.train", *SMALL, *LENGTH, f"hydra.run.dir={run_dir}")
     kill_at_step(process, run_dir, step)
@@ -425,7 +426,7 @@ def test_runs_started_at_once_never_share_a_directory(tmp_path):
     assert len(set(made)) == 200
 
 
-def test_it_works_from_an_installed_wheel_in_an_empty_folder(poke, tmp_path):
+def test_it_works_from_an_installed_wheel_in_an_empty_folder(anew, tmp_path):
     root = Path(__file__).parents[2]
     build = [
         sys.executable,
@@ -451,14 +452,14 @@ def test_it_works_from_an_installed_wheel_in_an_empty_folder(poke, tmp_path):
         str(site),
     ]
     subprocess.run([*install, str(wheel)], check=True)
-    poke.cwd = tmp_path / "empty"
-    poke.cwd.mkdir()
-    poke.env["PYTHONPATH"] = str(site)
+    anew.cwd = tmp_path / "empty"
+    anew.cwd.mkdir()
+    anew.env["PYTHONPATH"] = str(site)
     where = subprocess.run(
         [sys.executable, "-c", "import poke; print(poke.__file__)"],
-        cwd=poke.cwd, env=poke.env, capture_output=True, text=True, check=True,
+        cwd=anew.cwd, env=anew.env, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert where.stdout.startswith(str(site))
-    poke("poke.train", "algo=bc", "trainer.max_steps=2", "network=mlp")
-    (run_dir,) = poke.runs()
+    anew("poke.train", "algo=bc", "trainer.max_steps=2", "network=mlp")
+    (run_dir,) = anew.runs()
     assert account(run_dir)["status"] == "finished"

@@ -3,8 +3,7 @@
 import ast
 import csv
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
@@ -26,19 +25,23 @@ LENGTHS = {
 }
 
 
-def run(cwd, *command, expect=0):
-    """Run python and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == expect, done.stdout
-    assert "Traceback" not in done.stdout
-    return done.stdout
+@pytest.fixture
+def run(zygote, tmp_path):
+    """Runs python in a folder and returns what it printed."""
+
+    def run(cwd, *arguments, expect=0):
+        with open(tmp_path / "said.txt", "w+") as output:
+            command = zygote.start(*arguments, cwd=cwd, env=os.environ, output=output)
+            assert command.wait(timeout=300) == expect, said(output)
+            assert "Traceback" not in said(output)
+            return said(output)
+
+    return run
+
+
+def said(output):
+    output.seek(0)
+    return output.read()
 
 
 def rows(run_dir):
@@ -51,9 +54,9 @@ def rows(run_dir):
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-def test_an_example_trains(tmp_path, name):
-    said = run(tmp_path, EXAMPLES / f"{name}.py", *SHORT, *LENGTHS[name])
-    assert "finished at step" in said
+def test_an_example_trains(run, tmp_path, name):
+    text = run(tmp_path, EXAMPLES / f"{name}.py", *SHORT, *LENGTHS[name])
+    assert "finished at step" in text
     account = json.loads((tmp_path / "run" / "run.json").read_text())
     assert account["status"] == "finished"
     assert rows(tmp_path / "run")
@@ -66,12 +69,12 @@ def test_every_example_is_run_here():
     assert {file.stem for file in FILES} == {*LENGTHS, "load_and_play"}
 
 
-def test_a_policy_is_loaded_and_played(tmp_path):
-    said = run(tmp_path, EXAMPLES / "load_and_play.py").splitlines()[-1]
-    worth = float(said.removeprefix("an episode is worth "))
+def test_a_policy_is_loaded_and_played(run, tmp_path):
+    line = run(tmp_path, EXAMPLES / "load_and_play.py").splitlines()[-1]
+    worth = float(line.removeprefix("an episode is worth "))
     assert 8 <= worth <= 500
     again = run(tmp_path, EXAMPLES / "load_and_play.py", "outputs/cartpole").splitlines()
-    assert again == [said]
+    assert again == [line]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -85,7 +88,7 @@ def test_an_example_is_short_and_says_how_it_is_run(file):
 
 
 @pytest.mark.parametrize("name", ["own_algorithm", "own_source"])
-def test_a_run_of_ones_own_parts_goes_on_as_if_it_had_never_stopped(tmp_path, name):
+def test_a_run_of_ones_own_parts_goes_on_as_if_it_had_never_stopped(run, tmp_path, name):
     common = (*SHORT[1:], "trainer.eval_every=20", "logger.backend_frequency=5")
     if name == "own_source":  # there bc's learning rate goes by the length
         common = (*common, "algo.schedule_steps=40")
@@ -101,7 +104,7 @@ def test_a_run_of_ones_own_parts_goes_on_as_if_it_had_never_stopped(tmp_path, na
     assert all((resumed[name] == weights).all() for name, weights in once.items())
 
 
-def test_a_sink_of_ones_own_is_cut_where_a_resumed_run_goes_on(tmp_path):
+def test_a_sink_of_ones_own_is_cut_where_a_resumed_run_goes_on(run, tmp_path):
     example, length = EXAMPLES / "own_sink.py", "trainer.max_steps=40"
     run(tmp_path, example, *SHORT, length, "checkpoint.save_every=20")
     first = sorted((tmp_path / "run" / "checkpoints").glob("*step20.pt"))[0]
@@ -114,7 +117,7 @@ def test_a_sink_of_ones_own_is_cut_where_a_resumed_run_goes_on(tmp_path):
     )
 
 
-def test_installed_commands_find_modules_in_the_working_directory(tmp_path):
+def test_installed_commands_find_modules_in_the_working_directory(run, tmp_path):
     """As pip writes them, in a folder of their own, which python puts where `python -m` has the working directory."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "here").mkdir()

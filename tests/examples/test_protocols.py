@@ -2,8 +2,6 @@
 
 import inspect
 import json
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -126,19 +124,18 @@ OWN_ENVIRONMENTS = """
 """
 
 
-def test_environments_of_ones_own_need_what_the_protocols_say_and_no_more(tmp_path):
+def test_environments_of_ones_own_need_what_the_protocols_say_and_no_more(zygote, tmp_path):
     (tmp_path / "mine.py").write_text(textwrap.dedent(OWN_ENVIRONMENTS))
     own = ("algo=ppo", "env._target_=mine.SignsMaker", "device=cpu", "hydra.run.dir=run")
     length = ("trainer.max_steps=4096", "trainer.eval_every=2048")
     for command in ((*own, *length), ("resume=run", "trainer.max_steps=6144")):
-        run = [sys.executable, "-m", "poke.train", *command]
-        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+        done = zygote.run("-m", "poke.train", *command, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
     account = json.loads((tmp_path / "run" / "run.json").read_text())
     assert account["best"]["value"] > 9  # of 10; 5 by chance
 
 
-def test_a_part_that_lacks_an_attribute_is_answered_in_one_line(tmp_path):
+def test_a_part_that_lacks_an_attribute_is_answered_in_one_line(zygote, tmp_path):
     (tmp_path / "mine.py").write_text(
         textwrap.dedent("""
             from poke.protocols import SourceDefaults, Stateless
@@ -148,8 +145,8 @@ def test_a_part_that_lacks_an_attribute_is_answered_in_one_line(tmp_path):
                     return None
         """)
     )
-    command = [sys.executable, "-m", "poke.train", "data._target_=mine.Source", "device=cpu"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = ("-m", "poke.train", "data._target_=mine.Source", "device=cpu")
+    done = zygote.run(*command, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     (line,) = (done.stdout + done.stderr).splitlines()
     assert "mine.Source has no observation_space, action_space: see Source" in line

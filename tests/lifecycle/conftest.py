@@ -1,13 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from ..processes.commands import Command, Zygote
 
 HERE = Path(__file__).parent
 BATTLES = HERE.parent / "e2e" / "battles.parquet"
@@ -42,48 +42,61 @@ PPO = (
 )
 
 
+# Before a signal can come there are handlers, and there is a group of processes that it may be sent to.
+PRELUDE = """
+import os, resource
+from poke.run.signals import guard_the_door
+from poke.training.checkpointing import writer
+guard_the_door()
+os.setpgid(0, 0)
+writer.RETRY_SECONDS = writer.LAST_RETRY_SECONDS = (0.0,)
+if {file_limit}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({file_limit}, {file_limit}))
+"""
+
+
 @dataclass
 class Process:
     """A command under way."""
 
-    poke: "Poke"
-    pid: int
+    command: Command
     output: Path
+
+    @property
+    def pid(self) -> int:
+        return self.command.pid
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
     def wait(self) -> tuple[int, str]:
         """Return the exit status and what was printed."""
-        return self.poke.ask({"wait": self.pid}), self.output.read_text(errors="replace")
+        return self.command.wait(), self.output.read_text(errors="replace")
 
 
 class Poke:
-    """Runs `python -m poke.train` in processes forked from one that has imported torch already."""
+    """Runs `python -m poke.train`."""
 
-    def __init__(self, cwd: Path, zygote: subprocess.Popen) -> None:
+    def __init__(self, cwd: Path, zygote: Zygote) -> None:
         self.cwd = cwd
         self._said = cwd.with_name(f"{cwd.name}-said")
         self._said.mkdir()
         self._zygote = zygote
         self._count = 0
 
-    def ask(self, request: dict) -> int:
-        self._zygote.stdin.write(json.dumps(request) + "\n")
-        self._zygote.stdin.flush()
-        return json.loads(self._zygote.stdout.readline())
-
     def start(self, *arguments, cwd=None, file_limit=0, stdout=None) -> Process:
         self._count += 1
         output = self._said / f"{self._count}.txt"
-        request = {
-            "arguments": [str(a) for a in arguments],
-            "cwd": str(cwd or self.cwd),
-            "output": str(output),
-            "file_limit": file_limit,
-            "stdout": stdout,
-        }
-        return Process(self, self.ask({"start": request}), output)
+        with open(output, "w") as file, open(stdout or os.devnull, "w") as other:
+            command = self._zygote.start(
+                *("-m", "poke.train", *arguments),
+                cwd=cwd or self.cwd,
+                env={**os.environ, "PYTHONWARNINGS": "default"},
+                output=file,
+                stdout=other if stdout else None,
+                prelude=PRELUDE.format(file_limit=file_limit),
+            )
+        return Process(command, output)
 
     def __call__(self, *arguments, expect=0, **options) -> str:
         """Run a command to its end and return what it printed; it must exit with `expect`."""
@@ -100,19 +113,6 @@ class Poke:
         (line,) = said.splitlines()
         assert line.startswith("poke: ")
         return line
-
-
-@pytest.fixture(scope="session")
-def zygote():
-    env = {**os.environ, "PYTHONWARNINGS": "default"}
-    with subprocess.Popen(
-        [sys.executable, str(HERE / "zygote.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
-    ) as process:
-        yield process
 
 
 @pytest.fixture

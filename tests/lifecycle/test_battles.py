@@ -36,7 +36,6 @@ BATTLES = (
     "eval=battles",
     "eval.opponents=[random]",
     "eval.battles=4",
-    "checkpoint.monitor=eval/random/win_rate",
     "trainer.max_steps=1280",
     "trainer.eval_every=640",
     "checkpoint.save_every=256",
@@ -64,12 +63,11 @@ def test_a_run_of_battles_is_resumed_bit_for_bit_and_can_be_replayed(poke, capsy
 def test_a_run_is_met_as_an_opponent_and_one_of_another_game_is_refused(poke):
     short = (*BATTLES, "trainer.max_steps=128", "trainer.eval_every=0")
     poke(*short, "hydra.run.dir=teacher")
-    poke(*short, "env.opponent=teacher", "eval.opponents=[teacher, random]", "hydra.run.dir=run",
-         "checkpoint.monitor=eval/teacher/win_rate")  # fmt: skip
+    poke(*short, "env.opponent=teacher", "eval.opponents=[teacher, random]", "hydra.run.dir=run")
     assert "eval/teacher/turns" in account(poke.cwd / "run")["final"]
     poke(*PPO, "trainer.max_steps=128", "hydra.run.dir=carts")
     said = poke(*short, "env.opponent=carts", "hydra.run.dir=other", expect=2)
-    assert said.startswith("poke: opponent carts sees float32 [4] and chooses one of 2")
+    assert said.startswith("poke: opponent carts plays no battles: it sees float32 [4]")
     assert not (poke.cwd / "other").exists()
 
 

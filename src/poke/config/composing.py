@@ -36,6 +36,7 @@ from omegaconf.errors import OmegaConfBaseException
 from poke.config.knobs import ConfigError, did_you_mean, leaf_keys, unknown_key
 from poke.config.loading import Loader
 from poke.config.own import constructor_of, own_nodes
+from poke.envs.showdown.names import first_win_rate
 
 # Options that come with a package of their own.
 PLUGIN_PACKAGES = {
@@ -43,6 +44,9 @@ PLUGIN_PACKAGES = {
     "hydra/launcher=submitit_local": "hydra-submitit-launcher",
     "hydra/launcher=submitit_slurm": "hydra-submitit-launcher",
 }
+
+# What configs interpolate besides values: conf/eval/battles.yaml.
+OmegaConf.register_new_resolver("poke.win_rate", first_win_rate, replace=True)
 
 TO_SEE_MORE = ", set env var HYDRA_FULL_ERROR=1 to see chained exception."
 

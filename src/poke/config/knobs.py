@@ -111,6 +111,22 @@ def nodes(
             yield from nodes(value, below, targets, f"{path}.{key}" if path else key)
 
 
+def mappings(
+    config: Mapping[str, Any], schema: type, targets: Mapping[str, type]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the dotted key of every value that may be a mapping with names of the user's own.
+
+    With each comes whether it may also be something else, such as a single name: then whoever gives another one gives
+    all of it, and nothing of the one before stays.
+    """
+    for path, declared, _ in nodes(config, schema, targets):
+        for name, hint in _hints(declared).items():
+            kinds = typing.get_args(hint) if _is_union(hint) else (hint,)
+            others = [k for k in kinds if not _is_mapping(k) and k is not type(None)]
+            if len(others) < len([k for k in kinds if k is not type(None)]):
+                yield f"{path}.{name}" if path else name, bool(others)
+
+
 def leaf_keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """Yield the dotted key of every value and every group in the config."""
     for key, value in config.items():
@@ -151,7 +167,7 @@ def _check_value(
         check(value, typing.cast(type, hint), targets, f"{path}.")
         return
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (Union, types.UnionType):
+    if _is_union(hint):
         if value is None and type(None) in arguments:
             return
         kinds = [a for a in arguments if a is not type(None)]
@@ -172,7 +188,7 @@ def _check_value(
         kind = items.pop() if len(items) == 1 else Any  # of tuple[int, str] nothing is said
         for i, item in enumerate(value):
             _check_value(item, kind, knob_field, targets, f"{path}[{i}]")
-    elif hint in _MAPPINGS or origin in _MAPPINGS:
+    elif _is_mapping(hint):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{path} must be a mapping, not {value!r}")
         kind = arguments[1] if arguments else Any
@@ -186,14 +202,22 @@ def _check_value(
 def _check_one_of(
     value: Any, kinds: list[Any], knob_field: Field[Any], targets: Mapping[str, type], path: str
 ) -> None:
-    """Check a value that may be of several kinds; what it is nearest to is not known, so the first answers."""
+    """Check a value that may be of several kinds; the one that it is nearest to answers, else the first."""
     mistakes = []
-    for kind in kinds:
+    for kind in sorted(kinds, key=lambda kind: _is_mapping(kind) != isinstance(value, Mapping)):
         try:
             return _check_value(value, kind, knob_field, targets, path)
         except ConfigError as mistake:
             mistakes.append(mistake)
     raise mistakes[0]
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (Union, types.UnionType)
+
+
+def _is_mapping(hint: Any) -> bool:
+    return hint in _MAPPINGS or typing.get_origin(hint) in _MAPPINGS
 
 
 _LISTS = (list, tuple, set, frozenset, Sequence, Iterable, Collection)
@@ -209,7 +233,8 @@ def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> 
     if choices and value not in choices:
         raise ConfigError(f"{path} must be one of {', '.join(choices)}, not {value!r}")
     bounds = knob_field.metadata.get("bounds")
-    if bounds is None:  # of a user's own, where infinity may mean something
+    # None: of a user's own, where infinity may mean something.
+    if bounds is None or not isinstance(value, int | float):
         return
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{path} must be finite, not {value}")

@@ -1,20 +1,24 @@
 """How configs are put together from files and overrides: as Hydra does it, but that nothing of poke's leaks into parts
-of a user's own."""
+of a user's own, and that mappings with names of the user's own take such names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from poke.config.knobs import leaf_keys
+from poke.config.knobs import leaf_keys, mappings
 from poke.config.own import constructor_of, own_nodes
+from poke.config.schema import TARGETS, TrainConfig
 from poke.protocols import OF_GROUP
 
 
@@ -32,6 +36,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, search_path: ConfigSearchPath, ours: Path) -> None:
         super().__init__(search_path)
         self._ours = ours
+        self._overrides: list[str] = []
 
     def load_configuration(
         self,
@@ -46,6 +51,7 @@ class Loader(ConfigLoaderImpl):
         Raises:
             ConfigError: a part of a user's own cannot be imported.
         """
+        self._overrides = overrides
         config = super().load_configuration(
             config_name, overrides, run_mode, from_shell, validate_sweep_overrides
         )
@@ -61,6 +67,28 @@ class Loader(ConfigLoaderImpl):
                 if f"{path}.{key}" not in written:
                     with open_dict(config):
                         del OmegaConf.select(config, path)[key]
+        return config
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        """Compose what overrides are then applied to, and prepare it for those of mappings."""
+        config = super()._compose_config_from_defaults_list(defaults, repo)
+        # Only what gives a mapping, or a name within a value of a group: others need not be read twice.
+        likely = [o for o in self._overrides if re.search(r"=\s*[{[]|^[^=]*\.[^=]*\.", o)]
+        if not likely:
+            return config
+        kinds = dict(mappings(_plain(config), TrainConfig, TARGETS))
+        for override in OverridesParser.create().parse_overrides(likely):
+            key = override.key_or_group
+            value = override.value()
+            if kinds.get(key) and isinstance(value, Mapping | list):
+                empty: Any = {} if isinstance(value, Mapping) else []
+                OmegaConf.update(config, key, empty, merge=False)
+            for place in (key, key.rpartition(".")[0]):
+                node = OmegaConf.select(config, place) if place in kinds else None
+                if isinstance(node, DictConfig):
+                    OmegaConf.set_struct(node, False)
         return config
 
     def _written(

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from poke.config import composing
-from poke.config.knobs import ConfigError, leaf_keys, nodes, unknown_key
+from poke.config.knobs import ConfigError, leaf_keys, mappings, nodes, unknown_key
 from poke.config.migrations import bring_up_to_date
 from poke.config.schema import TARGETS, TrainConfig
 
@@ -167,19 +167,22 @@ class _Editor:
             self._choose(key, override)
             return
         known = self._known()
+        kinds = dict(mappings(_raw(self._config), TrainConfig, TARGETS))
         if override.is_delete():
             if key in known:
                 _delete(self._config, key)
             return
-        if key not in known and not override.is_add():
+        group = key.rpartition(".")[0]
+        is_new = group in kinds and isinstance(_raw_value(self._config, group), Mapping)
+        if key not in known and not override.is_add() and not is_new:
             raise ConfigError(unknown_key(key, known))
         value = override.value()
         is_mapping = isinstance(_raw_value(self._config, key), Mapping)
-        if is_mapping and not isinstance(value, dict):
+        if is_mapping and not isinstance(value, dict) and not kinds.get(key):
             raise ConfigError(
                 f"{key} is a group of values: give them by key, as in {key}.KEY=VALUE"
             )
-        OmegaConf.update(self._config, key, value, merge=True, force_add=True)
+        OmegaConf.update(self._config, key, value, merge=not kinds.get(key), force_add=True)
 
     def _known(self) -> list[str]:
         """The keys the config has, and those that it would have if it had been saved today."""

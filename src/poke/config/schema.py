@@ -149,8 +149,8 @@ class GymEnvironmentConfig:
     id: str = knob(help="as Gymnasium registers it")
     num_envs: int = knob(at_least=1, help="stepped together in training")
     vectorization: str = knob(choices=("auto", "serial", "async", "vector_entry_point"))
-    kwargs: Any = knob(help="for the environment's constructor")
-    evaluation_kwargs: Any = knob(help="in their place in evaluation")
+    kwargs: dict[str, Any] | None = knob(help="for the environment's constructor")
+    evaluation_kwargs: dict[str, Any] | None = knob(help="in their place in evaluation")
     max_episode_steps: int | None = knob(at_least=1)
     frame_stack: int = knob(at_least=1)
     normalize_observation: bool = knob()
@@ -191,7 +191,9 @@ class ShowdownConfig:
     num_workers: int = knob(
         at_least=1, bookkeeping=True, help="processes that play them; changes speed only"
     )
-    opponent: Any = knob(help="a name, or a mapping of names to shares of the battles")
+    opponent: str | dict[str, float] = knob(
+        at_least=0, help="a name, or a mapping of names to shares of the battles"
+    )
     reward: str = knob(choices=("win", "shaped"), help="shaped: HP and Pokemon left count as well")
     shaping: float = knob(above=0, help="scale of the shaped reward's potential")
     accelerate: bool = knob(bookkeeping=True, help="changes speed only")

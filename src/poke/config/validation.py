@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from poke.config.knobs import ConfigError, check
+from poke.config.knobs import ConfigError, check, did_you_mean
 from poke.config.own import check_own
 from poke.config.schema import TARGETS, RecordConfig, ShowdownConfig, TrainConfig
 from poke.envs.showdown.formats import FormatError, generation
-from poke.envs.showdown.names import LEAGUE, SELF, BattleError, shares_of
+from poke.envs.showdown.names import LEAGUE, SCRIPTED, SELF, BattleError, is_run, shares_of
 
 BATTLES = "poke.envs.showdown.battles.BattleEnvironment"
+BATTLE_NETWORK = "poke.networks.battle.BattleNetwork"
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
@@ -113,6 +115,12 @@ def _check_playing(config: Mapping[str, Any]) -> None:
         raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)
     if known and algo == "poke.algorithms.ppo.PPO":
+        network = config["network"]
+        is_split = network.get("_target_") == BATTLE_NETWORK and not nodes[2]["shared_network"]
+        if env == BATTLES and is_split:
+            raise ConfigError(
+                "network=battle cannot score the value by itself: add algo.shared_network=true, or take network=auto"
+            )
         block = nodes[0]["num_envs"] * nodes[1]["num_steps"]
         size = nodes[2]["minibatch_size"]
         if block % size:
@@ -130,6 +138,8 @@ def _check_battles(env: Mapping[str, Any], evaluation: str | None) -> None:
     except (FormatError, BattleError) as error:
         raise ConfigError(str(error)) from error
     players = env["league"]["players"]
+    _check_names("env.opponent", shares)
+    _check_names("env.league.players", players)
     if stray := [name for name in players if name in (SELF, LEAGUE)]:
         raise ConfigError(f"env.league.players names players, and {stray[0]} is none")
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and {*shares} <= {SELF, LEAGUE}:
@@ -145,11 +155,20 @@ def _check_measured(evaluator: Mapping[str, Any]) -> None:
         raise ConfigError("eval.opponents must name at least one, as in eval.opponents=[random]")
     if stray := [name for name in names if name in (SELF, LEAGUE)]:
         raise ConfigError(f"eval.opponents: {stray[0]} changes with training and measures nothing")
+    _check_names("eval.opponents", names)
     if evaluator["format"] is not None:
         try:
             generation(evaluator["format"])
         except FormatError as error:
             raise ConfigError(str(error)) from error
+
+
+def _check_names(key: str, names: Iterable[str]) -> None:
+    """Refuse a mistyped player: what is named like one, and is no file or folder that might be a run."""
+    for name in names:
+        near = did_you_mean(name, [*SCRIPTED, SELF, LEAGUE])
+        if near and is_run(name) and not Path(name).exists():
+            raise ConfigError(f"{key}: {name} is neither a player nor a run{near}")
 
 
 def _check_sequences(num_envs: int, num_steps: int, minibatch_size: int) -> None:

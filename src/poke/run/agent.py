@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
 from poke.config.own import dataclass_arguments
+from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.fitting import check as check_fit
 from poke.policies.building import describe, offers
@@ -59,7 +60,11 @@ class Agent:
             self.source.close()
 
     def _check_spaces(self) -> None:
-        """Refuse recorded data of another game than the one the policy is to be evaluated in."""
+        """Refuse recorded data of another game than the one the policy is to be evaluated in, or in an older layout."""
+        if older := outdated(self.observation_space.layout):
+            raise ConfigError(
+                f"the data's battles are in {older}: record them anew with poke.record"
+            )
         environment = self.environment
         if environment is None:
             return

@@ -46,7 +46,13 @@ def fail(fault):
 
 @pytest.mark.parametrize(
     ("battle_format", "opponent"),
-    [("gen1randombattle", "max_base_power"), ("gen9randombattle", "random")],
+    [
+        ("gen1randombattle", "max_base_power"),
+        ("gen4randombattle", "random"),
+        ("gen7randombattle", "random"),
+        ("gen8randombattle", "max_base_power"),
+        ("gen9randombattle", "random"),
+    ],
 )
 def test_battles_are_played_to_their_ends(server, battle_format, opponent):
     policy = Anything(0)

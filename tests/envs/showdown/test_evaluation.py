@@ -103,7 +103,7 @@ def test_a_battle_whose_worker_dies_is_played_again(on_script):
     [
         ({"opponents": ["a/run", "b/run"]}, "measured under one name"),
         ({"source": SimpleNamespace(**{**vars(GEN1), "metadata": {}})}, "add eval.format=FORMAT"),
-        ({"format": "gen9randombattle"}, "ask for one of 26, the policy learns of"),
+        ({"format": "gen9randombattle"}, "is of generation 1, these battles are of generation 9"),
         ({"format": "gen1"}, "gen1"),
     ],
 )
@@ -118,7 +118,9 @@ def test_data_of_another_layout_is_refused(on_script):
     on_script(Turn())
     older = {**SEEN.layout, "version": 1}
     seen = ObservationSpace.box((layout.SIZE,), "int8", layout=older)
-    with pytest.raises(BattleError, match="or in another layout"):
+    with pytest.raises(
+        BattleError, match="reads battles in layout 1, and this poke shows them in layout 2"
+    ):
         evaluator(source=SimpleNamespace(**{**vars(GEN1), "observation_space": seen}))
 
 

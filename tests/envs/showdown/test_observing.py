@@ -185,6 +185,16 @@ MISTAKES = {
         (),
         "this is no request: |request|",
     ),
+    "an empty file": (
+        lambda lines: [],
+        (),
+        "there is no |request| line: what a player could choose is not known",
+    ),
+    "a turn without a number": (
+        lambda lines: [*lines[:16], "|turn|abc", *lines[16:]],
+        (),
+        "cannot read the line '|turn|abc': it has no number",
+    ),
     "a format that does not exist": (
         lambda lines: lines,
         ("--format", "gen1randombatle"),
@@ -204,9 +214,38 @@ def test_a_mistake_is_answered_in_one_line(installed, tmp_path, capsys, mistake)
     assert said.err.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
-    assert main(["observe", str(tmp_path / "nothing.txt")]) == 2
-    assert "nothing.txt" in capsys.readouterr().err
+@pytest.mark.parametrize("line", ["|move|", '|request|{"foo":1}', "|request|[1,2]", "|request|{"])
+def test_a_line_that_cannot_be_read_is_shown(installed, tmp_path, capsys, seen, line):
+    lines = lines_of("recharge_gen1.p1")
+    second = next(i for i, text in enumerate(lines) if text.startswith("|turn|2"))
+    assert (
+        main(["observe", write(tmp_path / "a.txt", [*lines[:second], line, *lines[second:]])]) == 2
+    )
+    said = capsys.readouterr()
+    assert [json.loads(text) for text in said.out.splitlines()] == seen["recharge_gen1.p1"][:1]
+    assert said.err.startswith(f"poke: cannot read the line '{line}': ")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_of_any_system_is_read(installed, tmp_path, capsys, seen, end, mark):
+    file = tmp_path / "lines.txt"
+    file.write_bytes((mark + end.join(lines_of("recharge_gen1.p1"))).encode())
+    assert main(["observe", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert [json.loads(line) for line in said.splitlines()] == seen["recharge_gen1.p1"]
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path, capsys):
+    (tmp_path / "noise").write_bytes(bytes(range(256)))
+    for name, why in {
+        "nothing.txt": ": no such file or directory",
+        "": ": is a directory",
+        "noise": " is not text (UTF-8)",
+    }.items():
+        assert main(["observe", str(tmp_path / name)]) == 2
+        assert capsys.readouterr().err == f"poke: {tmp_path / name}{why}\n"
 
 
 def test_the_format_may_be_told(installed, seen, tmp_path):
@@ -275,7 +314,7 @@ def test_powers_are_the_moves_own():
 
 def test_bytes_of_another_layout_or_size_are_refused():
     older = {**layout.describe(1), "version": 1}
-    with pytest.raises(ObservationError, match="of layout 1; this poke reads layout 2"):
+    with pytest.raises(ObservationError, match="in layout 1, and this poke shows them in layout 2"):
         decode(np.zeros(layout.SIZE, np.int8), older)
     with pytest.raises(ObservationError, match=r"not \[3\] int8"):
         decode(np.zeros(3, np.int8))

@@ -66,13 +66,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _lines(file: str) -> list[str]:
+    try:
+        with open(file, encoding="utf-8-sig") as opened:
+            return opened.read().split("\n")  # names may hold what splitlines takes for an end
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not text (UTF-8)") from None
+    except OSError as error:
+        raise ValueError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _observe(options: argparse.Namespace) -> None:
     # Numpy is not for who installs.
     from poke.envs.showdown.observing import observe
 
-    with open(options.file, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    for decision in observe(lines, player=options.player, battle_format=options.format):
+    for decision in observe(
+        _lines(options.file), player=options.player, battle_format=options.format
+    ):
         print(json.dumps(decision), flush=True)
 
 

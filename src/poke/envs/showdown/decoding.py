@@ -108,10 +108,8 @@ def check_ranges(observations: npt.NDArray[np.int8], described: Mapping[str, Any
 def _current(described: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if described is None:
         return layout.describe(9)
-    if described["version"] != layout.VERSION:
-        raise ObservationError(
-            f"the observations are of layout {described['version']}; this poke reads layout {layout.VERSION}"
-        )
+    if older := layout.outdated(described):
+        raise ObservationError(f"the observations are in {older}")
     return described
 
 

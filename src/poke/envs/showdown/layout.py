@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -284,6 +285,17 @@ def num_actions(generation: int) -> int:
     if not 1 <= generation <= 9:
         raise ValueError(f"there is no generation {generation} (choose 1 to 9)")
     return 10 + 4 * max(0, generation - 5)
+
+
+def outdated(described: Mapping[str, Any] | None) -> str:
+    """Return how observations of an older or newer layout than this one are called, '' for all others.
+
+    Args:
+        described: as `describe` returned it at the time; None or something else for what are no battles.
+    """
+    if not described or "groups" not in described or described.get("version") == VERSION:
+        return ""
+    return f"layout {described.get('version')}, and this poke shows them in layout {VERSION}"
 
 
 def describe(generation: int) -> dict[str, Any]:

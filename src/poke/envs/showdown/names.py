@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 SCRIPTED = ("random", "max_base_power", "simple_heuristics")  # players of the worker's
@@ -38,3 +39,14 @@ def shares_of(opponent: Any) -> dict[str, float]:
 def is_run(name: str) -> bool:
     """Whether a name of an opponent is the place of a run."""
     return name not in (*SCRIPTED, SELF, LEAGUE)
+
+
+def label(name: str) -> str:
+    """Return an opponent's name as metrics have it: of a run its last part alone."""
+    return Path(name).name if is_run(name) else name
+
+
+def first_win_rate(opponents: Any) -> str:
+    """Return the metric of evaluation that tells how often the first of its opponents is beaten."""
+    first = opponents if isinstance(opponents, str) else next(iter(opponents or ()), "nobody")
+    return f"eval/{label(str(first))}/win_rate"

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from poke.envs.showdown import layout
-from poke.envs.showdown.battles.environment import spaces
+from poke.envs.showdown.battles.environment import open_workers, spaces
 from poke.envs.showdown.battles.evaluation import wilson
-from poke.envs.showdown.battles.opponents import fits
+from poke.envs.showdown.battles.opponents import misfit
+from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.names import BattleError
 from poke.envs.showdown.server import ShowdownServer
 from poke.policies.loading import load
 from poke.policies.policy import Policy
@@ -101,6 +102,10 @@ def play(
     try:
         policy = load(run, checkpoint=checkpoint, trust=trust)
         battle_format = _format_for(policy, run, format)
+        if format is not None:
+            _check_format(format)
+    except BattleError as error:  # what playing needs is not there
+        raise PlayingError(str(error), 1) from error
     except ValueError as error:
         raise PlayingError(str(error), 2) from error
     tally = Tally()
@@ -167,21 +172,27 @@ def _format_for(policy: Policy, run: str, asked: str | None) -> str:
         ValueError: the policy does not play it.
     """
     seen = policy.observation_space
-    if seen.layout is None or "groups" not in seen.layout:
-        raise ValueError(f"{run} plays no battles: it sees {seen}")
-    if seen.layout["version"] != layout.VERSION:
-        raise ValueError(
-            f"{run} reads battles in layout {seen.layout['version']}, this poke shows them in layout "
-            f"{layout.VERSION}: train it anew"
-        )
-    battle_format = asked or f"gen{seen.layout['generation']}randombattle"
-    shown_to_it, chosen_from = spaces(battle_format)
-    if not fits(seen, policy.action_space, shown_to_it, chosen_from):
-        raise ValueError(
-            f"{run} sees {seen} and chooses {policy.action_space}; battles of {battle_format} show {shown_to_it} "
-            f"and ask for {chosen_from}"
-        )
+    generation = (seen.layout or {}).get("generation", 1)
+    battle_format = asked or f"gen{generation}randombattle"
+    why = misfit(seen, policy.action_space, *spaces(battle_format))
+    if why:
+        raise ValueError(f"{run} {why}")
     return battle_format
+
+
+def _check_format(battle_format: str) -> None:
+    """Refuse what a server would not answer.
+
+    Raises:
+        FormatError: the format is not played, or has no teams of its own.
+        BattleError: node or the package is missing.
+    """
+    try:
+        open_workers(battle_format, 1, 1).close()
+    except FormatError as error:
+        if "file of teams" not in str(error):
+            raise
+        raise FormatError(f"{error}, and poke.play has none: it plays what draws teams") from None
 
 
 def _print(run: str, opponent: str, battle_format: str, tally: Tally) -> None:

@@ -158,12 +158,13 @@ class Expected {
       stats: Object.fromEntries(this.parts.stats.map(name => [name, 0])),
       ...this.against(isActive ? pokemon : null, this.ownActive || null),
       item: this.gen < 2 ? '' : this.known(entry.item, pokemon.item || 'noitem'),
-      ability: this.gen < 3 ? '' : this.known(entry.ability, plainAbility(pokemon.ability)),
+      ability: this.gen < 3 ? '' : this.known(isActive && !pokemon.fainted ? entry.borrowed ?? entry.ability : entry.ability, plainAbility(pokemon.ability)),
       tera_type: this.gen < 9 ? '' : this.known(pokemon.terastallized ? typeName(pokemon.terastallized) : null, typeName(pokemon.teraType)),
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
       this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
+      if (isActive && entry.sleptUnseen === pokemon.statusState) this.excuse(values, moves, ['status_counter']);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }
@@ -241,12 +242,12 @@ class Expected {
   findTypes(pokemon) {
     const looks = this.looks(pokemon);
     if (pokemon.fainted) return looks.species.types.map(typeName);
-    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    const types = looks !== pokemon && isAsSpecies ? looks.species.types : this.typesInBattle(pokemon);
-    return [...new Set(types)].map(typeName);
+    return [...new Set(this.typesInBattle(pokemon))].map(typeName);
   }
 
   typesInBattle(pokemon) {
+    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
+    if (this.looks(pokemon) !== pokemon && isAsSpecies) return this.ledger.shownTypes(pokemon);
     if (pokemon.terastallized || !this.hidesTypes(pokemon)) return pokemon.getTypes();
     const types = this.ledger.shownTypes(pokemon);
     return pokemon.addedType ? [...types, pokemon.addedType] : types;
@@ -282,12 +283,13 @@ class Expected {
   }
 
   hasEffect(pokemon, volatiles, id, isUp) {
-    if (id.startsWith('perish')) return !!volatiles.perishsong && volatiles.perishsong.duration === +id[6];
+    // It is announced as 3 when it is sung, which the turn's end counts down from 4 to.
+    if (id.startsWith('perish')) return !!volatiles.perishsong && Math.min(3, volatiles.perishsong.duration) === +id[6];
     if (id === 'protect') return SHIELDS.some(name => name in volatiles);
     if (id === 'transform') return isUp && pokemon.transformed;
     if (id === 'typechange') {
       if (!isUp || pokemon.terastallized) return false;
-      return [...this.typesInBattle(pokemon)].sort().join() !== [...pokemon.species.types].sort().join();
+      return [...this.typesInBattle(pokemon)].sort().join() !== [...this.looks(pokemon).species.types].sort().join();
     }
     if (id === 'partiallytrapped' && this.gen === 1) return this.isBound(pokemon, volatiles);
     return id in volatiles;
@@ -296,9 +298,8 @@ class Expected {
   /** In the first generation the one who binds is locked; who is bound cannot act while that lasts. */
   isBound(pokemon, volatiles) {
     if ('partiallytrapped' in volatiles) return true;
-    const binds = one => !!one && !!one.lastMove && !!one.lastMove.self && one.lastMove.self.volatileStatus === 'partialtrappinglock';
     const { fakepartiallytrapped } = volatiles;
-    return !!fakepartiallytrapped && binds(fakepartiallytrapped.counterpart) && !binds(pokemon);
+    return !!fakepartiallytrapped && fakepartiallytrapped.counterpart === this.ledger.binder;
   }
 
   protectCounter(volatiles) {

@@ -23,6 +23,8 @@ class Entry {
     this.hidesForm = false; // team preview did not tell its form
     this.item = null; // last shown, null if never
     this.ability = null;
+    this.borrowed = null; // an ability that it got from elsewhere since it came in
+    this.sleptUnseen = null; // the state of a sleep in which it came in under an Illusion
     this.told = { ability: null, item: null }; // the same, told by any line
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
@@ -40,6 +42,7 @@ class Ledger {
     this.paid = new Map(); // Pokemon -> the move from which PP were taken last
     this.vague = new Map(); // Pokemon -> moves whose PP are not known any more: id -> why
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
+    this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     let depth = 0; // these call each other: a line is noted once
     for (const name of ['add', 'addMove', 'addSplit']) {
@@ -91,7 +94,8 @@ class Ledger {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
       entry.told.ability = id;
-      entry.ability = id === 'noability' ? '' : id;
+      const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
+      entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
     }
     for (const part of parts) this.noteCause(`${part}`);
   }
@@ -174,8 +178,9 @@ class Ledger {
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = '';
-    for (const one of this.entries(pokemon.side)) one.types = one.copied = null;
+    for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = one.sleptUnseen = null;
     if (pokemon.illusion) {
+      if (pokemon.status === 'slp') entry.sleptUnseen = pokemon.statusState;
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }
@@ -206,6 +211,8 @@ class Ledger {
     const entry = this.seen(pokemon);
     const id = toID(name.replace(/^Z-/, '')); // a status move with Z-power
     const move = this.battle.dex.moves.get(id);
+    if (move.self && move.self.volatileStatus === 'partialtrappinglock') this.binder = pokemon;
+    else if (this.binder === pokemon) this.binder = null;
     const isOwn = pokemon.moveSlots.some(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
     // Gen 2 does not say of the second turn of a move that it was called.
     if (!isOwn && !move.isZ && !move.isMax && id !== 'struggle') return;

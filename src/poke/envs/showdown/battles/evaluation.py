@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from poke.envs.showdown.battles.environment import open_workers, spaces
-from poke.envs.showdown.battles.opponents import Opponents, fits, label
+from poke.envs.showdown.battles.opponents import Opponents, misfit
 from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.tables import Tables
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.names import BattleError
+from poke.envs.showdown.names import BattleError, label
 from poke.envs.showdown.pipes.workers import BattleWorkers, battle_seeds
 from poke.protocols import EvaluatorDefaults
 
@@ -77,11 +77,9 @@ class BattleEvaluator(EvaluatorDefaults):
         self._explore = explore
         self._format = format or getattr(environment, "format", None) or recorded_format(source)
         seen, self._actions = spaces(self._format)
-        if not fits(source.observation_space, source.action_space, seen, self._actions):
-            raise BattleError(
-                f"battles of {self._format} show {seen} and ask for {self._actions}, the policy learns of "
-                f"{source.observation_space} and chooses {source.action_space}, or in another layout"
-            )
+        why = misfit(source.observation_space, source.action_space, seen, self._actions)
+        if why:
+            raise BattleError(f"eval plays {self._format}, but what learns {why}")
         labels = [label(name) for name in opponents]
         if len(set(labels)) < len(labels):
             raise BattleError(f"eval.opponents: two would be measured under one name ({labels})")

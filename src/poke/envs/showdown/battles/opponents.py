@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from poke.envs.showdown import layout
 from poke.envs.showdown.battles.league import League
-from poke.envs.showdown.names import LEAGUE, SELF, BattleError, is_run
+from poke.envs.showdown.names import LEAGUE, SELF, BattleError, is_run, label
 from poke.spaces import ActionSpace, ObservationSpace
 
 _WINDOW = 200  # battles that a win rate is the mean over
@@ -185,29 +185,26 @@ class Opponents:
         return self._memories[name]
 
     def _fitting(self, name: str, policy: Any) -> Any:
-        if not fits(policy.observation_space, policy.action_space, *self._spaces):
-            raise BattleError(
-                f"opponent {name} sees {policy.observation_space} and chooses {policy.action_space}, which is not "
-                f"what these battles show ({self._spaces[0]}, {self._spaces[1]}) or in another layout"
-            )
+        why = misfit(policy.observation_space, policy.action_space, *self._spaces)
+        if why:
+            raise BattleError(f"opponent {name} {why}")
         return policy
 
 
-def label(name: str) -> str:
-    """Return an opponent's name as metrics have it: of a run its last part alone."""
-    return Path(name).name if is_run(name) else name
-
-
-def fits(
+def misfit(
     observations: ObservationSpace,
     actions: ActionSpace,
     shown: ObservationSpace,
     asked: ActionSpace,
-) -> bool:
-    """Whether what sees and chooses the former can play where the latter is shown and asked for."""
-    versions = [(space.layout or {}).get("version") for space in (observations, shown)]
-    return (observations.shape, actions.sizes, versions[0]) == (
-        shown.shape,
-        asked.sizes,
-        versions[1],
-    )
+) -> str:
+    """Return why what sees and chooses the former cannot play where the latter is shown and asked for; '' if it can."""
+    seen, there = observations.layout or {}, shown.layout or {}
+    if "groups" not in seen:
+        return f"plays no battles: it sees {observations}"
+    if older := layout.outdated(seen):
+        return f"reads battles in {older}: train it anew"
+    if seen["generation"] != there["generation"]:
+        return f"is of generation {seen['generation']}, these battles are of generation {there['generation']}"
+    if (observations.shape, actions.sizes) != (shown.shape, asked.sizes):
+        return f"sees {observations} and chooses {actions}; these battles show {shown} and ask for {asked}"
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poke.envs.showdown.pipes.lines import LineDecision, LineTracker
+from poke.envs.showdown.pipes.lines import LineDecision, LineError, LineTracker
 
 # Of what happens in battle; minor lines begin with a hyphen.
 _HAPPENS = {"cant", "drag", "faint", "move", "start", "switch", "teampreview", "turn", "upkeep"}
@@ -32,9 +32,8 @@ class Hearing:
         self._requests_first: bool | None = None
         self._is_due = False
         self._has_lines = False  # that the last request belongs to
-        self._is_update = (
-            False  # the request to come is the last one as it is now known: no lines belong to it
-        )
+        # The request to come is the last one as it is now known: no lines belong to it.
+        self._is_update = False
 
     def read(self, line: str) -> LineDecision | None:
         """Take a line, and return the decision that was due before it, or is now.
@@ -49,6 +48,8 @@ class Hearing:
         if kind in _HAPPENS or kind.startswith("-"):
             self._has_lines = True
         if kind == "turn":
+            if not rest.isdecimal():
+                raise LineError(f"cannot read the line '{line.rstrip()[:80]}': it has no number")
             self.turn = int(rest)
         elif kind in ("win", "tie"):
             self.result, self._is_due = line.rstrip(), False

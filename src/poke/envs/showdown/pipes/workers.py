@@ -355,6 +355,7 @@ def _settings(battle_format: str, accelerate: bool, teams: str | Path | None) ->
         try:
             text = Path(teams).read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"teams {teams} cannot be read: {error}") from None
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise FormatError(f"teams {teams} cannot be read: {str(why).lower()}") from None
         settings["teams"] = {"name": str(teams), "text": text}
     return first_settings(settings, generation(battle_format))

@@ -8,6 +8,7 @@ const { Tracker } = require('./tracker');
 const { Encoder } = require('./observation');
 
 const STATES = { none: 0, asked: 1, forced: 2 };
+const SHOWN = 80; // letters of a line that cannot be read
 const HEAD = 6; // u8 state, u8 whether the last choice was refused, u32 mask
 
 /** One player's view of one battle. */
@@ -31,6 +32,7 @@ class View {
   ask(text) {
     if (!text) return; // some servers send an empty one first
     let request = JSON.parse(text);
+    if (request && !request.wait && !Array.isArray(request.side?.pokemon)) throw new Error('it has no team');
     if (this.isUpdate && request && (legal(request) >> this.action) & 1) {
       request = refuse(request, this.action, '');
     }
@@ -89,6 +91,14 @@ class View {
   }
 }
 
+function readOne(view, line) {
+  try {
+    view.read(line);
+  } catch (error) {
+    throw new Error(`cannot read the line '${line.slice(0, SHOWN)}': ${error.message.split('\n')[0]}`);
+  }
+}
+
 /** Answer the frames of mode `lines` (see main.js) until the input ends. */
 function followLines(input, output, settings, folder) {
   let simulator = null; // loaded when the first battle is followed
@@ -96,7 +106,7 @@ function followLines(input, output, settings, folder) {
   const encoders = new Map(); // by dex
   const read = ({ battle, lines }) => {
     const view = views.get(battle);
-    for (const line of lines) view.read(line);
+    for (const line of lines) readOne(view, line);
     return view;
   };
   const answer = {

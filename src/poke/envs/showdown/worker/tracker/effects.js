@@ -29,6 +29,8 @@ function start(tracker, pokemon, parts, of) {
   const { volatiles } = pokemon;
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
   if (id === 'typechange') {
+    // At a turn's end others are told the types that an Illusion seems to have, its owner with them.
+    if (pokemon.key !== '' && parts[2].slice(5) !== pokemon.name && parts.includes('[silent]')) return;
     changeTypes(tracker, pokemon, parts, of);
   } else if (id === 'typeadd') {
     pokemon.addedType = parts[4];
@@ -67,7 +69,9 @@ function mimic(tracker, pokemon, id, by) {
   const isSketch = by === 'sketch' || pokemon.lastMove === 'sketch';
   const name = isSketch ? 'sketch' : 'mimic';
   if (!isSketch) pokemon.volatiles.set('mimic', id);
-  const index = pokemon.moves.findIndex(slot => slot.move.id === name);
+  // In gen 1 a Mimic that Metronome has called takes Metronome's place.
+  const place = tracker.gen === 1 && pokemon.calledMove === name ? pokemon.lastMove : name;
+  const index = pokemon.moves.findIndex(slot => slot.move.id === place);
   if (index < 0) return;
   const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
   if (isSketch && pokemon.moves === pokemon.baseMoves) {

@@ -81,6 +81,8 @@ function loseItem(tracker, pokemon, id) {
 function pressure(tracker, pokemon, move, reachesNoFoe) {
   const foe = tracker.rivalOf(pokemon);
   if (!foe || foe.fainted || foe.ability !== 'pressure' || foe.has('gastroacid')) return 0;
+  const hasGas = one => one.ability === 'neutralizinggas' && !one.has('gastroacid');
+  if (hasGas(pokemon) || hasGas(foe)) return 0;
   let { target } = move.entry;
   if (move.id === 'curse' && !pokemon.types.names.includes('Ghost'))
     target = move.entry.nonGhostTarget;

@@ -37,9 +37,8 @@ function enter(tracker, pokemon, name, details, condition) {
   // Who comes in though it was seen to faint: that was somebody else in its looks.
   if (pokemon.fainted && pokemon.key === '' && pokemon.before) pokemon.recall();
   pokemon.remember();
-  // An own Pokemon under an Illusion keeps its own looks: its player knows them.
-  const isDisguised = pokemon.key !== '' && pokemon.name !== name;
-  if (!isDisguised) {
+  // What an own Pokemon is its player knows from the request; lines show an Illusion's looks.
+  if (pokemon.key === '') {
     pokemon.name = name;
     if (details.level === pokemon.level) pokemon.details = details.text;
     const species = tracker.tables.species(details.species);
@@ -57,7 +56,9 @@ function enter(tracker, pokemon, name, details, condition) {
   pokemon.revealed = true;
   pokemon.turns = 0;
   pokemon.readCondition(condition);
-  if (details.tera) pokemon.teraType = pokemon.terastallized = details.tera;
+  // One that comes in without a tera type has not terastallized: that was an Illusion of it.
+  if (pokemon.key === '') pokemon.terastallized = details.tera;
+  if (details.tera) pokemon.teraType = details.tera;
   pokemon.retype();
   effects.afterEntering(tracker, pokemon);
   pokemon.touch();

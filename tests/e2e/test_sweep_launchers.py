@@ -77,7 +77,7 @@ def test_jobs_save_and_end_on_a_signal_to_the_sweep_and_go_on(poke, launcher):
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == 143
-    assert_gone([p.pid for p in family], within_seconds=10)
+    assert_gone([p.pid for p in family], within_seconds=120)
     assert [a["status"] for a in sweep.accounts().values()] == ["interrupted"] * 2
     sweep.run()
     assert [a["status"] for a in sweep.accounts().values()] == ["finished"] * 2

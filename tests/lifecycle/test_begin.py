@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -109,7 +111,7 @@ def test_an_output_folder_that_is_a_file_is_answered_in_one_line(poke):
         (["data=file", "data.path=nothing.npz"], "nothing.npz: no such file"),
         (
             ["env=cartpole", "eval=episodes", "checkpoint.monitor=eval/return_mean"],
-            "data has observations of int8 [2739], but in env.id=CartPole-v1 they are float32 [4]",
+            "data has observations of int8 [2859], but in env.id=CartPole-v1 they are float32 [4]",
         ),
         (["algo.loss=mse"], "algo.loss=mse is for continuous actions, and these are one of 10"),
     ],
@@ -204,6 +206,7 @@ def test_a_directory_in_use_is_refused_and_not_touched(poke):
 
 
 def test_run_json_says_what_is_bookkeeping_and_gives_a_sign_of_life_with_every_row(poke):
+    shutil.copyfile(Path(__file__).with_name("mine.py"), poke.cwd / "mine.py")
     poke(*SMALL, "device=auto", "algo._target_=mine.Aging", "hydra.run.dir=run")
     about = account(poke.cwd / "run")
     assert {"logger", "checkpoint.save_every", "trainer.max_seconds"} <= {*about["bookkeeping"]}

@@ -117,7 +117,8 @@ def become(request):
     before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     os.environ.clear()
     os.environ.update(request.env)
-    after = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    given = os.environ.get("PYTHONPATH", "")
+    after = [path or request.cwd for path in given.split(os.pathsep)] if given else []
     sys.path[:] = after + [path for path in sys.path if path not in before]
     numpy.random.seed()  # as every start draws another
     torch.seed()

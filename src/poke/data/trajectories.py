@@ -7,7 +7,7 @@ and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an ep
 rows). The metadata's key ``poke`` holds JSON::
 
     {"schema": "poke.trajectories", "version": 1,
-     "observation": {"dtype": "int8", "shape": [2739]},
+     "observation": {"dtype": "int8", "shape": [2859]},
      "action": {"kind": "discrete", "num_actions": 10} or {"kind": "continuous", "shape": [6]}
         or {"kind": "multi_discrete" or "multi_binary", "sizes": [3, 2]},
      ...whatever the writer says of where the data comes from}

@@ -17,7 +17,7 @@ from poke.spaces import ActionSpace, ObservationSpace
 from .simulated import ScriptedWorkers, Turn
 
 FOUR = ActionSpace.discrete(4)
-SEEN = ObservationSpace.box((layout.SIZE,), "int8")
+SEEN = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(1))
 
 
 class Choice:

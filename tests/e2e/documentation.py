@@ -45,7 +45,7 @@ def read_sections(text):
     what these look at.
 
     Raises:
-        ValueError: a block is neither commands, python, yaml, answers to mistakes nor what the block before
+        ValueError: a block is neither commands, python, yaml, a drawing, answers to mistakes nor what the block before
             it prints.
     """
     sections = [Section("Beginning")]
@@ -86,6 +86,8 @@ def _read_block(language, lines, number, previous):
     if language == "python":
         printed = [m[1] for line in lines if (m := re.match(r"print\(.*\) +# ([{\[].*)", line))]
         return [Step("\n".join(lines), "python", number, printed or None)]
+    if language == "text":  # a drawing
+        return []
     if language == "yaml":
         return [Step("\n".join(lines), "config", number)]
     if any(line.startswith("$ ") for line in lines):

@@ -23,6 +23,7 @@ BATTLES = Path(__file__).with_name("battles.parquet")
 NOT_RUN = {
     r"pip install": "installs from a package index",
     r"^make ": "runs these tests, or installs",
+    r"showdown observe FILE": "reads lines of a battle, as tests/envs/showdown/test_observing.py has it do",
     r"^tensorboard |report --live": "serves until it is stopped",
     r"^python benchmarks/": "takes minutes to hours, alone on its machine",
 }
@@ -30,7 +31,7 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=|--help))": "showdown",
+    r"poke\.record (?!.*(policy=|--help))|experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.
@@ -43,7 +44,9 @@ SHORTER = {
     r"poke\.train .*(resume|fork)=": ["trainer.max_steps=30"],
     r"poke\.train .*algo=ppo": ["trainer.max_steps=1024", "eval.episodes=2"],
     r"poke\.train .*eval=episodes": ["trainer.max_steps=20", "eval.episodes=2"],
+    r"poke\.train experiment=ppo_gen": ["trainer.max_steps=6144", "eval.battles=2"],
     r"poke\.train": ["trainer.max_steps=20"],
+    r"poke\.play": ["--battles=4"],
     r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
     r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.record .*policy=": ["episodes=20"],

@@ -164,7 +164,6 @@ class Expected {
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
       this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
-      if (isActive && entry.sleptUnseen === pokemon.statusState) this.excuse(values, moves, ['status_counter']);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }

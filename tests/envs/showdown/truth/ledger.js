@@ -24,7 +24,6 @@ class Entry {
     this.item = null; // last shown, null if never
     this.ability = null;
     this.borrowed = null; // an ability that it got from elsewhere since it came in
-    this.sleptUnseen = null; // the state of a sleep in which it came in under an Illusion
     this.told = { ability: null, item: null }; // the same, told by any line
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
@@ -178,9 +177,8 @@ class Ledger {
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = '';
-    for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = one.sleptUnseen = null;
+    for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
-      if (pokemon.status === 'slp') entry.sleptUnseen = pokemon.statusState;
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }

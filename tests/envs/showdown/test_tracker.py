@@ -72,7 +72,86 @@ BATTLES = {
         ],
         [["default", "default"], ["move 1", "move 2"], ["move 1", "move 1"]],
     ),
+    "gas": (
+        "gen9customgame",
+        [
+            "Weezing\nAbility: Neutralizing Gas\n- Tackle",
+            "Dialga\nAbility: Pressure\n- Splash",
+        ],
+        [["default", "default"], ["move 1", "move 1"]],
+    ),
+    "terastallized illusion": (
+        "gen9customgame",
+        [
+            "Zoroark\nAbility: Illusion\nTera Type: Fire\n- Splash\n\n"
+            "Snorlax\nAbility: Immunity\n- Splash",
+            "Blissey\nAbility: Natural Cure\n- Splash",
+        ],
+        [["default", "default"], ["move 1 terastallize", "move 1"], ["switch 2", "move 1"]],
+    ),
+    "illusion of a namesake": (
+        "gen5customgame",
+        [
+            "Blissey\nAbility: Natural Cure\n- Splash\n\nMew (Zoroark)\nAbility: Illusion\n- Snarl\n\n"
+            "Mew (Snorlax)\nAbility: Immunity\n- Splash",
+            "Blissey\nAbility: Natural Cure\n- Splash",
+        ],
+        [["default", "default"], ["switch 2", "move 1"]],
+    ),
 }
+# Lines alone, where dice would have to fall just so.
+LINES = {
+    "mimic by metronome": (
+        "gen1customgame",
+        [
+            "|switch|p1a: Paras|Paras, L82|225/225",
+            "|switch|p2a: Machamp|Machamp|185/185",
+            "|move|p2a: Machamp|Metronome|p2a: Machamp",
+            "|move|p2a: Machamp|Mimic|p1a: Paras|[from] Metronome",
+            "|-start|p2a: Machamp|Mimic|Flash",
+        ],
+    ),
+    "unmasked": (
+        "gen9customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Overqwil|Overqwil, L36, M|151/151",
+            "|upkeep",
+            "|-start|p2a: Overqwil|typechange|Fire|[silent]",
+            "|turn|2",
+            "|replace|p2a: Zoroark|Zoroark, L36, M",
+        ],
+    ),
+    "rampage": (
+        "gen4customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Dragonite|Dragonite, M|300/300",
+            "|move|p2a: Dragonite|Outrage|p1a: Snorlax",
+            "|-damage|p1a: Snorlax|300/400",
+            "|upkeep",
+            "|turn|2",
+            "|move|p2a: Dragonite|Outrage|p1a: Snorlax|[from]lockedmove|[miss]",
+            "|-miss|p2a: Dragonite|p1a: Snorlax",
+            "|upkeep",
+        ],
+    ),
+}
+WAITING = '|request|{"wait":true,"side":{"id":"p1","name":"p1name","pokemon":[]}}'
+
+
+@pytest.fixture(scope="session")
+def hear(run_tracker):
+    """Return what p1 knows of the opponent after the first so many lines."""
+
+    def listen(name, number=None):
+        battle_format, lines = LINES[name]
+        settings = {"format": battle_format, "player": "p1", "tables": layout.tables()}
+        settings["layout"] = layout.describe(int(battle_format[3]))
+        seen = run_tracker({**settings, "lines": [*lines[:number], WAITING]})
+        return seen["observation"]["opponent"]
+
+    return listen
 
 
 @pytest.fixture(scope="session")
@@ -178,3 +257,49 @@ def test_what_an_illusion_did_is_its_own(know):
     assert (broken[1]["hp"], broken[0]["ability"]) == (100, "illusion")
     own = know("illusion", "p1", 2)["observation"]["own"]
     assert [(p["species"], p["active"]) for p in own] == [("zoroark", 1), ("blissey", 0)]
+
+
+def test_a_pressure_that_a_gas_suppresses_costs_no_pp(know):
+    (weezing,) = know("gas", "p2")["observation"]["opponent"]
+    assert moves(weezing, "pp") == {"tackle": 98}  # 55 of 56, not 54
+
+
+def test_who_comes_in_without_a_tera_type_has_not_terastallized(know):
+    masked, real = (
+        {
+            p["species"]: p
+            for p in know("terastallized illusion", "p2", n)["observation"]["opponent"]
+        }
+        for n in (2, 3)
+    )
+    assert (masked["snorlax"]["active"], masked["snorlax"]["types"]) == (1, {"FIRE": 1})
+    assert (real["snorlax"]["active"], real["snorlax"]["types"]) == (1, {"NORMAL": 1})
+    assert real["snorlax"]["terastallized"] == 0
+
+
+def test_an_own_illusion_of_a_namesake_stays_what_it_is(know):
+    own = know("illusion of a namesake", "p1")["observation"]["own"]
+    assert [(p["species"], p["active"]) for p in own] == [
+        ("zoroark", 1),
+        ("blissey", 0),
+        ("snorlax", 0),
+    ]
+    assert (own[0]["types"], own[2]["types"]) == ({"DARK": 1}, {"NORMAL": 1})
+
+
+def test_a_mimic_that_metronome_called_takes_its_place(hear):
+    (machamp,) = hear("mimic by metronome")
+    assert list(moves(machamp, "id")) == ["flash"]
+
+
+def test_types_by_an_illusions_looks_end_with_it(hear):
+    (masked,) = hear("unmasked", 5)
+    assert (masked["species"], masked["types"]) == ("overqwil", {"FIRE": 1})
+    (zoroark,) = [p for p in hear("unmasked") if p["active"]]
+    assert (zoroark["species"], zoroark["types"]) == ("zoroark", {"DARK": 1})
+
+
+def test_a_rampage_that_misses_ends_with_the_turn(hear):
+    (during,), (after,) = hear("rampage", 8), hear("rampage")
+    assert during["effects"] == {"LOCKED_MOVE": 1}
+    assert after["effects"] == {}

@@ -30,7 +30,9 @@ function start(tracker, pokemon, parts, of) {
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
   if (id === 'typechange') {
     // At a turn's end others are told the types that an Illusion seems to have, its owner with them.
-    if (pokemon.key !== '' && parts[2].slice(5) !== pokemon.name && parts.includes('[silent]')) return;
+    const isByLooks = parts.includes('[silent]');
+    if (isByLooks && pokemon.key !== '' && parts[2].slice(5) !== pokemon.name) return;
+    pokemon.typesAreLooks = isByLooks;
     changeTypes(tracker, pokemon, parts, of);
   } else if (id === 'typeadd') {
     pokemon.addedType = parts[4];

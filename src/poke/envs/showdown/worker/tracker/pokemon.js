@@ -76,6 +76,7 @@ class Pokemon {
     this.terastallized = '';
     this.addedType = '';
     this.changedTypes = null;
+    this.typesAreLooks = false; // they were told at a turn's end: an Illusion's are those of whom it looks like
     this.baseMoves = []; // its own, in order of discovery (own Pokemon: of the request)
     this.moves = this.baseMoves; // those it has now: other ones after Transform or Mimic
     this.listed = { ids: [], slots: null }; // own Pokemon: moves as the last request listed them
@@ -278,6 +279,7 @@ class Pokemon {
     this.maxhp = seeming.maxhp;
     if (seeming.item !== before.item) this.item = seeming.item;
     if (seeming.terastallized) this.teraType = this.terastallized = seeming.terastallized;
+    if (seeming.typesAreLooks) seeming.changedTypes = null;
     this.takePlaceOf(seeming);
   }
 

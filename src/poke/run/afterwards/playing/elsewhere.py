@@ -85,7 +85,9 @@ def visit(
             )
             stoppable.run(lambda: visits.play(plan, on_result=on_result, say=_say))
     except ImportError as error:
-        raise PlayingError(f"playing needs {error.name}: pip install 'poke[showdown]'", 1) from error
+        raise PlayingError(
+            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
+        ) from error
     except (ShowdownError, ValueError, OSError) as error:
         tally.print(who)
         raise PlayingError(one_line(error), 1) from None

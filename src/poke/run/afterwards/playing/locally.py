@@ -76,14 +76,14 @@ def play(
             }
             foe = playing.get(opponent, opponent)
             with ShowdownServer() as server:
-                setting = arena.Setting(
-                    server.websocket_url, playing[run], foe, concurrency, seed
-                )
+                setting = arena.Setting(server.websocket_url, playing[run], foe, concurrency, seed)
                 stoppable.run(
                     lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
                 )
     except ImportError as error:
-        raise PlayingError(f"playing needs {error.name}: pip install 'poke[showdown]'", 1) from error
+        raise PlayingError(
+            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
+        ) from error
     except (ShowdownError, ValueError, OSError) as error:
         if tally.battles:
             tally.print(who)

@@ -16,7 +16,6 @@ from poke.envs.showdown.server.client import Client
 from poke.envs.showdown.server.places import Account
 from poke.envs.showdown.server.players import Playing, PolicyPlayer
 from poke.envs.showdown.server.scripted import opponent_player
-
 from poke.envs.showdown.watching import Chronicle
 
 from .test_lines import pokemon

@@ -4,8 +4,8 @@ The model of Bradley and Terry, "Rank Analysis of Incomplete Block Designs", Bio
 Rating of Chessplayers, Past and Present", 1978: who is rated 400 points above another beats it ten times as often. A
 drawn battle is half a battle won. The ratings are the most probable ones, by Newton's method; their mean is 1,000.
 
-Deliberate deviation: one drawn battle more is counted between every two that have met, so that who has won, or lost, all
-battles has a finite rating.
+Deliberate deviation: one drawn battle more is counted between every two that have met, so that who has won, or lost,
+all battles has a finite rating.
 
 The intervals are from a bootstrap (Efron, "Bootstrap Methods: Another Look at the Jackknife", The Annals of Statistics
 1979): the battles of each two are drawn again, with replacement, and rated.

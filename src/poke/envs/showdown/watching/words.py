@@ -54,8 +54,8 @@ class Narrator:
             "move": _moved,
             "cant": _cannot,
             "switch": self._came,
-            "drag": self._came,
-            "replace": self._came,
+            "drag": lambda line: self._came(line, "was dragged in"),
+            "replace": lambda line: self._came(line, "shows itself"),
             "-damage": self._hurt,
             "-heal": self._healed,
             "-sethp": self._healed,
@@ -105,15 +105,13 @@ class Narrator:
             text = line.fill(template) if template else " ".join([kind.lstrip("-"), *line.parts])
         return None if "silent" in line.tags else text
 
-    def _came(self, line: _Line) -> str:
+    def _came(self, line: _Line, verb: str = "came in") -> str:
         self._change(line, 2)
         details = line.part(1).split(", ")
         level = next((part[1:] for part in details if re.fullmatch(r"L\d+", part)), "100")
         name = line.part(0).partition(": ")[2]
-        species = f"{details[0]}, level {level}"
-        shown = species if name == details[0] else f"{name} ({species})"
-        whose = "came in" if line.is_own(0) else "came in for the opponent"
-        return f"{shown} {whose}{line.cause}"
+        species = f" ({details[0]})" if name != details[0] else ""
+        return line.fill("{who}") + f"{species} {verb}, level {level}" + line.cause
 
     def _hurt(self, line: _Line) -> str:
         lost, left = self._change(line, 1)
@@ -157,9 +155,6 @@ class _Line:
         """Return a Pokemon as seat and name."""
         found = _POKEMON.fullmatch(self.part(index))
         return f"{found[1]} {found[2]}" if found else self.part(index)
-
-    def is_own(self, index: int) -> bool:
-        return self.part(index).startswith(self._player)
 
     @property
     def cause(self) -> str:

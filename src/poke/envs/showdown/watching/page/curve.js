@@ -1,5 +1,5 @@
 // The value at each decision as a line, with 0 and where we are.
-const TALL = 96, PAD = 34;
+const TALL = 96, PAD = 50; // as far in as the slider below, so that its thumb stands under the mark
 
 function drawCurve(svg, values, onPick) {
   const known = values.filter((value) => value !== null);

@@ -66,11 +66,13 @@ function benchRow(one) {
 
 function drawSide(place, title, team, left, conditions) {
   const active = team.find((one) => one.active);
+  const unseen = left - team.filter((one) => !one.fainted).length;
   place.replaceChildren(
     element("h2", {}, element("span", { class: "name" }, title), element("span", { class: "faint" }, `${left} left`)),
     active ? activeCard(active) : element("article", { class: "active empty faint" }, "nobody in battle"),
     ...(conditions.length ? [element("p", { class: "chips" }, ...conditions.map((text) => element("span", { class: "chip" }, text)))] : []),
-    ...team.filter((one) => one !== active).map(benchRow));
+    ...team.filter((one) => one !== active).map(benchRow),
+    ...(unseen > 0 ? [element("p", { class: "unseen faint" }, `${unseen} not seen yet`)] : []));
 }
 
 // Each turn's lines in a block of its own; onTurn(index of its first line) where a heading is clicked.

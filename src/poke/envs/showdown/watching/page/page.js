@@ -58,8 +58,10 @@ function drawOptions(scene) {
     element("span", { class: "label" },
       option.kind === "switch" ? element("span", { class: "faint" }, "switch to ") : null, option.label,
       GIMMICKS[option.kind] ? element("span", { class: "chip gimmick" }, GIMMICKS[option.kind]) : null),
-    element("span", { class: "number" }, option.probability === null ? "" : percent(option.probability)),
-    element("div", { class: "bar" }, element("div", { style: `width:${100 * (option.probability ?? 0)}%` })))));
+    ...(option.probability === null ? [] : [
+      element("div", { class: "bar" }, element("div", { style: `width:${100 * option.probability}%` })),
+      element("span", { class: "number" }, percent(option.probability)),
+    ]))));
   const remarks = [
     scene.options.length === 1 ? "It was the only choice." : scene.options[0].probability === null ? "Nobody tells what was thought." : "",
     scene.refused ? "The choice before was refused." : "",

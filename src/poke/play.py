@@ -1,4 +1,4 @@
-"""`python -m poke.play`: let a policy battle on a real server, against players that are none of poke's."""
+"""`python -m poke.play`: let a policy battle on a server, against players of poke-env, other policies, people."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from poke.envs.showdown.names import SCRIPTED
+from poke.envs.showdown.server.places import LOGIN, PASSWORD, USERNAME
+
+_BATTLES = 1000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,38 +28,120 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 played, 1 failed, 2 where what was asked cannot be done, 128 + N after signal N.
     """
-    options = vars(_parser().parse_args(argv))
+    parser = _parser()
+    options = vars(parser.parse_args(argv))
+    elsewhere = _read_visit(parser, options)
     # After the arguments are known to be right: it imports torch.
-    from poke.run.afterwards.playing import PlayingError, play
+    from poke.run.afterwards import playing
 
     try:
-        return play(options.pop("run"), **options)
-    except PlayingError as error:
+        run = options.pop("run")
+        return playing.visit(run, **options) if elsewhere else playing.play(run, **options)
+    except playing.PlayingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return error.status
+
+
+def _read_visit(parser: argparse.ArgumentParser, options: dict[str, Any]) -> bool:
+    """Make of the options what `play` or `visit` takes, and return whether it is the latter."""
+    accept, challenge, ladder = (options.pop(name) for name in ("accept", "challenge", "ladder"))
+    battles = options["battles"]
+    if options["server"] is None:
+        if accept is not None or challenge or ladder:
+            parser.error("--accept, --challenge and --ladder need --server URL")
+        for name in ("server", "login", "timer"):
+            del options[name]
+        options["opponent"] = _opponent(parser, options["opponent"])
+        options["battles"] = battles or _BATTLES
+        options["concurrency"] = options["concurrency"] or 10
+        return False
+    if options.pop("opponent") is not None:
+        parser.error("--opponent plays on a server of its own: leave out --server")
+    if accept is not None:
+        how, count = "accept", accept or battles
+    elif challenge:
+        how, count = "challenge", battles or 1
+    elif ladder:
+        how, count = "ladder", ladder
+    else:
+        parser.error("--server needs --accept, --challenge NAME or --ladder N")
+    options |= {"how": how, "challenged": challenge or "", "battles": count}
+    options["timer"] = options["timer"] or how == "ladder"
+    options["concurrency"] = options["concurrency"] or 1
+    return True
+
+
+def _opponent(parser: argparse.ArgumentParser, name: str | None) -> str:
+    if name is None:
+        return "simple_heuristics"
+    if name not in SCRIPTED and not Path(name).exists():
+        parser.error(f"--opponent {name} is no run, and none of {', '.join(SCRIPTED)}")
+    return name
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m poke.play",
-        description="Let a trained policy battle one of poke-env's players on a local Pokemon Showdown server, which "
-        "is started and stopped, and print how often it wins. Teams and dice are the server's.",
-        epilog="Once before: pip install 'poke[showdown]' && python -m poke.envs.showdown install",
+        description="Let a trained policy battle on a local Pokemon Showdown server that is started and stopped, or "
+        "with --server on any other, and print how often it wins. Teams and dice are the server's.",
+        epilog="Once before: pip install 'poke[showdown]' && python -m poke.envs.showdown install. "
+        f"With --server the environment says who plays: {USERNAME}, and {PASSWORD} where the name is registered.",
     )
     parser.add_argument(
         "run", metavar="RUN", help="a run directory, a checkpoint or an exported file"
     )
-    parser.add_argument("--opponent", choices=SCRIPTED, default="simple_heuristics")
-    parser.add_argument("--battles", type=_count, default=1000, metavar="N")
+    parser.add_argument(
+        "--opponent",
+        metavar="NAME|RUN",
+        help=f"{', '.join(SCRIPTED)}, or another run; default: simple_heuristics",
+    )
+    _add_server(parser)
+    parser.add_argument(
+        "--battles", type=_count, metavar="N", help=f"default: {_BATTLES}; 1 with --challenge"
+    )
     parser.add_argument(
         "--format", metavar="FORMAT", help="default: random battles of the policy's generation"
     )
+    parser.add_argument("--teams", metavar="FILE", help="for formats that draw none of their own")
     parser.add_argument(
-        "--concurrency", type=_count, default=10, metavar="N", help="battles at a time"
+        "--seconds",
+        type=_seconds,
+        metavar="S",
+        help="for a decision; when they are over, the choice of simple_heuristics is made",
+    )
+    parser.add_argument(
+        "--concurrency", type=_count, metavar="N", help="battles at a time; 1 with --server, else 10"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the opponent's random choices, not of the server's"
     )
+    _add_loading(parser)
+    return parser
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("on another server")
+    group.add_argument("--server", metavar="URL", help="such as wss://sim3.psim.us")
+    how = group.add_mutually_exclusive_group()
+    how.add_argument(
+        "--accept",
+        type=_count,
+        nargs="?",
+        const=0,
+        metavar="N",
+        help="accept N challenges, or all until Ctrl-C",
+    )
+    how.add_argument("--challenge", metavar="NAME", help="challenge somebody, --battles times")
+    how.add_argument("--ladder", type=_count, metavar="N", help="play N battles on the ladder")
+    group.add_argument(
+        "--timer", action="store_true", help="ask for the server's timer; the ladder always does"
+    )
+    group.add_argument(
+        "--login", default=LOGIN, metavar="URL", help="the login server that knows the password"
+    )
+
+
+def _add_loading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", default="best", metavar="NAME", help="best, newest or a file's name"
     )
@@ -65,13 +152,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PKG",
         help="a package whose classes may be built, for a network of your own",
     )
-    return parser
 
 
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time")
     return number
 
 

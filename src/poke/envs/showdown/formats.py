@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import Any
 
 _GENERATION = re.compile(r"gen([1-9])[a-z0-9]+")
@@ -32,6 +33,19 @@ def generation(battle_format: str) -> int:
                 f"format {battle_format} is not played: it is {kind}, only singles are"
             )
     return int(found.group(1))
+
+
+def read_teams(path: str | Path) -> dict[str, str]:
+    """Return a file of teams as workers take it.
+
+    Raises:
+        FormatError: it cannot be read.
+    """
+    try:
+        return {"name": str(path), "text": Path(path).read_text()}
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise FormatError(f"teams {path} cannot be read: {str(why).lower()}") from None
 
 
 def refusal(said: dict[str, Any]) -> FormatError:

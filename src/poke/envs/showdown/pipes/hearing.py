@@ -19,17 +19,21 @@ class Hearing:
         request: the last one as sent, JSON; empty before the first.
         turn: the number of the turn begun last.
         result: the battle's last line, ``|win|NAME`` or ``|tie``; empty until then.
+        requests_first: whether a request comes before the lines of its update; None until that shows.
 
     Args:
         tracker: of this player and battle.
+        requests_first: whether they do, where that is known from hearing the battle before: what comes first now is
+            its whole log, and then the request that stands. None where the battle begins.
     """
 
-    def __init__(self, tracker: LineTracker) -> None:
+    def __init__(self, tracker: LineTracker, requests_first: bool | None = None) -> None:
         self.request = ""
         self.turn = 0
         self.result = ""
         self._tracker = tracker
-        self._requests_first: bool | None = None
+        self.requests_first = requests_first
+        self._is_log = requests_first is not None
         self._is_due = False
         self._has_lines = False  # that the last request belongs to
         # The request to come is the last one as it is now known: no lines belong to it.
@@ -68,12 +72,13 @@ class Hearing:
     def _read_request(self, line: str, request: str) -> LineDecision | None:
         if not request:  # some servers say at first that there is none
             return None
-        if self._requests_first is None:
-            self._requests_first = not self._has_lines
+        if self.requests_first is None:
+            self.requests_first = not self._has_lines
         before = self.pause()
         self.request = request
         self._tracker.read(line)
         self._is_due = True
-        self._has_lines = not self._requests_first or self._is_update
-        self._is_update = False
-        return before or (None if self._requests_first else self.pause())
+        self._has_lines = not self.requests_first or self._is_update or self._is_log
+        is_due_now = not self.requests_first or self._is_log
+        self._is_update = self._is_log = False
+        return before or (self.pause() if is_due_now else None)

@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poke.envs.showdown import layout
-from poke.envs.showdown.formats import refusal
+from poke.envs.showdown.formats import generation, read_teams, refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
 from poke.envs.showdown.pipes.records import unpack_masks
@@ -80,12 +81,15 @@ class LineWorker:
         """End the process; may be called twice."""
         self._process.close()
 
-    def follow(self, battle_format: str, player: str) -> LineTracker:
+    def follow(
+        self, battle_format: str, player: str, requests_first: bool | None = None
+    ) -> LineTracker:
         """Return a tracker of a battle that has yet to begin.
 
         Args:
             battle_format: such as ``gen1randombattle``, or a generation alone: ``gen1``.
             player: who looks: ``p1`` or ``p2``.
+            requests_first: whether requests come before the lines of their update; None where the first one shows it.
 
         Raises:
             FormatError: the format is not played.
@@ -93,9 +97,29 @@ class LineWorker:
         if player not in ("p1", "p2"):
             raise ValueError(f"player is {player}, not p1 or p2")
         number = next(self._numbers)
-        settings = {"battle": number, "format": battle_format, "player": player}
-        generation = int(json.loads(self._ask(b"O", settings))["generation"])
-        return LineTracker(self, number, generation)
+        settings = {
+            "battle": number,
+            "format": battle_format,
+            "player": player,
+            "requestsFirst": requests_first,
+        }
+        of = int(json.loads(self._ask(b"O", settings))["generation"])
+        return LineTracker(self, number, of)
+
+    def teams(self, battle_format: str, teams: str | Path | None) -> list[str]:
+        """Return packed teams for a format, as servers take them; none where the format draws its own.
+
+        Args:
+            battle_format: such as ``gen1ou``.
+            teams: a file of teams in Showdown's export or packed format; None without one.
+
+        Raises:
+            FormatError: the format is not played, is played with another number of files of teams than this, or the
+                teams are not valid in it.
+        """
+        generation(battle_format)  # refuses what is no singles format in its own words
+        file = None if teams is None else read_teams(teams)
+        return list(json.loads(self._ask(b"T", {"format": battle_format, "teams": file})))
 
     def _ask(self, kind: bytes, question: dict[str, Any]) -> bytearray:
         self._process.send(kind, json.dumps(question).encode())
@@ -163,7 +187,18 @@ class LineTracker:
         """
         return str(json.loads(self._ask(b"C", action=int(action))))
 
-    def _ask(self, kind: bytes, **question: int) -> bytearray:
+    def advice(self, player: str) -> int:
+        """Return the action that a scripted player would choose now: for who has no time to choose.
+
+        Args:
+            player: ``random``, ``max_base_power`` or ``simple_heuristics``.
+
+        Raises:
+            LineError: nothing is to be chosen but the order of a team; the lines are no battle's.
+        """
+        return int(json.loads(self._ask(b"P", player=player)))
+
+    def _ask(self, kind: bytes, **question: Any) -> bytearray:
         lines, self._lines = self._lines, []
         return self._worker._ask(kind, {"battle": self._number, "lines": lines, **question})
 

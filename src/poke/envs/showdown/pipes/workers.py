@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from poke.envs.showdown.formats import FormatError, generation, refusal
+from poke.envs.showdown.formats import generation, read_teams, refusal
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
 from poke.envs.showdown.pipes.records import (
@@ -350,12 +350,6 @@ class BattleWorkers:
 
 def _settings(battle_format: str, accelerate: bool, teams: str | Path | None) -> dict[str, Any]:
     settings: dict[str, Any] = {"mode": "battles", "format": battle_format}
-    settings |= {"accelerate": accelerate, "teams": None}
-    if teams is not None:
-        try:
-            text = Path(teams).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise FormatError(f"teams {teams} cannot be read: {str(why).lower()}") from None
-        settings["teams"] = {"name": str(teams), "text": text}
+    settings["accelerate"] = accelerate
+    settings["teams"] = None if teams is None else read_teams(teams)
     return first_settings(settings, generation(battle_format))

@@ -1,39 +1,21 @@
-"""Let a policy battle poke-env's players on a running server, several battles at a time."""
+"""Let a policy battle poke-env's players or another policy on a running server, several battles at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
-from poke.envs.showdown.server.players import Policy, PolicyPlayer, opponent_player
+from poke.envs.showdown.server.places import Account
+from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.scripted import opponent_player
+from poke.envs.showdown.server.seat import Played
 
 _STALL_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Played:
-    """What became of a battle.
-
-    Args:
-        outcome: 1 won, 0 drawn, -1 lost.
-        turns: begun.
-        decisions: of the policy.
-        refused: choices that the server did not take.
-        seconds: spent on the decisions.
-        fault: why the policy's player gave it up: it is lost then; None where it did not.
-    """
-
-    outcome: int
-    turns: int
-    decisions: int
-    refused: int
-    seconds: float
-    fault: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -42,17 +24,16 @@ class Setting:
 
     Args:
         websocket_url: of the server.
-        battle_format: such as ``gen1randombattle``.
-        opponent: one of poke-env's players, see `poke.envs.showdown.server.players.OPPONENTS`.
-        policy: whom it plays.
+        playing: how the policy plays.
+        opponent: one of poke-env's players, see `poke.envs.showdown.server.scripted.OPPONENTS`, or how another policy
+            plays.
         concurrency: battles at a time.
-        seed: of the opponents' random choices; teams and dice are the server's.
+        seed: of the opponents' random choices and of the teams; dice, and teams that formats draw, are the server's.
     """
 
     websocket_url: str
-    battle_format: str
-    opponent: str
-    policy: Policy
+    playing: Playing
+    opponent: str | Playing
     concurrency: int
     seed: int
 
@@ -99,29 +80,35 @@ async def _table(
     on_result: Callable[[Played], None],
     on_drop: Callable[[Exception], None],
 ) -> None:
-    where = setting.battle_format, setting.websocket_url
-    own = PolicyPlayer(f"poke{index}", *where, setting.policy, worker)
-    foe = opponent_player(setting.opponent, f"foe{index}", *where)
+    url = setting.websocket_url
+    own = _sit_down(f"poke{index}", url, setting.playing, worker, setting.seed + 2 * index)
+    foe: Any
+    if isinstance(setting.opponent, Playing):
+        foe = _sit_down(f"foe{index}", url, setting.opponent, worker, setting.seed + 2 * index + 1)
+    else:
+        about = setting.playing
+        foe = opponent_player(
+            setting.opponent, f"foe{index}", about.battle_format, url, about.teams
+        )
     try:
         for number in numbers:
             while (fault := await _battle(own, foe, own_challenges=number % 2 == 0)) is not None:
                 on_drop(fault)
-            outcome = own.outcome if own.fault is None else -1
-            assert outcome is not None
-            on_result(
-                Played(
-                    outcome, own.turns, own.num_decisions, own.num_refused, own.seconds, own.fault
-                )
-            )
+            assert own.last is not None
+            on_result(own.last.result())
     finally:
-        foe.listening.cancel()
-        await asyncio.gather(own.leave(), foe.listening, return_exceptions=True)
+        await asyncio.gather(own.leave(), foe.leave(), return_exceptions=True)
+
+
+def _sit_down(
+    name: str, websocket_url: str, playing: Playing, worker: LineWorker, seed: int
+) -> PolicyPlayer:
+    return PolicyPlayer(Account(name), websocket_url, replace(playing, seed=seed), worker)
 
 
 async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Exception | None:
     """Play a battle; return why it does not count, None where it does."""
-    foe.fault = None
-    battle = asyncio.create_task(own.battle(foe, challenges=own_challenges))
+    battle = asyncio.create_task(_meet(*((own, foe) if own_challenges else (foe, own))))
     ends = {battle, own.listening, foe.listening}
     stalled: TimeoutError | None = None
     try:
@@ -142,6 +129,16 @@ async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Excep
         battle.result()
     finally:
         battle.cancel()
+    assert own.last is not None
+    if own.last.is_gone:
+        return own.fault
     if isinstance(own.fault, ShowdownError):
         raise own.fault
     return stalled or (foe.fault if own.fault is None else None)
+
+
+async def _meet(challenger: Any, accepter: Any) -> None:
+    """Let one challenge the other, and wait until both have played the battle."""
+    await challenger.logged_in.wait()
+    await accepter.logged_in.wait()
+    await asyncio.gather(challenger.challenge(accepter.username), accepter.accept(challenger.username))

@@ -74,6 +74,13 @@ function isPacked(line) {
   return line.split('|').length >= 11;
 }
 
+/** The packed teams that a format is played with, null where it draws its own. */
+function teamsOf(simulator, format, teams) {
+  if (format.team && teams) throw new Refused(`format ${format.id} draws its own teams: leave out teams`);
+  if (!format.team && !teams) throw new Refused(`format ${format.id} needs a file of teams`);
+  return teams ? readTeams(simulator, format, teams) : null;
+}
+
 /**
  * What all battles of a worker have in common.
  *
@@ -83,9 +90,7 @@ function isPacked(line) {
  */
 function rulesOf(simulator, name, teams) {
   const format = findFormat(simulator, name);
-  if (format.team && teams) throw new Refused(`format ${name} draws its own teams: leave out teams`);
-  if (!format.team && !teams) throw new Refused(`format ${name} needs a file of teams`);
-  const packed = teams ? readTeams(simulator, format, teams) : null;
+  const packed = teamsOf(simulator, format, teams);
   return {
     simulator,
     format,
@@ -98,4 +103,4 @@ function rulesOf(simulator, name, teams) {
   };
 }
 
-module.exports = { Refused, loadSimulator, dexOf, rulesOf };
+module.exports = { Refused, loadSimulator, findFormat, dexOf, teamsOf, rulesOf };

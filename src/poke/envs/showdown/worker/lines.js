@@ -2,8 +2,9 @@
 // Battles that are played elsewhere, on a server or long ago: a player's lines and requests come in, what it sees and
 // may choose goes out. The tracker and the encoder are the ones that read the simulator's own battles.
 
-const { Refused, loadSimulator, dexOf } = require('./formats');
+const { Refused, loadSimulator, dexOf, findFormat, teamsOf } = require('./formats');
 const { legal, choice, refuse } = require('./request');
+const opponents = require('./opponents');
 const { Tracker } = require('./tracker');
 const { Encoder } = require('./observation');
 
@@ -65,6 +66,13 @@ class View {
     return choice(this.request, action);
   }
 
+  /** What a scripted player would choose, its dice always showing the lowest. */
+  advice(player) {
+    if (!this.decides || this.request.teamPreview) throw new Error('nothing is asked that a player could advise');
+    this.tracker.settle();
+    return opponents.choose(player, this.tracker, this.request, legal(this.request), () => 0);
+  }
+
   /** What is to be chosen without asking: the order of the team, the only legal action. */
   forced(mask) {
     if (this.request.teamPreview) return 'default';
@@ -110,11 +118,13 @@ function followLines(input, output, settings, folder) {
     return view;
   };
   const answer = {
-    O({ battle, format, player }) {
+    O({ battle, format, player, requestsFirst }) {
       simulator ??= loadSimulator(folder);
       const dex = dexOf(simulator, format);
       if (!encoders.has(dex)) encoders.set(dex, new Encoder(settings, dex));
-      views.set(battle, new View(dex, player, encoders.get(dex)));
+      const view = new View(dex, player, encoders.get(dex));
+      view.tracker.requestsComeFirst = requestsFirst;
+      views.set(battle, view);
       output.sendObject('O', { generation: dex.gen });
     },
     D(question) {
@@ -123,6 +133,13 @@ function followLines(input, output, settings, folder) {
     },
     C(question) {
       output.sendObject('C', read(question).choose(question.action));
+    },
+    P(question) {
+      output.sendObject('P', read(question).advice(question.player));
+    },
+    T({ format, teams }) {
+      simulator ??= loadSimulator(folder);
+      output.sendObject('T', teamsOf(simulator, findFormat(simulator, format), teams) || []);
     },
     X({ battle }) {
       views.delete(battle);

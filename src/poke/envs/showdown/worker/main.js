@@ -15,11 +15,15 @@
 //
 // Mode `lines`: a player's lines and requests of battles that are played elsewhere. One answer to each frame but 'X';
 // 'E', JSON {message, known, refused}, where it cannot be given.
-//   in  'O'  JSON {battle: any number, format (or 'gen1'), player: 'p1' | 'p2'}: follow. Answer 'O', JSON {generation}.
+//   in  'O'  JSON {battle: any number, format (or 'gen1'), player: 'p1' | 'p2', requestsFirst: whether requests come
+//            before their lines, null where that is to be seen}: follow. Answer 'O', JSON {generation}.
 //   in  'D'  JSON {battle, lines}: read them, in order, |request| and |error| ones as a server sends them included.
 //            Answer 'D': u8 state (0 nothing to choose, 1 asked, 2 only one choice), u8 1 if the last choice was
 //            refused, u32 mask, observation (zeros unless there is something to choose), the text of an only choice.
 //   in  'C'  JSON {battle, lines, action}. Answer 'C': JSON string, the choice as a server takes it: 'move 2 mega'.
+//   in  'P'  JSON {battle, lines, player: a name of opponents/}. Answer 'P': JSON number, the action it would choose.
+//   in  'T'  JSON {format, teams: null | {name, text}}. Answer 'T': JSON list of the packed teams, each valid in the
+//            format; none where it draws its own.
 //   in  'X'  JSON {battle}: forget it. No answer.
 
 const { Input, Output } = require('./frames');

@@ -1,0 +1,7 @@
+"""Let a policy battle, and say how it did."""
+
+from poke.run.afterwards.playing.elsewhere import visit
+from poke.run.afterwards.playing.locally import play
+from poke.run.afterwards.playing.players import PlayingError
+
+__all__ = ["PlayingError", "play", "visit"]

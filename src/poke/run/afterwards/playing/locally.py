@@ -1,0 +1,92 @@
+"""Let a policy battle on a server of its own, which is started and stopped, and say how it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.names import is_run
+from poke.envs.showdown.server import ShowdownServer
+from poke.run.afterwards.playing.players import (
+    PlayingError,
+    check_fit,
+    format_for,
+    loaded,
+    one_line,
+    teams_for,
+)
+from poke.run.afterwards.playing.stopping import Stoppable
+from poke.run.afterwards.playing.tally import Tally
+from poke.run.afterwards.progress import shown
+
+
+def play(
+    run: str,
+    *,
+    opponent: str,
+    battles: int,
+    format: str | None,
+    teams: str | None = None,
+    seconds: float | None = None,
+    concurrency: int,
+    seed: int,
+    checkpoint: str = "best",
+    trust: Sequence[str] = (),
+) -> int:
+    """Play battles on a server of its own, print what they came to, and return the exit status: 0, or 128 + N after
+    signal N, when what was played so far is printed.
+
+    Args:
+        run: as `poke.load` takes it.
+        opponent: one of poke-env's players, or another run.
+        battles: how many; the two challenge in turn.
+        format: such as ``gen1randombattle``; None for random battles of the policy's generation.
+        teams: a file of teams, for a format that needs them; both players draw from it.
+        seconds: for a decision; None: as long as it takes.
+        concurrency: battles at a time.
+        seed: of the opponent's random choices.
+        checkpoint: as of `poke.load`, of both.
+        trust: as of `poke.load`.
+
+    Raises:
+        PlayingError: it failed, or cannot be.
+    """
+    policies = {
+        name: loaded(name, checkpoint=checkpoint, trust=trust)
+        for name in (run, opponent)
+        if is_run(name)
+    }
+    battle_format = format_for(policies[run], format)
+    for name, policy in policies.items():
+        check_fit(name, policy, battle_format)
+    packed = teams_for(battle_format, teams)
+    tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
+    try:
+        with Stoppable().heeding() as stoppable, shown(battles) as show:
+            show(tally)
+            from poke.envs.showdown.server import arena, players  # bring poke-env
+
+            def on_result(played: arena.Played) -> None:
+                tally.add(played)
+                show(tally)
+
+            playing = {
+                name: players.Playing(policy, battle_format, packed, seconds)
+                for name, policy in policies.items()
+            }
+            foe = playing.get(opponent, opponent)
+            with ShowdownServer() as server:
+                setting = arena.Setting(
+                    server.websocket_url, playing[run], foe, concurrency, seed
+                )
+                stoppable.run(
+                    lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
+                )
+    except ImportError as error:
+        raise PlayingError(f"playing needs {error.name}: pip install 'poke[showdown]'", 1) from error
+    except (ShowdownError, ValueError, OSError) as error:
+        if tally.battles:
+            tally.print(who)
+        raise PlayingError(one_line(error), 1) from error
+    tally.print(who)
+    return stoppable.status

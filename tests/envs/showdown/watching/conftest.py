@@ -54,7 +54,9 @@ class Seat:
 def play(worker, battle_format, seed, names=NAMES, teams=(), thinks=True):
     """Play a battle; return both players' chronicles."""
     command = [find_node(), Path(__file__).with_name("table.js"), find_package()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as table:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as table:
         seats = {
             player: Seat(
                 Chronicle(battle_format, player, agent=f"agent {player}"),

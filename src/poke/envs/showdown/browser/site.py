@@ -138,7 +138,10 @@ def _number(query: Mapping[str, list[str]], name: str) -> int:
 
 
 def _page() -> str:
-    own = {part: (PAGE / part).read_text(encoding="utf-8") for part in ("play.html", "play.css", "play.js")}
+    own = {
+        part: (PAGE / part).read_text(encoding="utf-8")
+        for part in ("play.html", "play.css", "play.js")
+    }
     scripts = [read_shared("elements.js"), read_shared("field.js"), own["play.js"]]
     style = read_shared("page.css") + own["play.css"]
     return fill(own["play.html"], {"style": style, "script": "\n".join(scripts)})

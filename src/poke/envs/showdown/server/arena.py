@@ -141,4 +141,6 @@ async def _meet(challenger: Any, accepter: Any) -> None:
     """Let one challenge the other, and wait until both have played the battle."""
     await challenger.logged_in.wait()
     await accepter.logged_in.wait()
-    await asyncio.gather(challenger.challenge(accepter.username), accepter.accept(challenger.username))
+    await asyncio.gather(
+        challenger.challenge(accepter.username), accepter.accept(challenger.username)
+    )

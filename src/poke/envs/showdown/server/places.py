@@ -50,7 +50,11 @@ def account_from_environment() -> Account:
         raise BattleError(
             f"{USERNAME} is not set: it is the name to play under ({PASSWORD} is its password, if it is registered)"
         )
-    if not re.search("[a-zA-Z]", name) or len(user_id(name)) > _MAX_NAME or re.search(r"[|,\n]", name):
+    if (
+        not re.search("[a-zA-Z]", name)
+        or len(user_id(name)) > _MAX_NAME
+        or re.search(r"[|,\n]", name)
+    ):
         raise BattleError(
             f"{USERNAME} is no server's name: one has a letter, at most {_MAX_NAME} letters and digits, no '|' and ','"
         )

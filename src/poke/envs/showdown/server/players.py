@@ -196,9 +196,7 @@ class PolicyPlayer:
 
     def _sit_down(self, room: str) -> Seat:
         playing = self._playing
-        mind = Mind(
-            playing.policy, seconds=playing.seconds, explains=playing.watcher is not None
-        )
+        mind = Mind(playing.policy, seconds=playing.seconds, explains=playing.watcher is not None)
         seat = Seat(
             room,
             name=self.username,

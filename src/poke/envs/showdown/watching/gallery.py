@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
 from poke.envs.showdown.watching.chronicle import Chronicle
@@ -10,11 +12,18 @@ from poke.envs.showdown.watching.page import write_page
 from poke.envs.showdown.watching.terminal import Terminal
 
 
+def short_name(place: str) -> str:
+    """Return how a policy is called where there is little room: the last two parts of its place."""
+    return "/".join(Path(place).parts[-2:]).lstrip("/")
+
+
 class Gallery:
     """Makes the chronicles of battles. Printed, they are to be played one at a time.
 
+    A context manager: where it ends, by whatever way, `write` is called.
+
     Args:
-        agent: what the policy is called.
+        agent: what the policy is called, such as the place of its run; its last two parts are shown.
         page: a file to be written of all battles, by `write`; None for no page.
         prints: print each battle while it goes.
         output: where to; standard output by default.
@@ -28,11 +37,22 @@ class Gallery:
         prints: bool = False,
         output: TextIO | None = None,
     ) -> None:
-        self._agent = agent
+        self._agent = short_name(agent)
         self._page = page
         self._prints = prints
         self._output = output
         self._chronicles: list[Chronicle] = []
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.write()
 
     def watch(self, battle_format: str, player: str) -> Chronicle:
         """Return the chronicle of a battle that begins.

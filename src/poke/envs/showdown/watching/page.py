@@ -53,8 +53,8 @@ def write_page(chronicles: Sequence[Chronicle], file: str | os.PathLike[str]) ->
 def told(chronicle: Chronicle) -> dict[str, Any]:
     """Return a battle as pages draw it, JSON-able.
 
-    It has ``log``, the lines in words as pairs of kind and text, and ``scenes``, the decisions as of `scene`, with
-    ``turn`` and ``at``, how much of the log came before.
+    It has ``names``, the player's own first; ``log``, the lines in words as pairs of kind and text; and ``scenes``, the
+    decisions as of `scene`, with ``turn`` and ``at``, how much of the log came before.
     """
     narrator = Narrator(chronicle.player)
     log: list[list[str]] = []

@@ -68,7 +68,9 @@ def spelled(table: str, name: str | None) -> str:
 
 def _pokemon(seen: dict[str, Any]) -> dict[str, Any]:
     effects = [_word(name) for name in seen["effects"]]
-    effects += ["Must Recharge"] * bool(seen["must_recharge"]) + ["Preparing"] * bool(seen["preparing"])
+    effects += ["Must Recharge"] * bool(seen["must_recharge"]) + ["Preparing"] * bool(
+        seen["preparing"]
+    )
     return {
         "name": spelled("species", seen["species"]) or "?",
         "level": seen["level"],

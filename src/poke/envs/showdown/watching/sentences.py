@@ -151,11 +151,35 @@ CAUSES = {
 }
 # What tells of the room, of the rules, or only of how it looks.
 UNTOLD = {
-    *("", "J", "L", "N", "j", "l", "n", "join", "leave", "name", "init", "deinit", "title", "users"),
+    *(
+        "",
+        "J",
+        "L",
+        "N",
+        "j",
+        "l",
+        "n",
+        "join",
+        "leave",
+        "name",
+        "init",
+        "deinit",
+        "title",
+        "users",
+    ),
     *("player", "teamsize", "gametype", "gen", "tier", "rule", "rated", "clearpoke", "poke"),
     *("updatepoke", "showteam", "teampreview", "start", "upkeep", "t:", "request", "inactive"),
     *("inactiveoff", "debug", "html", "uhtml", "uhtmlchange", "raw", "badge", "seed", "choice"),
     *("error", "hidelines", "unlink", "expire", "askreg", "split", "done", "bigerror", "warning"),
     *("-anim", "-center", "-candynamax", "swap", "tempnotify", "tempnotifyoff", "noinit", "custom"),
-    *("notify", "battle", "selectorhtml", "refresh", "pagehtml", "popup", "fieldhtml", "sentchoice"),
+    *(
+        "notify",
+        "battle",
+        "selectorhtml",
+        "refresh",
+        "pagehtml",
+        "popup",
+        "fieldhtml",
+        "sentchoice",
+    ),
 }

@@ -14,6 +14,7 @@ from poke.envs.showdown.watching.words import Narrator, visible
 
 WIDTH = 80
 TOP_CHOICES = 4
+_LEAST = 0.005  # of a choice that is shown, unless it was made
 _BAR = 20
 _GIMMICKS = {"mega": "mega", "z_move": "Z-move", "dynamax": "dynamax", "tera": "tera"}
 _STYLES = {"turn": "bold", "effect": "dim", "chat": "cyan", "note": "dim italic"}
@@ -74,11 +75,10 @@ class Terminal:
                 self._print(Text(f"{whose} side: " + ", ".join(side), style="dim"), 2)
         if drawn["refused"]:
             self._print(Text("the choice before was refused", style="yellow"), 2)
-        options = drawn["options"]
-        shown = options[:TOP_CHOICES]
-        shown += [option for option in options[TOP_CHOICES:] if option["chosen"]]
-        for option in shown:
-            self._print(_option(option), 2)
+        for place, option in enumerate(drawn["options"]):
+            likely = place < TOP_CHOICES and (option["probability"] or 0) >= _LEAST
+            if likely or option["chosen"]:
+                self._print(_option(option), 2)
         if drawn["value"] is not None:
             self._print(Text(f"value {drawn['value']:+.2f}", style="magenta"), 4)
 

@@ -130,11 +130,17 @@ class Narrator:
         found = _HP.match(line.part(part))
         if not found:
             return 0, self._hp.get(who, 100)
-        have, most = int(found[1]), int(found[2] or 100)
-        left = -(-100 * have // most) if most else 0  # upwards: only who has fainted has none
+        left = _percent(int(found[1]), int(found[2] or 100))
         lost = self._hp.get(who, 100) - left
         self._hp[who] = left
         return lost, left
+
+
+def _percent(part: int, whole: int) -> int:
+    """Return percent as observations have them: only none is 0, and only all is 100."""
+    if part <= 0 or part >= whole:
+        return 0 if part <= 0 else 100
+    return max(1, min(99, int(100 * part / whole + 0.5)))
 
 
 class _Line:
@@ -236,4 +242,6 @@ def _weather(line: _Line) -> str | None:
 
 
 def _lost_item(line: _Line) -> str:
-    return line.fill("{who} ate its {second}" if "eat" in line.tags else "{who} lost its {second}{cause}")
+    return line.fill(
+        "{who} ate its {second}" if "eat" in line.tags else "{who} lost its {second}{cause}"
+    )

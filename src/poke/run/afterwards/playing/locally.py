@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import is_run
 from poke.envs.showdown.server import ShowdownServer
+from poke.envs.showdown.watching.gallery import Gallery
 from poke.run.afterwards.playing.players import (
     PlayingError,
     check_fit,
@@ -30,6 +33,8 @@ def play(
     seconds: float | None = None,
     concurrency: int,
     seed: int,
+    watch: bool = False,
+    page: str | None = None,
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
@@ -45,6 +50,8 @@ def play(
         seconds: for a decision; None: as long as it takes.
         concurrency: battles at a time.
         seed: of the opponent's random choices.
+        watch: print what happens in each battle and what the policy thinks; one at a time.
+        page: a file to be written of the same.
         checkpoint: as of `poke.load`, of both.
         trust: as of `poke.load`.
 
@@ -60,9 +67,13 @@ def play(
     for name, policy in policies.items():
         check_fit(name, policy, battle_format)
     packed = teams_for(battle_format, teams)
+    gallery = Gallery(run, page=page, prints=watch)
+    is_watched = watch or page is not None
     tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
     try:
-        with Stoppable().heeding() as stoppable, shown(battles) as show:
+        # Where a battle is printed, a bar would stand in between.
+        progress = nullcontext(lambda tally: None) if watch else shown(battles)
+        with Stoppable().heeding() as stoppable, progress as show:
             show(tally)
             from poke.envs.showdown.server import arena, players  # bring poke-env
 
@@ -75,15 +86,16 @@ def play(
                 for name, policy in policies.items()
             }
             foe = playing.get(opponent, opponent)
-            with ShowdownServer() as server:
-                setting = arena.Setting(
-                    server.websocket_url, playing[run], foe, concurrency, seed
-                )
+            own = replace(playing[run], watcher=gallery.watch if is_watched else None)
+            with gallery, ShowdownServer() as server:
+                setting = arena.Setting(server.websocket_url, own, foe, concurrency, seed)
                 stoppable.run(
                     lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
                 )
     except ImportError as error:
-        raise PlayingError(f"playing needs {error.name}: pip install 'poke[showdown]'", 1) from error
+        raise PlayingError(
+            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
+        ) from error
     except (ShowdownError, ValueError, OSError) as error:
         if tally.battles:
             tally.print(who)

@@ -89,9 +89,7 @@ class Tally:
         if self.forfeited:
             lines.append(f"{self.forfeited} battles more were forfeited, and do not count")
         if self.dropped:
-            lines.append(
-                f"{self.dropped} battles more do not count (last: {self.last_fault})"
-            )
+            lines.append(f"{self.dropped} battles more do not count (last: {self.last_fault})")
         return lines
 
     def print(self, who: str) -> None:

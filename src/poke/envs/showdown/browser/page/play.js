@@ -67,7 +67,7 @@ function drawChoices() {
   if (!kinds.includes(kind)) kind = kinds[0] ?? "move";
   byId("choices").setAttribute("aria-busy", String(!isAsked));
   byId("choices").hidden = state.phase === "over";
-  byId("choices-heading").textContent = !isAsked ? "Wait for the other side" : state.refused ? "That is not possible: choose again" : kinds.length ? "What will you do?" : "Whom do you send in?";
+  byId("choices-heading").textContent = !isAsked ? "Wait for the other side" : state.refusal ? `${state.refusal.replace(/\.?$/, "")}: choose again` : kinds.length ? "What will you do?" : "Whom do you send in?";
   byId("gimmicks").hidden = kinds.length < 2;
   byId("gimmicks").replaceChildren(...kinds.filter((one) => one !== "move").map((one) => element("button", {
     type: "button", "aria-pressed": String(one === kind), "data-kind": one,

@@ -28,8 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 played, 1 failed, 2 where what was asked cannot be done, 128 + N after signal N.
     """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["league"]:
+        return _league(arguments[1:])
     parser = _parser()
-    options = vars(parser.parse_args(argv))
+    options = vars(parser.parse_args(arguments))
     kind = _read_kind(parser, options)
     # After the arguments are known to be right: it imports torch.
     from poke.run.afterwards import playing
@@ -37,6 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(getattr(playing, kind)(options.pop("run"), **options))
     except playing.PlayingError as error:
+        print(f"poke: {error}", file=sys.stderr)
+        return error.status
+
+
+def _league(arguments: Sequence[str]) -> int:
+    options = vars(_league_parser().parse_args(arguments))
+    from poke.run.afterwards.league import play_league
+    from poke.run.afterwards.playing import PlayingError
+
+    try:
+        return play_league(options.pop("runs"), **options)
+    except PlayingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return error.status
 
@@ -98,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m poke.play",
         description="Let a trained policy battle on a local Pokemon Showdown server that is started and stopped, or "
-        "with --server on any other, and print how often it wins. Teams and dice are the server's.",
+        "with --server on any other, and print how often it wins. Teams and dice are the server's. "
+        "'league RUN RUN ...' in place of RUN plays everyone against everyone: see 'league --help'.",
         epilog="Once before: pip install 'poke[showdown]' && python -m poke.envs.showdown install. "
         f"With --server the environment says who plays: {USERNAME}, and {PASSWORD} where the name is registered.",
     )
@@ -149,6 +165,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _league_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m poke.play league",
+        description="Let everyone play everyone in battles of fixed seeds, without a server, and print who wins how "
+        "often and the Elo that this makes. What is finished is kept: the same command goes on from there.",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", help=f"as above, or {', '.join(SCRIPTED)}: at least two"
+    )
+    parser.add_argument(
+        "--battles", type=_count, default=200, metavar="N", help="of each two; default: 200"
+    )
+    parser.add_argument(
+        "--out",
+        default="outputs/league",
+        metavar="FOLDER",
+        help="of league.csv and league.html; default: outputs/league",
+    )
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="default: random battles of the first run's generation"
+    )
+    parser.add_argument("--teams", metavar="FILE", help="for formats that draw none of their own")
+    parser.add_argument("--seed", type=_seed, default=0, help="of teams and dice")
+    parser.add_argument(
+        "--workers", type=_count, default=2, metavar="N", help="processes that play; default: 2"
+    )
+    _add_loading(parser)
+    return parser
+
+
 def _add_server(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("on another server")
     group.add_argument("--server", metavar="URL", help="such as wss://sim3.psim.us")
@@ -194,6 +240,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is less than 0")
     return number
 
 

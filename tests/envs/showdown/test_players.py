@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from poke_env.ps_client import PSClient
 from poke.envs.showdown import layout
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
-from poke.envs.showdown.server.players import PolicyPlayer, opponent_player
+from poke.envs.showdown.server.client import Client
+from poke.envs.showdown.server.places import Account
+from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.scripted import opponent_player
+
+from poke.envs.showdown.watching import Chronicle
 
 from .test_lines import pokemon
 
@@ -77,21 +83,36 @@ def said(monkeypatch):
     async def send(client, message, room="", message_2=None):
         sent.append((message, message_2) if message_2 else message)
 
-    monkeypatch.setattr(PSClient, "listen", listen)
-    monkeypatch.setattr(PSClient, "send_message", send)
+    for client in (Client, PSClient):
+        monkeypatch.setattr(client, "listen", listen)
+        monkeypatch.setattr(client, "send_message", send)
     return sent
+
+
+async def settle():
+    """Let everything happen that waits for nothing from outside."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def player_of(policy, worker, **how):
+    playing = Playing(policy, "gen1randombattle", **how)
+    return PolicyPlayer(Account("me"), "ws://nowhere", playing, worker)
 
 
 @pytest.fixture
 def hear(worker, said):
-    """Let a player hear messages of a room; return it."""
+    """Let a player hear messages of a room; return the battle."""
 
-    def run(policy, *messages, room=ROOM):
+    def run(policy, *messages, room=ROOM, **how):
         async def play():
-            player = PolicyPlayer("me", "gen1randombattle", "ws://nowhere", policy, worker)
+            player = player_of(policy, worker, **how)
             for lines in messages:
-                await player._hear([[f">{room}"], *(line.split("|") for line in lines)])
-            return player
+                player._hear_room(room, lines)
+                await settle()
+            seat = None if player.begun.empty() else player.begun.get_nowait()
+            await player.leave()
+            return seat
 
         return asyncio.run(play())
 
@@ -201,6 +222,7 @@ def test_a_memory_lasts_a_battle(hear):
 def test_messages_of_other_rooms_and_of_left_ones_are_not_heeded(hear, said):
     policy = Chooser()
     hear(policy, ["|deinit"], [request(3)])
+    hear(policy, OPENING, room="battle-gen9randombattle-1")
     hear(policy, OPENING, ["|win|me"], [request(9)], NEXT)
     assert policy.seen == []
     assert said == [f"/leave {ROOM}"]
@@ -209,13 +231,106 @@ def test_messages_of_other_rooms_and_of_left_ones_are_not_heeded(hear, said):
 def test_a_dead_worker_is_no_lost_battle(said, installed):
     async def play():
         with LineWorker() as worker:
-            player = PolicyPlayer("me", "gen1randombattle", "ws://nowhere", Chooser(), worker)
-            await player._hear([[f">{ROOM}"], *(line.split("|") for line in OPENING)])
+            player = player_of(Chooser(), worker)
+            player._hear_room(ROOM, OPENING)
+            await settle()
             worker._process.kill()
-            await player._hear([[f">{ROOM}"], request(3).split("|")])
-            return player
+            player._hear_room(ROOM, [request(3)])
+            await settle()
+            await player.leave()
+            return player.begun.get_nowait()
 
     assert isinstance(asyncio.run(play()).fault, ShowdownError)
+
+
+AFTER = [*OPENING, *NEXT]  # the log that a server sends to who comes again
+
+
+@pytest.mark.parametrize(
+    "first", [[OPENING, [request(3)], NEXT], [OPENING[:1], [request(3)], OPENING[1:]]]
+)
+def test_who_comes_again_knows_the_battle_from_its_log_and_decides_what_is_asked(hear, said, first):
+    policy = Chooser()
+    hear(policy, *first, AFTER, [request(5)], NEXT[:-1], [request(7)], ["|turn|3"])
+    # Once where the first connection told nothing of it any more.
+    assert [number for _, number in said] == ["3", "5", "7"]
+    assert [state for _, state in policy.seen] == [1, 1, 1], (
+        "what it remembers is of the same battle"
+    )
+
+
+def test_who_comes_again_does_not_choose_what_it_has_chosen(hear, said):
+    policy = Chooser()
+    sent = [request(5), "|sentchoice|move 1"]
+    hear(policy, OPENING, [request(3)], NEXT, AFTER, sent, ["|c|you|hello"])
+    assert [number for _, number in said] == ["3"]
+
+
+def test_a_battle_that_the_server_no_longer_has_is_lost_sight_of(hear, said):
+    seat = hear(Chooser(), OPENING, [request(3)], ["|noinit|nonexistent|The room does not exist."])
+    assert (seat.outcome, seat.is_gone) == (None, True)
+
+
+def test_choices_that_come_too_late_are_not_refused_ones(hear, said):
+    late = "|error|[Invalid choice] Sorry, too late to make a different move; the next turn has already started"
+    seat = hear(Chooser(), OPENING, [request(3)], [late], NEXT, [request(5)])
+    assert [choice for choice, _ in said] == ["/choose switch 2", "/choose switch 2"]
+    assert seat.num_refused == 0
+
+
+def test_a_decision_that_takes_too_long_is_made_by_the_heuristics(hear, said):
+    class Slow(Chooser):
+        def act(self, observation, *, action_mask, state):
+            super().act(observation, action_mask=action_mask, state=state)
+            assert over.wait(60)
+            return np.int64(1)
+
+    over = threading.Event()
+
+    async def play(worker):
+        player = player_of(Slow(), worker, seconds=1e-3)
+        player._hear_room(ROOM, OPENING)
+        player._hear_room(ROOM, [request(3)])
+        while not said:
+            await asyncio.sleep(1e-3)
+        over.set()
+        seat = player.begun.get_nowait()
+        await player.leave()
+        return seat
+
+    with LineWorker() as worker:
+        seat = asyncio.run(play(worker))
+    assert said == [("/choose move 1", "3")], "Body Slam; the policy would have switched"
+    assert (seat.num_late, seat.num_decisions, seat.fault) == (1, 1, None)
+
+
+def test_everything_is_told_once_to_who_watches(hear):
+    told = []
+
+    class Watching(Chooser):
+        def act(self, observation, *, action_mask, state, return_info):
+            action = super().act(observation, action_mask=action_mask, state=state)
+            return action, {
+                "value": np.float32(0.5),
+                "probabilities": action_mask / action_mask.sum(),
+            }
+
+    def watcher(battle_format, player):
+        told.append(Chronicle(battle_format, player))
+        return told[-1]
+
+    hear(
+        Watching(), OPENING, [request(3)], NEXT, AFTER, [request(5)], NEXT, ["|win|me"],
+        watcher=watcher,
+    )  # fmt: skip
+    (chronicle,) = told
+    assert [moment.choice for moment in chronicle.moments] == ["switch 2", "switch 2"]
+    assert chronicle.moments[0].thoughts.value == 0.5
+    assert chronicle.lines.count("|turn|2") == 2, (
+        "of the second update and the third, not of the log"
+    )
+    assert chronicle.lines.count("|start") == 1
+    assert chronicle.outcome == 1
 
 
 def test_an_opponent_that_breaks_says_so_and_gives_up(said):

@@ -9,7 +9,7 @@ from poke.envs.showdown.decoding import ObservationError, check_ranges
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import SCRIPTED
 from poke.envs.showdown.recording import Recorder, recorder, store
-from poke.envs.showdown.server.players import OPPONENTS
+from poke.envs.showdown.server.scripted import OPPONENTS
 
 from .simulated import ScriptedWorkers, Turn
 

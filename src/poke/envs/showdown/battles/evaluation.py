@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from poke.envs.showdown.battles.environment import open_workers, spaces
+from poke.envs.showdown.battles.matches import Tally, play_all
 from poke.envs.showdown.battles.opponents import Opponents, misfit
 from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.tables import Tables
-from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import BattleError, label
 from poke.envs.showdown.pipes.workers import BattleWorkers, battle_seeds
 from poke.protocols import EvaluatorDefaults
 
 MEASURED = ("win_rate", "win_rate_low", "win_rate_high", "turns", "refused")
-_TRIES = 3  # of a battle whose worker dies
 _CONFIDENCE = 1.959964  # deviations of a normal distribution around 95 %
 
 
@@ -132,96 +130,13 @@ class BattleEvaluator(EvaluatorDefaults):
     def _play(self, workers: BattleWorkers, name: str, opponents: Opponents, policy: Any) -> Tally:
         """Play all battles against one opponent."""
         opponents.seed([self._seed, 2])
-        tables = Tables(workers, self._actions.sizes[0], opponents)
-        memory = policy.initial_state(self._num_envs)
         # A generator of its own, so that training draws what it would without evaluation.
         generator = np.random.default_rng([self._seed, 1]) if self._explore else None
-        schedule = _Schedule(tables, name, self._seed, self._battles)
-        awaited = schedule.begin(memory)
-        while awaited.size:
-            tables.wait(awaited)
-            due = schedule.settle(memory)
-            if not due.size:  # all have just begun
-                awaited = schedule.playing
-                continue
-            seats = tables.seat[due]
-            state: Any = None if memory is None else memory.copy(due)
-            choice = policy.choose(
-                tables.observation[due, seats],
-                action_mask=tables.mask[due, seats],
-                state=state,
-                explore=self._explore,
-                generator=generator,
-            )
-            if memory is not None:
-                memory.values[due] = state.values
-            tables.answer(due, choice.action)
-            # What has just begun is asked by then too, without being waited for.
-            awaited = due
-        return schedule.tally
-
-
-@dataclass
-class Tally:
-    """What battles came to."""
-
-    won: int = 0
-    turns: int = 0
-    refused: int = 0
-
-
-class _Schedule:
-    """Hands the battles out to the tables and counts what they come to."""
-
-    def __init__(self, tables: Tables, opponent: str, seed: int, battles: int) -> None:
-        self._tables = tables
-        self._plans = [Plan(battle_seeds(seed, n), n % 2, opponent) for n in range(battles)]
-        self._next = 0
-        self._tries = np.zeros(len(tables.plans), np.int64)
-        self.playing = np.arange(min(battles, len(tables.plans)))
-        self.tally = Tally()
-
-    def begin(self, memory: Any) -> np.ndarray:
-        """Begin at every table, and return these."""
-        for table in self.playing.tolist():
-            self._begin(table, memory)
-        return self.playing
-
-    def settle(self, memory: Any) -> np.ndarray:
-        """Count what has ended, begin what comes next, and return the tables whose policy is asked.
-
-        Raises:
-            ShowdownError: a battle was lost with its worker again and again.
-        """
-        tables, done = self._tables, []
-        for table in self.playing[tables.lost[self.playing]].tolist():
-            self._tries[table] += 1
-            plan = tables.plans[table]
-            if self._tries[table] == _TRIES or plan is None:
-                raise ShowdownError(f"a battle of evaluation was lost {_TRIES} times: {plan}")
-            _forget(memory, table)
-            tables.begin(table, plan)
-        for table in self.playing[tables.ended[self.playing]].tolist():
-            self.tally.won += int(tables.outcome[table] > 0)
-            self.tally.turns += int(tables.turn[table])
-            self.tally.refused += int(tables.num_refused[table])
-            if self._next < len(self._plans):
-                self._begin(table, memory)
-            else:
-                done.append(table)
-        self.playing = np.setdiff1d(self.playing, done)
-        return self.playing[tables.asked[self.playing, tables.seat[self.playing]]]
-
-    def _begin(self, table: int, memory: Any) -> None:
-        _forget(memory, table)
-        self._tries[table] = 0
-        self._tables.begin(table, self._plans[self._next])
-        self._next += 1
-
-
-def _forget(memory: Any, table: int) -> None:
-    if memory is not None:
-        memory.reset([table])
+        plans = [Plan(battle_seeds(self._seed, n), n % 2, name) for n in range(self._battles)]
+        tables = Tables(workers, self._actions.sizes[0], opponents)
+        tally = Tally()
+        play_all(tables, plans, policy, generator=generator, on_end=tally.add)
+        return tally
 
 
 def wilson(won: int, played: int) -> tuple[float, float]:

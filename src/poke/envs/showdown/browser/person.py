@@ -11,9 +11,8 @@ import numpy as np
 from poke.envs.showdown.browser.board import Board
 from poke.envs.showdown.pipes.lines import LineDecision
 from poke.envs.showdown.watching.chronicle import Chronicle, Moment
-from poke.envs.showdown.watching.page import told
 from poke.envs.showdown.watching.scenes import scene, spelled
-from poke.envs.showdown.watching.words import visible
+from poke.envs.showdown.watching.words import narrated, visible
 
 
 class GivenUp(Exception):
@@ -132,14 +131,14 @@ class Person:
 
     def _post(self, phase: str, **more: Any) -> None:
         sight = self._sight
-        battle = told(sight) if sight is not None else {"log": [], "format": "", "turns": 0}
+        log, _, turns = narrated(sight.lines, sight.player) if sight is not None else ([], [0], [0])
         state = {
             "phase": phase,
             "number": self._number,
             "names": ["You", self._opponent],
-            "format": battle["format"],
-            "turn": battle["turns"],
-            "log": battle["log"],
+            "format": "" if sight is None else sight.battle_format,
+            "turn": turns[-1],
+            "log": log,
             "scene": self._scene,
             "outcome": None if sight is None else sight.outcome,
             "thoughts": None,

@@ -12,7 +12,7 @@ from typing import Any
 
 from poke.envs.showdown.watching.chronicle import Chronicle
 from poke.envs.showdown.watching.scenes import decisions, scene
-from poke.envs.showdown.watching.words import Narrator, visible
+from poke.envs.showdown.watching.words import narrated, visible
 
 PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("elements.js", "field.js", "curve.js", "page.js")
@@ -56,18 +56,7 @@ def told(chronicle: Chronicle) -> dict[str, Any]:
     It has ``names``, the player's own first; ``log``, the lines in words as pairs of kind and text; and ``scenes``, the
     decisions as of `scene`, with ``turn`` and ``at``, how much of the log came before.
     """
-    narrator = Narrator(chronicle.player)
-    log: list[list[str]] = []
-    ends, turns = [0], [0]  # after each line: how long the log is, which turn it is
-    for line in chronicle.lines:
-        said = narrator.tell(line)
-        turn = turns[-1]
-        if said is not None:
-            log.append([said.kind, said.text])
-            if said.kind == "turn" and (number := line.rpartition("|")[2]).isdecimal():
-                turn = int(number)
-        ends.append(len(log))
-        turns.append(turn)
+    log, ends, turns = narrated(chronicle.lines, chronicle.player)
     names = [visible(name) for name in chronicle.names]
     if chronicle.player == "p2":
         names.reverse()

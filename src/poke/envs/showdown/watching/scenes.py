@@ -40,7 +40,7 @@ def scene(moment: Moment) -> dict[str, Any]:
     and ``sides``, what is up in words; ``options``, the legal choices, the likeliest first; ``value``, None where there
     is none; ``refused``, whether the choice before was not taken.
     """
-    seen = decode(moment.decision.observation)
+    seen = decode(moment.decision.observation, _layout())
     whole = seen["global"]
     own = [_pokemon(one) for one in seen["own"]]
     thoughts = moment.thoughts
@@ -121,7 +121,7 @@ def _options(moment: Moment, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _labelled(action: int, own: list[dict[str, Any]]) -> tuple[str, str]:
     """Return an action's kind, as the layout calls it, and what it does."""
-    group = next(g for g in reversed(layout.describe(9)["actions"]) if action >= g["offset"])
+    group = next(g for g in reversed(_layout()["actions"]) if action >= g["offset"])
     slot = action - group["offset"]
     if group["name"] == "switch":
         return "switch", own[slot]["name"] if slot < len(own) else f"Pokemon {slot + 1}"
@@ -140,6 +140,12 @@ def _side(conditions: dict[str, int]) -> list[str]:
 
 def _word(name: str) -> str:
     return _WORDS.get(name) or name.replace("_", " ").title()
+
+
+@functools.cache
+def _layout() -> dict[str, Any]:
+    """Return the layout, of which one serves all generations: made anew it takes longer than to read by it."""
+    return layout.describe(9)
 
 
 @functools.cache

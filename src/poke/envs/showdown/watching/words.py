@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from poke.envs.showdown.watching import sentences
@@ -134,6 +134,34 @@ class Narrator:
         lost = self._hp.get(who, 100) - left
         self._hp[who] = left
         return lost, left
+
+
+def narrated(
+    lines: Sequence[str], player: str
+) -> tuple[list[tuple[str, str]], list[int], list[int]]:
+    """Return a battle's log in words.
+
+    Args:
+        lines: of the battle, from its beginning.
+        player: who reads: ``p1`` or ``p2``.
+
+    Returns:
+        Kind and text of what is told; and of each number of lines, from none to all, how much they tell and which turn
+        they have come to.
+    """
+    narrator = Narrator(player)
+    log: list[tuple[str, str]] = []
+    ends, turns = [0], [0]
+    for line in lines:
+        said = narrator.tell(line)
+        turn = turns[-1]
+        if said is not None:
+            log.append((said.kind, said.text))
+            if said.kind == "turn" and (number := line.rpartition("|")[2]).isdecimal():
+                turn = int(number)
+        ends.append(len(log))
+        turns.append(turn)
+    return log, ends, turns
 
 
 def _percent(part: int, whole: int) -> int:

@@ -12,9 +12,7 @@ pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdo
 from poke.envs.showdown.browser import game
 from poke.envs.showdown.server.players import Playing
 
-READY = (
-    "document.querySelector('#again:not([hidden])') || document.querySelector('.choice:enabled')"
-)
+READY = "#again:visible, .choice:enabled"
 
 
 class Dice:
@@ -80,7 +78,7 @@ def play(page):
     page.set_default_timeout(120_000)
     clicks = 0
     while True:
-        page.wait_for_function(READY)
+        page.locator(READY).first.wait_for()
         if page.locator("#again").is_visible():
             return clicks
         moves, switches = (
@@ -108,7 +106,7 @@ def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_pag
     assert outcome in log
     href = page.locator("#thoughts").get_attribute("href")
     thoughts = open_page(hosted.url + href)
-    thoughts.wait_for_function("document.getElementById('where').textContent")
+    thoughts.locator("#where:not(:empty)").wait_for()
     told = int(thoughts.locator("#where").inner_text().rpartition(" ")[2])
     assert told >= hosted.policy.num_decisions
     assert thoughts.locator("#title").inner_text() == "runs/best against You"
@@ -117,7 +115,7 @@ def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_pag
     assert "Turn 1" in page.locator("#log").inner_text()
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#forfeit").click()
-    page.wait_for_function("document.querySelector('#again:not([hidden])')")
+    page.locator("#again").wait_for()
     assert page.locator("#headline").inner_text().startswith("You lost.")
 
 
@@ -128,6 +126,6 @@ def test_a_gimmick_goes_with_a_move(hosting, open_page):
     page.wait_for_selector(".choice:enabled")
     page.get_by_role("button", name="Terastallize").click()
     page.locator("#moves .choice:enabled").first.click()
-    page.wait_for_function("document.getElementById('log').textContent.includes('terastallized:')")
-    page.wait_for_function(READY)
+    page.get_by_text("terastallized:").first.wait_for()
+    page.locator(READY).first.wait_for()
     assert page.get_by_role("button", name="Terastallize").count() == 0

@@ -29,7 +29,7 @@ def opened(open_page, tmp_path):
         file = tmp_path / "battle.html"
         write_page(chronicles, file)
         page = open_page(f"{file.as_uri()}{fragment}", **options)
-        page.wait_for_function("document.getElementById('where').textContent")
+        page.locator("#where:not(:empty)").wait_for()
         return page
 
     return run

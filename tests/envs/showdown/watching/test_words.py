@@ -27,7 +27,10 @@ def text(*lines, player="p1"):
 CAME = ("|switch|p1a: Snorlax|Snorlax, L74|400/400", "|switch|p2a: Zap|Zapdos, L68|100/100")
 SENTENCES = {
     "|move|p1a: Snorlax|Body Slam|p2a: Zap": "Snorlax used Body Slam",
-    "|move|p1a: Snorlax|Body Slam|p2a: Zap|[miss]": "Snorlax used Body Slam, and missed",
+    "|move|p1a: Snorlax|Body Slam|p2a: Zap|[miss]": "Snorlax used Body Slam",
+    "|-miss|p1a: Snorlax|p2a: Zap": "The opposing Zap avoided it",
+    "|-miss|p1a: Snorlax": "Snorlax missed",
+    "|move|p1a: Snorlax|Tackle||[notarget]": "Snorlax used Tackle, without a target",
     "|move|p1a: Snorlax|Rest||[from]move: Sleep Talk": "Snorlax used Rest (Sleep Talk)",
     "|move|p1a: Snorlax|Outrage|p2a: Zap|[from]lockedmove": "Snorlax used Outrage",
     "|-damage|p2a: Zap|25/100 par": "The opposing Zap lost 75 %, 25 % left",

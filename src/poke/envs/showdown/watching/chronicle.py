@@ -65,7 +65,7 @@ class Chronicle:
         player: whose it is: ``p1`` or ``p2``.
         names: of p1 and p2, as far as known; the lines tell them too.
         agent: what the player's policy is called; '' for a person.
-        on_change: called after every decision and at the end, with the chronicle.
+        on_change: called after every decision and at the end, with the chronicle; None for nobody.
 
     Attributes:
         lines: what was public, as this player was sent it.
@@ -77,7 +77,7 @@ class Chronicle:
     player: str
     names: tuple[str, str] = ("", "")
     agent: str = ""
-    on_change: Callable[[Chronicle], None] = lambda chronicle: None
+    on_change: Callable[[Chronicle], None] | None = None
     lines: list[str] = field(default_factory=list, init=False)
     moments: list[Moment] = field(default_factory=list, init=False)
     outcome: int | None = field(default=None, init=False)
@@ -108,9 +108,13 @@ class Chronicle:
         if action is None and decision.mask.sum() == 1:
             action = int(decision.mask.argmax())
         self.moments.append(Moment(decision, thoughts, action, choice, len(self.lines)))
-        self.on_change(self)
+        self._change()
 
     def ended(self, outcome: int) -> None:
         """Take the end of the battle: 1 won, 0 drawn, -1 lost."""
         self.outcome = outcome
-        self.on_change(self)
+        self._change()
+
+    def _change(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self)

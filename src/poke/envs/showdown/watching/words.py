@@ -240,9 +240,7 @@ def _moved(line: _Line) -> str:
     source = _SOURCE.sub("", line.tags.get("from", ""))
     if source and source != "lockedmove" and to_id(source) != to_id(line.part(1)):
         text += f" ({source})"
-    if "notarget" in line.tags:
-        text += ", without a target"
-    return text + (", and missed" if "miss" in line.tags else "")
+    return text + (", without a target" if "notarget" in line.tags else "")
 
 
 def _cannot(line: _Line) -> str:

@@ -41,7 +41,7 @@ function draw() {
   byId("title").textContent = `${state.names[0]} against ${state.names[1]}`;
   document.title = `${state.phase === "choose" ? "● " : ""}poke: ${state.names[1]}`;
   const turn = state.turn ? `turn ${state.turn}` : "before the first turn";
-  byId("headline").textContent = isOver ? `${OUTCOMES.get(state.outcome) ?? "The battle was cut off."} ${state.note}` : `${state.format} · ${turn}`;
+  byId("headline").textContent = isOver ? ending() : `${state.format} · ${turn}`;
   byId("again").hidden = !isOver;
   byId("forfeit").hidden = isOver || state.phase === "starting";
   byId("thoughts").hidden = state.thoughts === null;
@@ -58,6 +58,11 @@ function draw() {
   const log = byId("log");
   log.replaceChildren(...logBlocks(state.log));
   log.scrollTop = log.scrollHeight;
+}
+
+function ending() {
+  const shown = state.scene ? "Both teams are shown as they were at your last choice." : "";
+  return [OUTCOMES.get(state.outcome) ?? "The battle was cut off.", state.note, shown].filter(Boolean).join(" ");
 }
 
 function drawChoices() {

@@ -65,6 +65,7 @@ class Chronicle:
         player: whose it is: ``p1`` or ``p2``.
         names: of p1 and p2, as far as known; the lines tell them too.
         agent: what the player's policy is called; '' for a person.
+        opponent: what the other's is called; '' where only its name is known.
         on_change: called after every decision and at the end, with the chronicle; None for nobody.
 
     Attributes:
@@ -77,6 +78,7 @@ class Chronicle:
     player: str
     names: tuple[str, str] = ("", "")
     agent: str = ""
+    opponent: str = ""
     on_change: Callable[[Chronicle], None] | None = None
     lines: list[str] = field(default_factory=list, init=False)
     moments: list[Moment] = field(default_factory=list, init=False)

@@ -24,6 +24,7 @@ class Gallery:
 
     Args:
         agent: what the policy is called, such as the place of its run; its last two parts are shown.
+        opponent: what the other's is called; '' where that is only known by name.
         page: a file to be written of all battles, by `write`; None for no page.
         prints: print each battle while it goes.
         output: where to; standard output by default.
@@ -33,11 +34,12 @@ class Gallery:
         self,
         agent: str,
         *,
+        opponent: str = "",
         page: str | os.PathLike[str] | None = None,
         prints: bool = False,
         output: TextIO | None = None,
     ) -> None:
-        self._agent = short_name(agent)
+        self._agent, self._opponent = short_name(agent), short_name(opponent)
         self._page = page
         self._prints = prints
         self._output = output
@@ -61,7 +63,7 @@ class Gallery:
             battle_format: such as ``gen1randombattle``.
             player: the policy's seat: ``p1`` or ``p2``.
         """
-        chronicle = Chronicle(battle_format, player, agent=self._agent)
+        chronicle = Chronicle(battle_format, player, agent=self._agent, opponent=self._opponent)
         if self._prints:
             terminal = Terminal(chronicle, self._output)
             chronicle.on_change = lambda _: terminal.show()

@@ -63,6 +63,7 @@ def told(chronicle: Chronicle) -> dict[str, Any]:
     return {
         "format": chronicle.battle_format,
         "agent": visible(chronicle.agent),
+        "opponent": visible(chronicle.opponent),
         "names": names,
         "outcome": chronicle.outcome,
         "turns": turns[-1],

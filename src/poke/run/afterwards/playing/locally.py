@@ -67,7 +67,7 @@ def play(
     for name, policy in policies.items():
         check_fit(name, policy, battle_format)
     packed = teams_for(battle_format, teams)
-    gallery = Gallery(run, page=page, prints=watch)
+    gallery = Gallery(run, opponent=opponent, page=page, prints=watch)
     is_watched = watch or page is not None
     tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
     try:

@@ -43,7 +43,7 @@ function moveRow(move) {
 }
 
 function properties(one) {
-  const known = [one.ability, one.item, one.tera && `${one.terastallized ? "now" : "Tera"} ${one.tera}`].filter(Boolean);
+  const known = [one.ability, one.item, one.tera && `${one.terastallized ? "terastallized:" : "Tera"} ${one.tera}`].filter(Boolean);
   return known.length ? element("p", { class: "faint known" }, known.join(" · ")) : null;
 }
 

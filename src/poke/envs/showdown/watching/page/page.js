@@ -9,7 +9,7 @@ async function unpack() {
 }
 
 const nameOf = (one) => one.agent || one.names[0] || "the player";
-const opponentOf = (one) => one.names[1] || "an opponent";
+const opponentOf = (one) => one.opponent || one.names[1] || "an opponent";
 const summary = (one) => `${OUTCOMES.get(one.outcome)} in ${one.turns} turn${one.turns === 1 ? "" : "s"}`;
 
 function open(which, decision) {
@@ -79,7 +79,9 @@ function markLog(from, to) {
     line.classList.toggle("now", isNow);
     if (isNow) first ??= line;
   }
-  if (first) log.scrollTop += first.getBoundingClientRect().top - log.getBoundingClientRect().top - 40;
+  const before = first?.previousElementSibling;
+  const top = before?.tagName === "H3" ? before : first;
+  if (top) log.scrollTop += top.getBoundingClientRect().top - log.getBoundingClientRect().top;
 }
 
 function goWhereTheAddressSays() {

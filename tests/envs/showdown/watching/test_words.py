@@ -118,10 +118,15 @@ def test_what_is_new_to_the_game_is_shown_without_its_bars():
 
 def test_every_kind_of_line_of_the_simulator_is_known(installed):
     dist = find_package() / "dist"
-    files = [*(dist / "sim").glob("*.js"), *(dist / "data").rglob("*.js")]
+    files = [*(dist / "sim").glob("*.js"), *(dist / "data").glob("*.js")]
+    files += (dist / "data" / "mods").glob("gen[1-9]/*.js")
     found = Counter()
     for file in files:
-        found.update(re.findall(r"""\.(?:add|addMove)\(\s*["'](-?[a-z:]+)["']""", file.read_text()))
+        found.update(
+            re.findall(
+                r"""(?:this|battle)\.(?:add|addMove)\(\s*["'](-?[a-z:]+)["']""", file.read_text()
+            )
+        )
     assert found["-damage"]
     assert found["move"]
     known = {*sentences.DEEDS, *sentences.EFFECTS, *sentences.UNTOLD, *Narrator("p1")._methods}

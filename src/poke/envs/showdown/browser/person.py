@@ -167,7 +167,9 @@ def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
             option["detail"] = condition.partition(" ")[0]
             continue
         slot = (slot - 6) % 4
-        moves = next((one["moves"] for one in drawn["own"] if one["active"]), [])
+        moves: list[dict[str, Any]] = next(
+            (one["moves"] for one in drawn["own"] if one["active"]), []
+        )
         option["type"] = moves[slot]["type"] if slot < len(moves) else ""
         asked = active.get("moves", [])
         asked = asked[slot] if slot < len(asked) else {}

@@ -87,13 +87,12 @@ class Narrator:
             return None
         if kind == "turn":
             return Said("turn", f"Turn {visible(rest)}")
-        parts = _Line(rest, self._player)
-        text = self._sentence(kind, parts)
-        if not text:
+        sentence = self._sentence(kind, _Line(rest, self._player))
+        if not sentence:
             return None
         # A name keeps its letters, a sentence begins with a large one.
-        text = visible("The" + text[3:] if text.startswith("the ") else text)
-        return Said("effect" if kind.startswith("-") else "deed", text)
+        sentence = "The" + sentence[3:] if sentence.startswith("the ") else sentence
+        return Said("effect" if kind.startswith("-") else "deed", visible(sentence))
 
     def _sentence(self, kind: str, line: _Line) -> str | None:
         method = self._methods.get(kind)

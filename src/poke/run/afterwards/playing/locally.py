@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import is_run
@@ -72,6 +73,7 @@ def play(
     tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
     try:
         # Where a battle is printed, a bar would stand in between.
+        progress: AbstractContextManager[Callable[[Any], None]]
         progress = nullcontext(lambda tally: None) if watch else shown(battles)
         with Stoppable().heeding() as stoppable, progress as show:
             show(tally)

@@ -145,7 +145,7 @@ CAUSES = {
     "brn": "burn",
     "psn": "poison",
     "tox": "poison",
-    "drain": "drained",
+    "drain": "HP",
     "lockedmove": "",
     "partiallytrapped": "trapped",
 }

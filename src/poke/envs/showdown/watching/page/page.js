@@ -65,7 +65,7 @@ function drawOptions(scene) {
   const remarks = [
     scene.options.length === 1 ? "It was the only choice." : scene.options[0].probability === null ? "Nobody tells what was thought." : "",
     scene.refused ? "The choice before was refused." : "",
-    scene.value === null ? "" : `Value ${scene.value > 0 ? "+" : ""}${scene.value.toFixed(2)}.`,
+    scene.value === null ? "" : `Value ${scene.value < 0 ? "−" : "+"}${Math.abs(scene.value).toFixed(2)}.`,
   ];
   byId("remark").textContent = remarks.filter(Boolean).join(" ");
 }

@@ -72,10 +72,7 @@ def play(
     is_watched = watch or page is not None
     tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
     try:
-        # Where a battle is printed, a bar would stand in between.
-        progress: AbstractContextManager[Callable[[Any], None]]
-        progress = nullcontext(lambda tally: None) if watch else shown(battles)
-        with Stoppable().heeding() as stoppable, progress as show:
+        with Stoppable().heeding() as stoppable, _progress(battles, watch) as show:
             show(tally)
             from poke.envs.showdown.server import arena, players  # bring poke-env
 
@@ -104,3 +101,8 @@ def play(
         raise PlayingError(one_line(error), 1) from error
     tally.print(who)
     return stoppable.status
+
+
+def _progress(battles: int, watch: bool) -> AbstractContextManager[Callable[[Any], None]]:
+    """Return what shows how far it is; where battles are printed, that would stand in between."""
+    return nullcontext(lambda tally: None) if watch else shown(battles)

@@ -98,6 +98,7 @@ async def _battle(own: PolicyPlayer, foe: PolicyPlayer, person: Person) -> str:
         await _unless_lost(mine, own, foe)
     finally:
         mine.cancel()
+        await asyncio.gather(mine, return_exceptions=True)
     for who, fault in (("The agent", foe.fault), ("poke", own.fault)):
         if isinstance(fault, ShowdownError):
             raise fault
@@ -118,3 +119,4 @@ async def _unless_lost(awaited: Awaitable[Any], *players: PolicyPlayer) -> None:
         task.result()
     finally:
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -9,7 +9,7 @@ from poke.envs.showdown.installation import find_package
 from poke.envs.showdown.watching import sentences
 from poke.envs.showdown.watching.words import Narrator
 
-FORMATS = {1: "gen1", 2: "gen2", 4: "gen4", 7: "gen7", 8: "gen8", 9: "gen9"}
+FORMATS = {1: "gen1", 4: "gen4", 7: "gen7", 8: "gen8", 9: "gen9"}
 MARKUP = re.compile(
     r"\||\bp[12][ab]?: |\[(?:from|of|silent|miss|still)|[{}]|move: |ability: |item: "
 )

@@ -58,7 +58,7 @@ SENTENCES = {
         "Rain began (Drizzle of the opposing Zap)"
     ),
     "|-weather|none": "The weather cleared",
-    "|-sidestart|p2: Bob|move: Stealth Rock": "Stealth Rock began on Bob's side",
+    "|-sidestart|p2: Bob|move: Stealth Rock": "Stealth Rock began on the opposing side",
     "|-terastallize|p1a: Snorlax|Ghost": "Snorlax terastallized: Ghost",
     "|-mega|p1a: Snorlax|Snorlax|Snorlaxite": "Snorlax mega evolved (Snorlaxite)",
     "|detailschange|p1a: Snorlax|Snorlax-Gmax, L74, M": "Snorlax became Snorlax-Gmax",

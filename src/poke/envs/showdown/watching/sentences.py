@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Places: {who} and {other} are the first two parts as Pokemon, {first}, {second} and {third} the parts by name,
-# {side} the first part as a side, {cause} what it came from, in brackets after a space, or nothing.
+# {side} whose side the first part is, {cause} what it came from, in brackets after a space, or nothing.
 DEEDS = {
     "faint": "{who} fainted",
     "detailschange": "{who} became {second}",

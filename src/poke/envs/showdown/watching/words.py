@@ -208,7 +208,7 @@ class _Line:
             first=self._effect(0),
             second=self._effect(1),
             third=self._effect(2),
-            side=f"{self.part(0).partition(': ')[2]}'s side",
+            side="this side" if self.part(0).startswith(self._player) else "the opposing side",
             more="".join(f", {_SOURCE.sub('', part)}" for part in self.parts[2:] if part),
             cause=self.cause,
         )

@@ -89,7 +89,7 @@ function choiceButton(option, isAsked) {
     type: "button", class: "choice", "data-action": option.action, disabled: !isAsked, onclick: () => choose(option.action),
   },
   element("strong", {}, option.label),
-  one ? element("span", { class: "faint" }, `${option.detail}`, one.status) : element("span", { class: "faint" }, typeChip(option.type), option.detail),
+  one ? element("span", { class: "faint" }, option.detail, statusBadge(one)) : element("span", { class: "faint" }, typeChip(option.type), option.detail),
   one ? hpBar(one) : null);
 }
 

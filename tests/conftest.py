@@ -4,6 +4,12 @@ import pytest
 
 from .processes.commands import Zygote
 
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+
 
 def pytest_configure() -> None:
     """Heed signals that whoever started the tests ignores, and what they start would inherit.
@@ -21,3 +27,45 @@ def pytest_configure() -> None:
 def zygote():
     with Zygote() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for tests of pages, where there is one."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the browser tests need playwright"
+    )
+    with playwright.sync_playwright() as driver:
+        try:
+            opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        except playwright.Error:
+            pytest.skip(f"the browser tests need {CHROMIUM}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page; it may not complain, nor ask anybody else for anything."""
+    contexts = []
+    complaints = []
+
+    def open_it(url, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        origin = url if url.startswith("http:") else "file:"
+        page.on(
+            "request",
+            lambda request: request.url.startswith(origin) or complaints.append(request.url),
+        )
+        page.goto(url)
+        return page
+
+    open_it.complaints = complaints
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert complaints == []

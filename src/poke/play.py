@@ -33,13 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _league(arguments[1:])
     parser = _parser()
     options = vars(parser.parse_args(arguments))
-    elsewhere = _read_visit(parser, options)
+    kind = _read_kind(parser, options)
     # After the arguments are known to be right: it imports torch.
     from poke.run.afterwards import playing
 
     try:
-        run = options.pop("run")
-        return playing.visit(run, **options) if elsewhere else playing.play(run, **options)
+        return int(getattr(playing, kind)(options.pop("run"), **options))
     except playing.PlayingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return error.status
@@ -57,8 +56,15 @@ def _league(arguments: Sequence[str]) -> int:
         return error.status
 
 
-def _read_visit(parser: argparse.ArgumentParser, options: dict[str, Any]) -> bool:
-    """Make of the options what `play` or `visit` takes, and return whether it is the latter."""
+def _read_kind(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
+    """Make of the options what `play`, `visit` or `host` takes, and return which of them."""
+    if options.pop("browser"):
+        return _read_host(parser, options)
+    is_watched = options["watch"] or options["page"] is not None
+    if options["watch"]:
+        if (options["concurrency"] or 1) > 1:
+            parser.error("--watch shows one battle at a time: leave out --concurrency")
+        options["concurrency"] = 1
     accept, challenge, ladder = (options.pop(name) for name in ("accept", "challenge", "ladder"))
     battles = options["battles"]
     if options["server"] is None:
@@ -67,9 +73,9 @@ def _read_visit(parser: argparse.ArgumentParser, options: dict[str, Any]) -> boo
         for name in ("server", "login", "timer"):
             del options[name]
         options["opponent"] = _opponent(parser, options["opponent"])
-        options["battles"] = battles or _BATTLES
+        options["battles"] = battles or (1 if is_watched else _BATTLES)
         options["concurrency"] = options["concurrency"] or 10
-        return False
+        return "play"
     if options.pop("opponent") is not None:
         parser.error("--opponent plays on a server of its own: leave out --server")
     if accept is not None:
@@ -83,7 +89,16 @@ def _read_visit(parser: argparse.ArgumentParser, options: dict[str, Any]) -> boo
     options |= {"how": how, "challenged": challenge or "", "battles": count}
     options["timer"] = options["timer"] or how == "ladder"
     options["concurrency"] = options["concurrency"] or 1
-    return True
+    return "visit"
+
+
+def _read_host(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
+    unused = ("server", "accept", "challenge", "ladder", "timer", "opponent", "battles")
+    for name in (*unused, "concurrency", "seconds", "watch", "page"):
+        if options.pop(name) not in (None, False):
+            parser.error(f"--browser plays a person, battle by battle: leave out --{name}")
+    del options["login"]
+    return "host"
 
 
 def _opponent(parser: argparse.ArgumentParser, name: str | None) -> str:
@@ -113,7 +128,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_server(parser)
     parser.add_argument(
-        "--battles", type=_count, metavar="N", help=f"default: {_BATTLES}; 1 with --challenge"
+        "--browser", action="store_true", help="play a person, on a page that is served here"
+    )
+    parser.add_argument(
+        "--battles",
+        type=_count,
+        metavar="N",
+        help=f"default: {_BATTLES}; 1 with --challenge, --watch or --page",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="print what happens and what the policy thinks"
+    )
+    parser.add_argument(
+        "--page", type=_page, metavar="FILE", help="write the same as a page, such as battle.html"
     )
     parser.add_argument(
         "--format", metavar="FORMAT", help="default: random battles of the policy's generation"
@@ -201,6 +228,12 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
         metavar="PKG",
         help="a package whose classes may be built, for a network of your own",
     )
+
+
+def _page(text: str) -> str:
+    if Path(text).is_dir() or not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is no place for a file")
+    return text
 
 
 def _count(text: str) -> int:

@@ -1,11 +1,14 @@
 """`python -m poke.play` as a user has it: a run of the sample's battles, on a real server."""
 
+import base64
+import gzip
 import importlib.util
 import json
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -184,3 +187,67 @@ def test_help_and_mistyped_commands_come_without_torch(arguments, status):
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert said.split()[-2:] == [str(status), "False"]
+
+
+@pytest.mark.showdown
+def test_battles_are_watched_in_the_terminal_and_kept_as_a_page(clone, installed):
+    how = ("--opponent", "random", "--battles", "2", "--watch", "--page", "battle.html")
+    said = clone("poke.play", "run", *how)
+    assert said.count("── Turn 1 ──") == 2
+    assert len(re.findall(r"^run (?:won|lost|drew)$", said, re.MULTILINE)) == 2
+    assert "▸ " in said
+    assert LINE.search(said).group(3) == "2"
+    battles = battles_of(clone.cwd / "battle.html")
+    assert [(one["agent"], one["opponent"]) for one in battles] == [("run", "random")] * 2
+    for one in battles:
+        assert said.count(f"── Turn {one['turns']} ──") >= 1
+        assert any(scene["options"][0]["probability"] for scene in one["scenes"])
+
+
+@pytest.mark.showdown
+def test_who_interrupts_it_keeps_the_page_of_what_was_played(clone, installed):
+    how = ("--battles", "5000", "--concurrency", "2", "--page", "stopped.html")
+    process = clone.start("poke.play", "run", *how)
+    shown_with(process, "1/5000")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Traceback" not in err
+    assert any(one["outcome"] is not None for one in battles_of(clone.cwd / "stopped.html"))
+
+
+@pytest.mark.showdown
+def test_a_person_is_told_where_to_play_until_ctrl_c(clone, installed):
+    process = clone.start("poke.play", "run", "--browser")
+    line = process.stdout.readline()
+    url = re.search(r"http://127\.0\.0\.1:\d+/[\w-]+/", line).group()
+    with urllib.request.urlopen(url, timeout=60) as page:
+        assert b"What happened" in page.read()
+    children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + signal.SIGINT, "", "")
+    assert_gone(children)
+
+
+WRONG = {
+    "--browser --watch": "--browser plays a person, battle by battle: leave out --watch",
+    "--browser --battles 3": "--browser plays a person, battle by battle: leave out --battles",
+    "--watch --concurrency 2": "--watch shows one battle at a time: leave out --concurrency",
+    "--page nowhere/battle.html": "argument --page: nowhere/battle.html is no place for a file",
+    "--page .": "argument --page: . is no place for a file",
+}
+
+
+@pytest.mark.parametrize("options", WRONG)
+def test_options_that_do_not_go_together_are_refused(tmp_path, monkeypatch, capsys, options):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", *options.split()])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: {WRONG[options]}")
+
+
+def battles_of(page):
+    (packed,) = re.findall(r'id="data">([^<]*)<', page.read_text())
+    return json.loads(gzip.decompress(base64.b64decode(packed)))["battles"]

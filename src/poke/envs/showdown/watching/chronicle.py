@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,10 @@ class Thoughts:
     value: float | None
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Thoughts:
-        """Return what a policy's `act` told with ``return_info``."""
+    def of(cls, told: Mapping[str, Any]) -> Thoughts | None:
+        """Return what a policy's `act` told with ``return_info``, None where it tells no probabilities."""
+        if "probabilities" not in told:
+            return None
         value = told.get("value")
         probabilities = np.asarray(told["probabilities"], np.float32)
         return cls(probabilities, None if value is None else float(value))
@@ -63,6 +65,8 @@ class Chronicle:
         player: whose it is: ``p1`` or ``p2``.
         names: of p1 and p2, as far as known; the lines tell them too.
         agent: what the player's policy is called; '' for a person.
+        opponent: what the other's is called; '' where only its name is known.
+        on_change: called after every decision and at the end, with the chronicle; None for nobody.
 
     Attributes:
         lines: what was public, as this player was sent it.
@@ -74,6 +78,8 @@ class Chronicle:
     player: str
     names: tuple[str, str] = ("", "")
     agent: str = ""
+    opponent: str = ""
+    on_change: Callable[[Chronicle], None] | None = None
     lines: list[str] = field(default_factory=list, init=False)
     moments: list[Moment] = field(default_factory=list, init=False)
     outcome: int | None = field(default=None, init=False)
@@ -104,7 +110,13 @@ class Chronicle:
         if action is None and decision.mask.sum() == 1:
             action = int(decision.mask.argmax())
         self.moments.append(Moment(decision, thoughts, action, choice, len(self.lines)))
+        self._change()
 
     def ended(self, outcome: int) -> None:
         """Take the end of the battle: 1 won, 0 drawn, -1 lost."""
         self.outcome = outcome
+        self._change()
+
+    def _change(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self)

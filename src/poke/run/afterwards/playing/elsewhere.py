@@ -9,6 +9,7 @@ from typing import Any
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import BattleError
 from poke.envs.showdown.server.places import account_from_environment, login_url, websocket_url
+from poke.envs.showdown.watching.gallery import Gallery
 from poke.run.afterwards.playing.players import (
     PlayingError,
     check_fit,
@@ -35,6 +36,8 @@ def visit(
     timer: bool,
     concurrency: int,
     seed: int,
+    watch: bool = False,
+    page: str | None = None,
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
@@ -54,6 +57,8 @@ def visit(
         timer: ask for the server's timer.
         concurrency: battles at a time.
         seed: of the teams drawn.
+        watch: print what happens in each battle and what the policy thinks; one at a time.
+        page: a file to be written of the same.
         checkpoint, trust: as of `poke.load`.
 
     Raises:
@@ -68,6 +73,8 @@ def visit(
     battle_format = format_for(policy, format)
     check_fit(run, policy, battle_format)
     packed = teams_for(battle_format, teams)
+    gallery = Gallery(run, page=page, prints=watch)
+    watcher = gallery.watch if watch or page is not None else None
     tally, who = Tally(), f"{run} as {account.name} in {battle_format}"
 
     def on_result(seat: Any) -> None:
@@ -75,11 +82,11 @@ def visit(
         print(_told(seat), flush=True)
 
     try:
-        with Stoppable().heeding() as stoppable:
+        with Stoppable().heeding() as stoppable, gallery:
             from poke.envs.showdown.server import players  # brings poke-env
             from poke.envs.showdown.server import visit as visits
 
-            playing = players.Playing(policy, battle_format, packed, seconds, seed=seed)
+            playing = players.Playing(policy, battle_format, packed, seconds, watcher, seed)
             plan = visits.Visit(
                 url, login, account, playing, how, challenged, battles, concurrency, timer
             )

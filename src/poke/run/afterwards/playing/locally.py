@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import is_run
 from poke.envs.showdown.server import ShowdownServer
+from poke.envs.showdown.watching.gallery import Gallery
 from poke.run.afterwards.playing.players import (
     PlayingError,
     check_fit,
@@ -30,6 +34,8 @@ def play(
     seconds: float | None = None,
     concurrency: int,
     seed: int,
+    watch: bool = False,
+    page: str | None = None,
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
@@ -45,6 +51,8 @@ def play(
         seconds: for a decision; None: as long as it takes.
         concurrency: battles at a time.
         seed: of the opponent's random choices.
+        watch: print what happens in each battle and what the policy thinks; one at a time.
+        page: a file to be written of the same.
         checkpoint: as of `poke.load`, of both.
         trust: as of `poke.load`.
 
@@ -60,9 +68,11 @@ def play(
     for name, policy in policies.items():
         check_fit(name, policy, battle_format)
     packed = teams_for(battle_format, teams)
+    gallery = Gallery(run, opponent=opponent, page=page, prints=watch)
+    is_watched = watch or page is not None
     tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
     try:
-        with Stoppable().heeding() as stoppable, shown(battles) as show:
+        with Stoppable().heeding() as stoppable, _progress(battles, watch) as show:
             show(tally)
             from poke.envs.showdown.server import arena, players  # bring poke-env
 
@@ -75,8 +85,9 @@ def play(
                 for name, policy in policies.items()
             }
             foe = playing.get(opponent, opponent)
-            with ShowdownServer() as server:
-                setting = arena.Setting(server.websocket_url, playing[run], foe, concurrency, seed)
+            own = replace(playing[run], watcher=gallery.watch if is_watched else None)
+            with gallery, ShowdownServer() as server:
+                setting = arena.Setting(server.websocket_url, own, foe, concurrency, seed)
                 stoppable.run(
                     lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
                 )
@@ -90,3 +101,8 @@ def play(
         raise PlayingError(one_line(error), 1) from error
     tally.print(who)
     return stoppable.status
+
+
+def _progress(battles: int, watch: bool) -> AbstractContextManager[Callable[[Any], None]]:
+    """Return what shows how far it is; where battles are printed, that would stand in between."""
+    return nullcontext(lambda tally: None) if watch else shown(battles)

@@ -59,14 +59,16 @@ def _lines(total: int) -> Callable[[Progress], None]:
         if new <= 1 or progress.battles == total or now - printed >= _PRINT_SECONDS:
             printed = now
             rate = new / max(now - begun, 1e-9)
-            line = f"{progress.battles}/{total} battles, {rate:.1f}/s, {_note(progress)}"
-            print(line, file=sys.stderr, flush=True)
+            said = [f"{progress.battles}/{total} battles", f"{rate:.1f}/s", _note(progress)]
+            print(", ".join(filter(None, said)), file=sys.stderr, flush=True)
 
     return show
 
 
 def _note(progress: Progress) -> str:
-    note = f"{progress.decisions} decisions"
+    said = []
+    if progress.decisions is not None:
+        said.append(f"{progress.decisions} decisions")
     if progress.dropped:
-        note += f", {progress.dropped} battles dropped (last: {progress.last_fault})"
-    return note
+        said.append(f"{progress.dropped} battles dropped (last: {progress.last_fault})")
+    return ", ".join(said)

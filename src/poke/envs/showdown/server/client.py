@@ -81,6 +81,7 @@ class Client(PSClient):
     ) -> None:
         super().__init__(**connection(account, websocket_url, login))
         self.num_logins = 0
+        self._is_leaving = False
         self._patience_seconds = patience_seconds
         self._on_room, self._on_challenge = on_room, on_challenge
         self._on_popup, self._on_login, self._on_lost = on_popup, on_login, on_lost
@@ -99,6 +100,8 @@ class Client(PSClient):
                 why = "the server has closed it"
             except (OSError, TimeoutError, WebSocketException, ConnectionLost) as error:
                 why = said(str(error)) or type(error).__name__
+            if self._is_leaving:
+                return
             if self.logged_in.is_set():
                 self.logged_in.clear()
                 wait, deadline = _FIRST_WAIT_SECONDS, clock() + self._patience_seconds
@@ -109,6 +112,12 @@ class Client(PSClient):
                 raise ShowdownError(f"the connection to {self.websocket_url} is lost: {why}")
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LAST_WAIT_SECONDS)
+
+    async def leave(self) -> None:
+        """Close the connection, which is no loss then."""
+        self._is_leaving = True
+        if self.logged_in.is_set():
+            await self.websocket.close()
 
     async def send_message(
         self, message: str, room: str = "", message_2: str | None = None

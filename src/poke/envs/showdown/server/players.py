@@ -164,8 +164,8 @@ class PolicyPlayer:
 
     async def leave(self) -> None:
         """Close the connection; what still arrives is not heeded."""
-        if not self.listening.done() and self.logged_in.is_set():
-            await self._client.websocket.close()
+        if not self.listening.done():
+            await self._client.leave()
         self.listening.cancel()
         for task in self._tasks:
             task.cancel()

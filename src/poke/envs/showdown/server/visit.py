@@ -210,7 +210,8 @@ class _Stay:
                 said = await self._answer(_BEGIN_SECONDS)
                 self._say(f"the challenge of {name} comes to nothing: {said}")
                 continue
-            _empty(player.popups), _empty(player.declined)
+            _empty(player.popups)
+            _empty(player.declined)
             if visit.how == CHALLENGE:
                 await player.send_challenge(visit.challenged)
             else:

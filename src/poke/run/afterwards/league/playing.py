@@ -30,7 +30,7 @@ from poke.run.afterwards.stopping import stops
 from poke.run.files import write_text
 
 CSV, PAGE = "league.csv", "league.html"
-_BATTLES_A_ROW = 200  # what an interruption costs at most
+_BATTLES_A_ROW = 100  # what an interruption costs at most
 _NUM_TABLES = 64
 _ID_LETTERS = 12
 
@@ -44,7 +44,7 @@ class _Progress:
     """What a progress bar asks for."""
 
     battles: int = 0
-    decisions: int = 0
+    decisions: int | None = None  # not counted
     dropped: int = 0
     last_fault: str = ""
 

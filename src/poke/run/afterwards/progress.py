@@ -1,4 +1,4 @@
-"""How far a recording is: a bar on a terminal, elsewhere a line now and then. Imports no torch."""
+"""How far battles are: a bar on a terminal, elsewhere a line now and then. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from poke.envs.showdown.recording import Progress
+from typing import Protocol
 
 _PRINT_SECONDS = 10.0
+
+
+class Progress(Protocol):
+    """What is told of battles."""
+
+    @property
+    def battles(self) -> int:
+        """How many have ended."""
+        ...
+
+    @property
+    def decisions(self) -> int | None:
+        """Made in them; None where they are not counted."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Battles that do not count."""
+        ...
+
+    @property
+    def last_fault(self) -> str:
+        """Why the last of them does not."""
+        ...
 
 
 @contextmanager

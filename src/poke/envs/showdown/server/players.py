@@ -63,6 +63,7 @@ class PolicyPlayer:
         login: address of the login server.
         patience_seconds: to connect again after a connection is lost.
         timer: ask for the server's timer in each battle: who leaves loses.
+        on_login: called whenever the server has let it in.
         on_lost: hears why the connection is lost.
         on_refused: hears who challenges to another format, and to which.
     """
@@ -77,6 +78,7 @@ class PolicyPlayer:
         login: str = LOGIN,
         patience_seconds: float = 0.0,
         timer: bool = False,
+        on_login: Callable[[], None] = lambda: None,
         on_lost: Callable[[str], None] = lambda why: None,
         on_refused: Callable[[str, str], None] = lambda name, battle_format: None,
     ) -> None:
@@ -91,6 +93,7 @@ class PolicyPlayer:
         self._playing = playing
         self._worker = worker
         self._timer = timer
+        self._on_login = on_login
         self._on_refused = on_refused
         self._random = random.Random(playing.seed)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,11 +114,6 @@ class PolicyPlayer:
     def logged_in(self) -> asyncio.Event:
         """Set while the server knows it."""
         return self._client.logged_in
-
-    @property
-    def num_logins(self) -> int:
-        """How often the server has let it in."""
-        return self._client.num_logins
 
     @property
     def fault(self) -> Exception | None:
@@ -223,6 +221,7 @@ class PolicyPlayer:
 
     def _rejoin(self) -> None:
         """Enter the rooms of battles under way again; servers lead a user back to most of them, not to all."""
+        self._on_login()
         for room in self.seats:
             self._start(self._client.send_message(f"/join {room}"))
 

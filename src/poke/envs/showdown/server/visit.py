@@ -19,9 +19,10 @@ _BEGIN_SECONDS = 30.0  # from an accepted challenge to its battle
 _DECLINED_SECONDS = 10.0  # from a challenge that is no more to the battle that has come of it
 _AGAIN_SECONDS = 10.0  # between challenges, where a server wants that
 _GOODBYE_SECONDS = 10.0  # for the ends of forfeited battles
-# What servers say of a challenge or search that stands already, and of one that comes too soon after another.
+# What servers say of a challenge or search that stands already, of one that comes too soon after another, and
+# of who is not there.
 _STANDS = ("You are already challenging", "Couldn't search: You are already searching")
-_TOO_SOON = "less than 10 seconds"
+_TOO_SOON, _AWAY = "less than 10 seconds", "was not found"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ async def play(
             login=visit.login,
             patience_seconds=_PATIENCE_SECONDS,
             timer=visit.timer,
+            on_login=lambda: say(f"{visit.websocket_url} has let {visit.account.name} in"),
             on_lost=on_lost,
             on_refused=lambda name, other: say(f"{name} challenges to {other}: not accepted"),
         )
@@ -109,6 +111,7 @@ class _Stay:
         self._on_result = on_result
         self._say = say
         self._ended = 0
+        self._has_begun = False  # any battle
         self._refusal: Exception | None = None  # why nobody is asked any more
         self._overs: dict[asyncio.Task[Any], Seat] = {}
         self._beginning = asyncio.create_task(player.begun.get())
@@ -161,6 +164,7 @@ class _Stay:
         self._settle_ended()
         if self._beginning.done():
             seat = self._beginning.result()
+            self._has_begun = True
             self._overs[asyncio.create_task(seat.over.wait())] = seat
             self._beginning = asyncio.create_task(self._player.begun.get())
             self._uninvite()  # it was for this battle, or there may be enough now
@@ -201,6 +205,7 @@ class _Stay:
             ShowdownError: the server says why it cannot.
         """
         player, visit = self._player, self._visit
+        tries_left = round(_PATIENCE_SECONDS / _AGAIN_SECONDS)
         while True:
             await player.logged_in.wait()
             if visit.how == ACCEPT:
@@ -219,7 +224,9 @@ class _Stay:
             said = await self._answer(None)
             while said.startswith(_STANDS):
                 said = await self._answer(None)
-            if _TOO_SOON not in said:
+            # Who has been played may be away for as long as a lost connection takes to be mended.
+            tries_left -= 1
+            if not (_TOO_SOON in said or (_AWAY in said and self._has_begun and tries_left)):
                 raise ShowdownError(f"the server says: {said}")
             await asyncio.sleep(_AGAIN_SECONDS)
 

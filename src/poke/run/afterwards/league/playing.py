@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +233,8 @@ class _League:
             raise
         lost = tally.battles - tally.won - tally.drawn
         won, lost = (lost, tally.won) if turned else (tally.won, lost)
-        return Row(*row.plan, won, tally.drawn, lost, tally.turns, tally.refused)  # type: ignore[arg-type]
+        about = {"drawn": tally.drawn, "turns": tally.turns, "refused": tally.refused}
+        return replace(row, won=won, lost=lost, **about)
 
     def _plan(self, own: _Player, other: _Player, number: int, turned: bool) -> Plan:
         """Return a battle's plan: the first of the two sits in seat 0 in even battles."""

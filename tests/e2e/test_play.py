@@ -16,6 +16,7 @@ import pytest
 
 from poke.data import trajectories
 from poke.envs.showdown import layout
+from poke.envs.showdown.server import ShowdownServer
 from poke.play import main
 
 from .conftest import assert_gone
@@ -55,6 +56,91 @@ def test_ten_battles_are_played_on_a_real_server_and_counted(clone, installed):
     assert 0 < float(seconds) < 1
     assert "Traceback" not in said
     assert "10/10 battles" in said
+
+
+TEAM = """\
+Tauros
+- Body Slam
+- Hyper Beam
+
+Chansey
+- Ice Beam
+- Soft-Boiled
+"""
+
+
+@pytest.mark.showdown
+def test_a_run_plays_another_one_with_teams_of_a_file(clone, installed):
+    (clone.cwd / "teams.txt").write_text(TEAM)
+    how = ("--format", "gen1ou", "--teams", "teams.txt", "--battles", "4", "--concurrency", "2")
+    said = clone("poke.play", "run", "--opponent", "run/checkpoints/best.pt", *how)
+    assert "run against run/checkpoints/best.pt in gen1ou: won " in said
+    assert " of 4, " in said
+    assert "given up" not in said
+
+
+def heard(stream, text):
+    """Read a stream until a line has it; return that line."""
+    for line in stream:
+        if text in line:
+            return line
+    raise AssertionError(f"it ended without {text}")
+
+
+@pytest.mark.showdown
+def test_two_play_on_a_server_of_others_until_one_is_interrupted(clone, installed):
+    with ShowdownServer() as server:
+        there = ("--server", f"ws://127.0.0.1:{server.port}")
+        clone.env |= {"POKE_SHOWDOWN_USERNAME": "Ann", "POKE_SHOWDOWN_PASSWORD": ""}
+        ann = clone.start("poke.play", "run", *there, "--accept")
+        heard(ann.stderr, "has let Ann in")
+        clone.env |= {"POKE_SHOWDOWN_USERNAME": "Ben", "POKE_SHOWDOWN_PASSWORD": ""}
+        said = clone("poke.play", "run", *there, "--challenge", "Ann", "--seconds", "20")
+        told = re.search(
+            r"^(won|lost|drawn) against Ann in \d+ turns: battle-gen1randombattle-1$", said, re.M
+        )
+        assert told
+        assert "run as Ben in gen1randombattle: won " in said
+        mirrored = {"won": "lost", "lost": "won", "drawn": "drawn"}[told[1]]
+        heard(ann.stdout, f"{mirrored} against Ben in ")
+        ben = clone.start("poke.play", "run", *there, "--challenge", "Ann", "--battles", "9")
+        heard(ben.stdout, "against Ann")  # and the next battle begins
+        ann.send_signal(signal.SIGINT)
+        out, err = ann.communicate(timeout=60)
+        ben.send_signal(signal.SIGINT)
+        ben.communicate(timeout=60)
+    assert ann.returncode == 130
+    assert re.search(r"run as Ann in gen1randombattle: won \d+ of [2-9], ", out)
+    assert "Traceback" not in err
+
+
+@pytest.mark.showdown
+def test_a_server_that_is_not_there_is_said_in_one_line(clone, installed, monkeypatch, capsys):
+    monkeypatch.chdir(clone.cwd)
+    monkeypatch.setenv("POKE_SHOWDOWN_USERNAME", "Ann")
+    assert main(["run", "--server", "ws://127.0.0.1:9", "--accept"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "no battle was played\n"
+    assert said.err.startswith("poke: ws://127.0.0.1:9/showdown/websocket does not let Ann in: ")
+    assert said.err.count("\n") == 1
+
+
+VISITS = {
+    "--accept": "POKE_SHOWDOWN_USERNAME is not set: ",
+    "--accept --server nowhere": "--server is the address of a server, ",
+    "--ladder 1 --login http://elsewhere": "--login begins with https://: ",
+    "--accept --format gen4randombattle": "run is of generation 1, these battles are of generation 4",
+}
+
+
+@pytest.mark.parametrize("arguments", VISITS)
+def test_a_mistaken_visit_is_answered_in_one_line(clone, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(clone.cwd)
+    monkeypatch.setenv("POKE_SHOWDOWN_USERNAME", "" if arguments == "--accept" else "Ann")
+    assert main(["run", "--server", "ws://127.0.0.1:9", *arguments.split()]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith(f"poke: {VISITS[arguments]}")
 
 
 def shown_with(process, text):
@@ -120,10 +206,7 @@ def test_a_mistake_is_answered_in_one_line(clone, monkeypatch, capsys, command):
     ("battle_format", "line"),
     [
         ("gen1randombatle", "format gen1randombatle is unknown: did you mean gen1randombattle?"),
-        (
-            "gen1ou",
-            "format gen1ou needs a file of teams, and poke.play has none: it plays what draws teams",
-        ),
+        ("gen1ou", "format gen1ou needs a file of teams"),
     ],
 )
 def test_what_a_server_would_not_answer_is_refused(
@@ -176,7 +259,17 @@ def test_a_missing_server_is_said_in_one_line(clone, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(["--help"], 0), (["run", "--battles", "0"], 2), (["run", "--opponent", "me"], 2), ([], 2)],
+    [
+        (["--help"], 0),
+        (["league", "--help"], 0),
+        (["run", "--battles", "0"], 2),
+        (["run", "--opponent", "me"], 2),
+        (["run", "--accept"], 2),
+        (["run", "--server", "ws://nowhere"], 2),
+        (["run", "--server", "ws://nowhere", "--accept", "--ladder", "3"], 2),
+        (["run", "--server", "ws://nowhere", "--accept", "--opponent", "random"], 2),
+        ([], 2),
+    ],
 )
 def test_help_and_mistyped_commands_come_without_torch(arguments, status):
     code = (

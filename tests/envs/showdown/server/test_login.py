@@ -168,7 +168,8 @@ def test_a_server_is_where_its_address_says(given, url):
 
 
 @pytest.mark.parametrize(
-    "given", ["", "localhost:8000", "ftp://host", "wss://", "ws://host:port", f"wss://ann:{SECRET}@host"]
+    "given",
+    ["", "localhost:8000", "ftp://host", "wss://", "ws://host:port", f"wss://ann:{SECRET}@host"],
 )
 def test_what_is_no_address_is_refused_and_not_repeated(given):
     with pytest.raises(BattleError) as caught:

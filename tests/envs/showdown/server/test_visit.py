@@ -203,7 +203,9 @@ def test_who_is_stopped_forfeits_and_hears_of_it(server):
 
 def test_nobody_is_kept_waiting_by_a_challenge_that_cannot_be(server):
     guest = Guest(server.websocket_url, "Kim", "challenge", challenged="nobody at all")
-    with pytest.raises(ShowdownError, match="the server says: The user 'nobody at all' was not found"):
+    with pytest.raises(
+        ShowdownError, match="the server says: The user 'nobody at all' was not found"
+    ):
         asyncio.run(guest())
 
 

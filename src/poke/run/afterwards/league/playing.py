@@ -233,8 +233,9 @@ class _League:
             raise
         lost = tally.battles - tally.won - tally.drawn
         won, lost = (lost, tally.won) if turned else (tally.won, lost)
-        about = {"drawn": tally.drawn, "turns": tally.turns, "refused": tally.refused}
-        return replace(row, won=won, lost=lost, **about)
+        return replace(
+            row, won=won, drawn=tally.drawn, lost=lost, turns=tally.turns, refused=tally.refused
+        )
 
     def _plan(self, own: _Player, other: _Player, number: int, turned: bool) -> Plan:
         """Return a battle's plan: the first of the two sits in seat 0 in even battles."""

@@ -4,11 +4,11 @@ The model of Bradley and Terry, "Rank Analysis of Incomplete Block Designs", Bio
 Rating of Chessplayers, Past and Present", 1978: who is rated 400 points above another beats it ten times as often. A
 drawn battle is half a battle won. The ratings are the most probable ones, by Newton's method; their mean is 1,000.
 
-Deliberate deviation: one drawn battle more is counted between every two that have met, so that who has won, or lost,
-all battles has a finite rating.
-
 The intervals are from a bootstrap (Efron, "Bootstrap Methods: Another Look at the Jackknife", The Annals of Statistics
 1979): the battles of each two are drawn again, with replacement, and rated.
+
+Deliberate deviation: between every two that have met one battle more is counted, half won by either, and is drawn again
+with the others: else who has won all battles would be rated infinitely high, and with certainty.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def intervals(
         counts = np.array([wins[i, j], draws[i, j], wins[j, i]])
         if not counts.sum():
             continue
-        again = generator.multinomial(counts.sum(), counts / counts.sum(), size=samples)
+        chances = (counts + [_PRIOR, 0, _PRIOR]) / (counts.sum() + 2 * _PRIOR)
+        again = generator.multinomial(counts.sum(), chances, size=samples)
         drawn_wins[:, i, j], drawn_wins[:, j, i] = again[:, 0], again[:, 2]
         drawn_draws[:, i, j] = drawn_draws[:, j, i] = again[:, 1]
     low, high = np.quantile(rate(drawn_wins, drawn_draws), [0.025, 0.975], axis=0)

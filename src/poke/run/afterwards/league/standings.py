@@ -90,12 +90,8 @@ def text(table: Standings, width: int) -> str:
             lines.append(row + "".join(_cell(table, i, j) for j in shown))
         blocks.append("\n".join(line.rstrip() for line in lines))
     drawn, played = int(table.drawn.sum()) // 2, int(table.played.sum()) // 2
-    return "\n\n".join(
-        [
-            *blocks,
-            f"per cent won by who stands left against who stands above; {drawn} of {played} battles drawn",
-        ]
-    )
+    what = f"% won, who stands left against who stands above; {drawn} of {played} drawn"
+    return "\n\n".join([*blocks, what])
 
 
 def _cell(table: Standings, i: int, j: int) -> str:

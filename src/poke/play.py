@@ -17,6 +17,7 @@ from poke.envs.showdown.names import SCRIPTED
 from poke.envs.showdown.server.places import LOGIN, PASSWORD, USERNAME
 
 _BATTLES = 1000
+_SECONDS = 10.0  # for a decision, where somebody waits for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,6 +89,7 @@ def _read_kind(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
         parser.error("--server needs --accept, --challenge NAME or --ladder N")
     options |= {"how": how, "challenged": challenge or "", "battles": count}
     options["timer"] = options["timer"] or how == "ladder"
+    options["seconds"] = options["seconds"] or _SECONDS
     options["concurrency"] = options["concurrency"] or 1
     return "visit"
 
@@ -150,7 +152,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=_seconds,
         metavar="S",
-        help="for a decision; when they are over, the choice of simple_heuristics is made",
+        help="for a decision, after which the choice of simple_heuristics is made; "
+        f"default: {_SECONDS:g} with --server, else as long as it takes",
     )
     parser.add_argument(
         "--concurrency",

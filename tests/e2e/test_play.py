@@ -60,12 +60,14 @@ def test_ten_battles_are_played_on_a_real_server_and_counted(clone, installed):
 
 TEAM = """\
 Tauros
+EVs: 252 HP / 252 Atk / 252 Def / 252 SpA / 252 SpD / 252 Spe
 - Body Slam
 - Hyper Beam
 
-Chansey
-- Ice Beam
-- Soft-Boiled
+Snorlax
+EVs: 252 HP / 252 Atk / 252 Def / 252 SpA / 252 SpD / 252 Spe
+- Body Slam
+- Earthquake
 """
 
 

@@ -73,7 +73,7 @@ def intervals(
         counts = np.array([wins[i, j], draws[i, j], wins[j, i]])
         if not counts.sum():
             continue
-        chances = (counts + [_PRIOR, 0, _PRIOR]) / (counts.sum() + 2 * _PRIOR)
+        chances = (counts + np.array([_PRIOR, 0, _PRIOR])) / (counts.sum() + 2 * _PRIOR)
         again = generator.multinomial(counts.sum(), chances, size=samples)
         drawn_wins[:, i, j], drawn_wins[:, j, i] = again[:, 0], again[:, 2]
         drawn_draws[:, i, j] = drawn_draws[:, j, i] = again[:, 1]

@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "train": {"config", "run", "sweep"},
     "verify": {"config", "run"},
     "record": {"config", "run"},
-    "play": {"run", "envs.showdown.names"},
+    "play": {"run", "envs.showdown.names", "envs.showdown.server.places"},
 }
 MAY_COMPOSE = {"config", "run", "sweep"} | DOORS
 # Of these rooms, all but the files that are named build and train.

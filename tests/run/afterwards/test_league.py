@@ -1,5 +1,6 @@
 """Everyone against everyone: ratings, tables, and what an interruption leaves."""
 
+import itertools
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from poke.envs.showdown.installation import ShowdownError, find_node, find_package
+from poke.envs.showdown.names import SCRIPTED
 from poke.play import main
 from poke.run.afterwards.league import playing
 from poke.run.afterwards.league.page import page
@@ -191,20 +193,18 @@ def test_who_joins_a_league_plays_alone_and_who_has_changed_plays_anew(league, t
     path = tmp_path / "out" / "league.csv"
     (first, second) = read_rows(path)
     write_rows(path, [replace(first, turns=12345), replace(second, second_is="of old")])
-    league("random", "max_base_power", "simple_heuristics")
+    league("simple_heuristics", "random", "max_base_power", battles=6)
     rows = read_rows(path)
     assert rows[0].turns == 12345, "not played again"
-    assert replace(second) in rows, "played again"
+    assert (second.start, [r.battles for r in rows if r.second == "random"][1]) == (4, 2)
+    assert (tmp_path / "out" / "league.html").read_text().count("<tr>") == 4
+    league("random", "max_base_power", battles=10)
+    assert [r.battles for r in read_rows(path) if r.second == "random"] == [4, 2, 4]
     assert {(r.first, r.second, r.start) for r in rows} == {
-        (a, b, start)
-        for a, b in (
-            ("random", "max_base_power"),
-            ("random", "simple_heuristics"),
-            ("max_base_power", "simple_heuristics"),
-        )
+        (first, second, start)
+        for first, second in itertools.combinations(sorted(SCRIPTED), 2)
         for start in (0, 4)
     }
-    assert (tmp_path / "out" / "league.html").read_text().count("<tr>") == 4
 
 
 MISTAKES = {

@@ -140,13 +140,8 @@ class _League:
         self._players = {player.name: player for player in players}
         self._format, self._teams, self._seed = battle_format, teams, seed
         self._folder = folder
-        starts = range(0, battles, _BATTLES_A_ROW)
-        self._todo = [
-            self._row(first, second, start, min(_BATTLES_A_ROW, battles - start))
-            for first, second in itertools.combinations(players, 2)
-            for start in starts
-        ]
-        self._battles = battles * len(players) * (len(players) - 1) // 2
+        self._total = 0  # battles, known ones and those to be played
+        self._wanted = battles
 
     def play(self, workers: BattleWorkers) -> int:
         """Play what has not been played, and return the exit status.
@@ -157,18 +152,13 @@ class _League:
             OSError: results cannot be read or written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        kept = read_rows(self._folder / CSV)
-        known = {row.plan: row for row in kept}
-        done = [known[row.plan] for row in self._todo if row.plan in known]
-        left = [row for row in self._todo if row.plan not in known]
-        stale = self._is_stale
-        kept = [row for row in kept if not stale(row)]
+        kept = [row for row in read_rows(self._folder / CSV) if not self._is_stale(row)]
+        done, left = self._plan_rows({row.begin: row for row in kept})
         progress = _Progress(sum(row.battles for row in done))
+        self._total = progress.battles + sum(row.battles for row in left)
         if done:
-            print(
-                f"{progress.battles} of {self._battles} battles are known already", file=sys.stderr
-            )
-        with stops(lambda: None) as seen, shown(self._battles) as show:
+            print(f"{progress.battles} of {self._total} battles are known already", file=sys.stderr)
+        with stops(lambda: None) as seen, shown(self._total) as show:
             show(progress)
             try:
                 for row in left:
@@ -181,6 +171,23 @@ class _League:
                 return 128 + seen[0]
         self._tell(done)
         return 0
+
+    def _plan_rows(self, known: Mapping[tuple[object, ...], Row]) -> tuple[list[Row], list[Row]]:
+        """Return rows that have been played, and those that are to be: together as many battles as are wanted, or more.
+
+        Each two have theirs in the order of their names, so that the order of a command does not matter.
+        """
+        done, left = [], []
+        players = sorted(self._players.values(), key=lambda player: player.name)
+        for first, second in itertools.combinations(players, 2):
+            start = 0
+            while start < self._wanted:
+                number = min(_BATTLES_A_ROW, self._wanted - start)
+                row = self._row(first, second, start, number)
+                found = known.get(row.begin)
+                (left if found is None else done).append(found or row)
+                start += (found or row).battles
+        return done, left
 
     def _is_stale(self, row: Row) -> bool:
         """Whether one of a row's players has changed since."""
@@ -252,7 +259,7 @@ class _League:
         table = standings(rows, list(self._players), seed=self._seed)
         print(text(table, min(shutil.get_terminal_size().columns, 120)))
         played = sum(row.battles for row in rows)
-        about = f"{self._format}, {played} of {self._battles} battles, seed {self._seed}"
+        about = f"{self._format}, {played} of {self._total} battles, seed {self._seed}"
         title = f"League of {len(self._players)} players"
         write_text(self._folder / PAGE, page(table, title=title, about=about))
         print(f"{self._folder / CSV} and {self._folder / PAGE} hold it")

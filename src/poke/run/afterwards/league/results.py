@@ -48,9 +48,9 @@ class Row:
     refused: int
 
     @property
-    def plan(self) -> tuple[object, ...]:
-        """What was to be played: of two rows with the same plan one is enough."""
-        return tuple(asdict(self).values())[: _NAMES.index("won")]
+    def begin(self) -> tuple[object, ...]:
+        """Who plays what, and from which battle on: no two rows of a file have the same."""
+        return tuple(asdict(self).values())[: _NAMES.index("battles")]
 
 
 _NAMES = [field.name for field in fields(Row)]

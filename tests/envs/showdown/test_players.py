@@ -258,6 +258,15 @@ def test_who_comes_again_knows_the_battle_from_its_log_and_decides_what_is_asked
     )
 
 
+def test_who_comes_again_to_a_server_that_sends_requests_first_waits_for_their_lines(hear, said):
+    begin = [OPENING[:1], [request(3)], OPENING[1:], AFTER, [request(5)]]
+    hear(Chooser(), *begin, [request(7)])
+    assert [number for _, number in said] == ["3", "5"]
+    said.clear()
+    hear(Chooser(), *begin, [request(7)], NEXT)
+    assert [number for _, number in said] == ["3", "5", "7"]
+
+
 def test_who_comes_again_does_not_choose_what_it_has_chosen(hear, said):
     policy = Chooser()
     sent = [request(5), "|sentchoice|move 1"]

@@ -209,6 +209,22 @@ def test_nobody_is_kept_waiting_by_a_challenge_that_cannot_be(server):
         asyncio.run(guest())
 
 
+def test_who_is_declined_is_told(server):
+    async def play():
+        url = server.websocket_url
+        pat = PolicyPlayer(Account("Pat"), url, Playing(Mover(), "gen1randombattle"), None)
+        await pat.logged_in.wait()
+        quin = asyncio.create_task(Guest(url, "Quin", "challenge", challenged="Pat")())
+        await pat._client.send_message(f"/reject {await pat.challengers.get()}")
+        try:
+            await quin
+        finally:
+            await pat.leave()
+
+    with pytest.raises(ShowdownError, match="Pat declined the challenge"):
+        asyncio.run(play())
+
+
 def test_challenges_to_other_formats_are_not_accepted(server):
     async def play():
         url = server.websocket_url

@@ -177,7 +177,8 @@ class _League:
 
         Each two have theirs in the order of their names, so that the order of a command does not matter.
         """
-        done, left = [], []
+        done: list[Row] = []
+        left: list[Row] = []
         players = sorted(self._players.values(), key=lambda player: player.name)
         for first, second in itertools.combinations(players, 2):
             start = 0

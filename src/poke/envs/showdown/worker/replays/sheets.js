@@ -1,0 +1,119 @@
+'use strict';
+// What the whole log reveals of one side: who is in the team, and of each its moves, item, ability and tera type, with
+// the line that tells it first. Before that line its player knew it and nobody else did.
+//
+// It is what the other player's tracker finds out, line by line.
+
+const { Tracker } = require('../tracker');
+const { toID } = require('../tracker/tables');
+
+// What one of these brought was somebody else's before, or had been lost.
+const PASSED_ON = new Set([
+  'trick', 'switcheroo', 'thief', 'covet', 'bestow', 'recycle', 'pickpocket', 'magician', 'symbiosis', 'harvest', 'pickup',
+]);
+
+/** What a Pokemon has, from line to line. */
+class Course {
+  constructor() {
+    this.first = null; // what it had at the beginning, null while that is not known
+    this.isOpen = true; // what is told next is what it had at the beginning
+    this.known = []; // {value, at}: from this line on everybody knows that it has this
+  }
+
+  tell(value, at) {
+    if (this.isOpen) this.first = value;
+    this.isOpen = false;
+    this.known.push({ value, at });
+  }
+
+  change(value, at) {
+    this.isOpen = false;
+    this.known.push({ value, at });
+  }
+
+  /** What it has at a line: {value, isFilled: only later lines tell}, null if that is not known. */
+  at(line) {
+    let last = null;
+    for (const one of this.known) if (one.at <= line) last = one;
+    if (last) return { value: last.value, isFilled: false };
+    return this.first === null ? null : { value: this.first, isFilled: true };
+  }
+}
+
+/** One Pokemon of the side. */
+class Sheet {
+  constructor(seen, at) {
+    this.seen = seen; // the tracker's Pokemon
+    this.at = at; // the line that names it
+    this.place = Infinity; // among those that came in, in that order
+    this.details = seen.details;
+    this.moves = []; // {id, at}, in order of discovery
+    this.item = new Course();
+    this.ability = new Course();
+    this.tera = new Course();
+    this.last = { item: '', ability: '', tera: '' }; // as the line before left it
+  }
+
+  note(at, parts) {
+    const { seen, last } = this;
+    for (let j = this.moves.length; j < seen.baseMoves.length; j++) {
+      this.moves.push({ id: seen.baseMoves[j].move.id, at });
+    }
+    if (seen.item !== last.item) this.noteItem(at, parts);
+    if (seen.baseAbility !== last.ability) this.ability.tell(seen.baseAbility, at);
+    else if (parts[1] === 'detailschange') this.ability.isOpen = false; // its new form has another one
+    if (seen.teraType !== last.tera) this.tera.tell(seen.teraType, at);
+    this.last = { item: seen.item, ability: seen.baseAbility, tera: seen.teraType };
+  }
+
+  noteItem(at, parts) {
+    const { seen, item } = this;
+    const from = parts.find(part => part.startsWith('[from] '));
+    const cause = from ? toID(from.slice(7).replace(/^[a-z]+: /, '')) : '';
+    if (parts[1] === '-item' && PASSED_ON.has(cause)) {
+      item.change(seen.item, at);
+    } else if (seen.item === 'noitem') {
+      if (item.isOpen) item.first = parts[1] === '-enditem' ? seen.lostItem : null;
+      item.change(seen.item, at);
+    } else {
+      item.tell(seen.item, at);
+    }
+  }
+}
+
+/** Reads a log for one side. */
+class Revealed {
+  /**
+   * @param dex of the format
+   * @param {import('./log').Log} log
+   * @param {string} id whose side
+   */
+  constructor(dex, log, id) {
+    this.id = id;
+    this.arrivals = new Map(); // line -> the Sheet of who comes in there
+    this.sheets = new Map(); // the tracker's Pokemon -> Sheet
+    this.tracker = new Tracker(dex, id === 'p1' ? 'p2' : 'p1');
+    const { texts } = log.seenBy(this.tracker.id);
+    texts.forEach((text, i) => this.read(text, i, log.lines[i]));
+    const { team, hasPreview } = this.tracker.opponent;
+    this.team = team.map(seen => this.sheets.get(seen)).sort((one, other) => one.place - other.place);
+    this.teamSize = log.players[id].teamSize || (hasPreview ? team.length : 0);
+  }
+
+  read(text, at, { kind, parts }) {
+    this.tracker.read(text);
+    const { team, active } = this.tracker.opponent;
+    for (const seen of team.slice(kind === 'poke' || kind === 'replace' ? 0 : -1)) {
+      if (!this.sheets.has(seen)) this.sheets.set(seen, new Sheet(seen, at));
+    }
+    if (!active) return;
+    const sheet = this.sheets.get(active);
+    if ((kind === 'switch' || kind === 'drag') && parts[2].startsWith(this.id)) {
+      this.arrivals.set(at, sheet);
+      sheet.place = Math.min(sheet.place, this.arrivals.size);
+    }
+    sheet.note(at, parts);
+  }
+}
+
+module.exports = { Revealed };

@@ -3,7 +3,7 @@
 
 const { loadSimulator, dexOf } = require('../formats');
 const { Encoder } = require('../observation');
-const { Log, Unreadable } = require('./log');
+const { Log, Unreadable, reading } = require('./log');
 const { Revealed } = require('./sheets');
 const { Decisions } = require('./decisions');
 const { View } = require('./view');
@@ -14,9 +14,9 @@ const HEAD = 16; // bytes of a row before the observation
 const NONE = 255;
 
 class Importer {
-  constructor(settings, dex, format, output) {
+  constructor(settings, dex, output) {
     this.dex = dex;
-    this.format = format;
+    this.format = settings.format;
     this.encoder = new Encoder(settings, dex);
     this.marks = new Marks(settings.layout);
     this.size = settings.layout.size;
@@ -27,7 +27,7 @@ class Importer {
   /** Put all rows of a log, and return what it says of its players. */
   read(text) {
     const log = new Log(text);
-    log.check(this.format, this.dex.gen);
+    log.check(this.format, this.dex);
     const players = IDS.map(id => this.readFor(log, id));
     return { players };
   }
@@ -39,10 +39,8 @@ class Importer {
     let decisions = 0;
     let unknown = 0;
     for (const decision of new Decisions(log, id).all) {
-      const mask = view.ask(decision);
-      if (view.isForced(decision, mask)) continue;
-      const action = view.chosen(decision, mask);
-      this.put(view, decision, mask, action, id);
+      const action = reading(log.lines[decision.at - 1], () => this.decide(view, decision));
+      if (action === null) continue;
       decisions++;
       if (action < 0) unknown++;
     }
@@ -50,7 +48,16 @@ class Importer {
     return { decisions, unknown, names, rating, outcome: log.outcome(id), bytes: this.output.length - length };
   }
 
-  put(view, decision, mask, action, id) {
+  /** Put the row of a decision, and return the action, -1 where it is not known; null where there was nothing to decide. */
+  decide(view, decision) {
+    const mask = view.ask(decision);
+    if (view.isForced(decision, mask)) return null;
+    const action = view.chosen(decision, mask);
+    this.put(view, decision, mask, action);
+    return action;
+  }
+
+  put(view, decision, mask, action) {
     const { output, size, packed } = this;
     const at = output.room(HEAD + size + packed);
     const { buffer } = output;
@@ -64,8 +71,30 @@ class Importer {
     buffer.writeUInt32LE(filled, at + 8);
     buffer.writeUInt16LE(view.tracker.turn, at + 12);
     buffer[at + 14] = action < 0 ? NONE : action;
-    buffer[at + 15] = IDS.indexOf(id) | (decision.isSwitch ? 2 : 0);
+    buffer[at + 15] = IDS.indexOf(view.id) | (decision.isSwitch ? 2 : 0);
   }
 }
 
-module.exports = { Importer };
+/** Answer the frames of mode `replays` (see main.js) until the input ends. */
+function importReplays(input, output, settings, folder) {
+  const dex = dexOf(loadSimulator(folder), settings.format);
+  const importer = new Importer(settings, dex, output);
+  output.sendObject('H', { generation: dex.gen });
+  for (;;) {
+    const { kind, payload } = input.next();
+    if (kind !== 'L') throw new Error(`unknown frame ${kind}`);
+    try {
+      const said = Buffer.from(JSON.stringify(importer.read(payload.toString())));
+      const at = output.room(said.length + 4);
+      said.copy(output.buffer, at);
+      output.buffer.writeUInt32LE(said.length, at + said.length);
+      output.send('L');
+    } catch (error) {
+      output.clear();
+      if (!(error instanceof Unreadable)) throw error;
+      output.sendObject('E', { message: error.message, line: error.line });
+    }
+  }
+}
+
+module.exports = { Importer, importReplays };

@@ -6,6 +6,8 @@
 
 const { toID } = require('../tracker/tables');
 
+const SHOWN = 80; // letters of a line that cannot be read
+
 /** A log that is no battle to learn from; `line` is the number of the line that tells. */
 class Unreadable extends Error {
   constructor(message, line) {
@@ -175,15 +177,15 @@ class Log {
   }
 
   /** Refuse what is no whole battle of a format. */
-  check(format, gen) {
-    const last = this.lines.length ? this.lines[this.lines.length - 1].number : 1;
-    if (!this.lines.some(({ kind }) => kind === 'switch')) throw new Unreadable('it holds no battle', 1);
-    const line = this.aboutLine;
-    if (this.gameType && this.gameType !== 'singles') throw new Unreadable(`it is ${this.gameType}, only singles are read`, line);
-    if (this.gen && this.gen !== gen) throw new Unreadable(`it is of generation ${this.gen}, not ${gen}`, line);
-    const told = formatOf(this.tier, this.gen || gen);
-    if (told && told !== format) throw new Unreadable(`it is of ${told}, not ${format}`, line);
-    if (this.winner === null) throw new Unreadable('it ends before the battle does', last);
+  check(format, dex) {
+    const { lines, aboutLine, gameType, gen } = this;
+    if (!lines.some(({ kind }) => kind === 'switch')) throw new Unreadable('it holds no battle', 1);
+    if (gameType && gameType !== 'singles') throw new Unreadable(`it is ${gameType}, only singles are read`, aboutLine);
+    if (gen && gen !== dex.gen) throw new Unreadable(`it is of generation ${gen}, not ${dex.gen}`, aboutLine);
+    const told = formatOf(this.tier, gen || dex.gen);
+    if (told && told !== format && format !== `gen${dex.gen}`) throw new Unreadable(`it is of ${told}, not ${format}`, aboutLine);
+    for (const line of lines) checkNames(line, dex);
+    if (this.winner === null) throw new Unreadable('it ends before the battle does', lines[lines.length - 1].number);
   }
 
   /** 1 won, 0 drawn, -1 lost. */
@@ -192,6 +194,22 @@ class Log {
     return this.winner === id ? 1 : -1;
   }
 }
+
+const NAMES_SPECIES = { switch: 3, drag: 3, replace: 3, detailschange: 3, poke: 3, '-formechange': 3 };
+
+/** Refuse a line that names what the generation does not have: a log of another game, or a broken one. */
+function checkNames({ kind, parts, number }, dex) {
+  const at = NAMES_SPECIES[kind];
+  const name = at && (parts[at] || '').split(', ')[0].replace('-*', '');
+  if (at && !isThere(dex.species.get(name), dex)) throw new Unreadable(`it has '${name}', which is no Pokemon of generation ${dex.gen}`, number);
+  if (kind !== 'move') return;
+  const move = (parts[3] || '').replace(/^Z-/, '');
+  if (!isThere(dex.moves.get(move), dex) && toID(move) !== 'recharge') {
+    throw new Unreadable(`it has '${move}', which is no move of generation ${dex.gen}`, number);
+  }
+}
+
+const isThere = (entry, dex) => entry.exists && entry.gen <= dex.gen;
 
 const ABOUT = {
   __proto__: null,
@@ -229,4 +247,15 @@ const ABOUT = {
   },
 };
 
-module.exports = { Log, Unreadable };
+/** Do something with a line; what goes wrong is said of it. */
+function reading({ texts, number }, operation) {
+  try {
+    return operation();
+  } catch (error) {
+    if (error instanceof Unreadable) throw error;
+    const text = texts[2].slice(0, SHOWN);
+    throw new Unreadable(`cannot read the line '${text}': ${error.message.split('\n')[0]}`, number);
+  }
+}
+
+module.exports = { Log, Unreadable, reading };

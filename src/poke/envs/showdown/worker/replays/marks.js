@@ -169,10 +169,9 @@ function exact(view, pokemon) {
 }
 
 function moveLevel(sheet, slot, now, pokemon) {
-  if (pokemon.transformed) return UNKNOWN;
   const known = sheet.moves.find(move => move.id === slot.move.id);
-  if (known) return known.at < now ? KNOWN : FILLED;
-  return slot.move.id === '' ? UNKNOWN : KNOWN; // Mimic's
+  if (known && !pokemon.transformed) return known.at < now ? KNOWN : FILLED;
+  return slot.move.id === '' ? UNKNOWN : KNOWN; // lines told of those of Mimic and Transform
 }
 
 module.exports = { Marks, UNKNOWN, KNOWN, FILLED, moveLevel };

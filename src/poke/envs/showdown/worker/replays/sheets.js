@@ -5,6 +5,7 @@
 // It is what the other player's tracker finds out, line by line.
 
 const { Tracker } = require('../tracker');
+const { reading } = require('./log');
 const { toID } = require('../tracker/tables');
 
 // What one of these brought was somebody else's before, or had been lost.
@@ -94,7 +95,7 @@ class Revealed {
     this.sheets = new Map(); // the tracker's Pokemon -> Sheet
     this.tracker = new Tracker(dex, id === 'p1' ? 'p2' : 'p1');
     const { texts } = log.seenBy(this.tracker.id);
-    texts.forEach((text, i) => this.read(text, i, log.lines[i]));
+    texts.forEach((text, i) => reading(log.lines[i], () => this.read(text, i, log.lines[i])));
     const { team, hasPreview } = this.tracker.opponent;
     this.team = team.map(seen => this.sheets.get(seen)).sort((one, other) => one.place - other.place);
     this.teamSize = log.players[id].teamSize || (hasPreview ? team.length : 0);

@@ -1,50 +1,131 @@
 'use strict';
-// What a Pokemon of the first generation may choose among its moves, as far as the lines tell.
+// What who stands in battle may choose, as far as lines tell and as far as it is sure.
 
-/** Names of what no slot holds, and of the one move that it is bound to: what a request lists in place of all moves. */
+const TRAPPING = new Set(['shadowtag', 'arenatrap', 'magnetpull']);
+// Effects that forbid moves or leaving; which exactly, and for how long, lines do not always tell.
+const FORBIDDING = ['encore', 'disable', 'taunt', 'torment', 'healblock', 'throatchop', 'embargo', 'imprison', 'dynamax', 'gastroacid'];
+const HOLDING = ['trapped', 'partiallytrapped', 'ingrain', 'octolock', 'noretreat', 'fairylock', 'skydrop', 'jawlock'];
+const CHOOSY = new Set(['belch', 'stuffcheeks', 'bloodmoon', 'gigatonhammer', 'naturalgift']);
+
+/**
+ * What a request says.
+ *
+ * `moves`: as a request lists them. `isAlone`: it is one that stands in place of all others. `isSure`: which moves may
+ * be chosen is so, of those that are known. `isTrapped`, `trapIsSure`: likewise of leaving. `isFilled`: only later lines
+ * tell. `gimmicks`: which there are: {name: whether it is sure}.
+ */
+class Bound {
+  constructor(moves, { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false } = {}) {
+    this.moves = moves;
+    this.isAlone = moves.length === 1 && moves[0].pp === undefined;
+    this.isTrapped = isTrapped;
+    this.isSure = isSure;
+    this.trapIsSure = trapIsSure;
+    this.isFilled = isFilled;
+  }
+}
+
+/** What a request lists in place of all moves: one that no slot need have, and that nobody can choose against. */
 const alone = id => [{ id }];
 
 /**
- * What the request says of the moves of who stands in battle.
- *
- * @param tracker of its player
- * @returns {{moves: object[], trapped: boolean, isSure: boolean, isAlone: boolean}} isSure: it cannot be otherwise; isAlone:
- *   it is one that cannot be chosen against
+ * @param {import('./view').View} view
+ * @param decision with what shows of the choice
+ * @returns {Bound}
  */
-function asked(tracker) {
-  const answer = tracker.gen === 1 ? askedFirst(tracker) : askedLater(tracker);
-  return { ...answer, isAlone: answer.moves.length === 1 && answer.moves[0].pp === undefined };
+function bound(view, decision) {
+  const { tracker } = view;
+  const shown = decision.move < 0 ? [] : view.lines[decision.move].parts;
+  const isMove = shown[1] === 'move';
+  // Who uses it has nothing else left, of moves that may never have been seen.
+  if (isMove && shown[3] === 'Struggle') return new Bound(alone('struggle'), { isFilled: true, trapIsSure: !mayBeHeld(view) });
+  return tracker.gen === 1 ? boundFirst(tracker) : boundLater(view, decision, shown);
 }
 
-function askedFirst(tracker) {
+/** Generation 1: what binds is told, but for whether a binding move goes on after its second hit. */
+function boundFirst(tracker) {
   const pokemon = tracker.own.active;
   const { volatiles } = pokemon;
   const rival = tracker.opponent.active;
-  const locked = pokemon.preparing || lockOf(volatiles.get('lockedmove')) || (pokemon.lastMove === 'rage' ? 'rage' : '');
-  if (pokemon.mustRecharge) return { moves: alone('recharge'), trapped: true, isSure: true };
-  if (locked) return { moves: alone(locked), trapped: true, isSure: true };
-  if (pokemon.status === 'slp' || pokemon.status === 'frz') return { moves: alone('fight'), trapped: false, isSure: true };
-  if (pokemon.has('bide')) return { moves: alone('bide'), trapped: false, isSure: true };
-  // Who binds goes on by himself once; from then on nobody is told whether it goes on.
-  const binding = volatiles.get('binding');
-  if (binding === 1) return { moves: alone(pokemon.calledMove || pokemon.lastMove), trapped: false, isSure: true };
-  if (pokemon.has('partiallytrapped') && rival && rival.volatiles.get('binding') === 1) {
-    return { moves: alone('fight'), trapped: false, isSure: true };
-  }
-  return { moves: listed(pokemon), trapped: false, isSure: true };
+  const locked = pokemon.preparing || lockOf(pokemon, 'lockedmove') || (pokemon.lastMove === 'rage' ? 'rage' : '');
+  if (pokemon.mustRecharge) return new Bound(alone('recharge'), { isTrapped: true });
+  if (locked) return new Bound(alone(locked), { isTrapped: true });
+  if (pokemon.status === 'slp' || pokemon.status === 'frz') return new Bound(alone('fight'));
+  if (pokemon.has('bide')) return new Bound(alone('bide'));
+  if (volatiles.get('binding') === 1) return new Bound(alone(pokemon.calledMove || pokemon.lastMove));
+  if (pokemon.has('partiallytrapped') && rival && rival.volatiles.get('binding') === 1) return new Bound(alone('fight'));
+  return new Bound(listed(pokemon, new Set([volatiles.get('disable')])));
 }
 
-const lockOf = lock => (lock ? lock.id : '');
+function lockOf(pokemon, volatile) {
+  const lock = pokemon.volatiles.get(volatile);
+  return lock ? lock.id || volatile : '';
+}
 
-/** All of its moves, without those that are disabled or used up. */
-function listed(pokemon) {
-  const disabled = pokemon.volatiles.get('disable');
+function boundLater(view, decision, shown) {
+  const pokemon = view.tracker.own.active;
+  if (pokemon.mustRecharge) return new Bound(alone('recharge'), { isTrapped: true });
+  if (pokemon.preparing) return new Bound(alone(pokemon.preparing), { isTrapped: true });
+  const locked = lockOf(pokemon, 'lockedmove') || lockOf(pokemon, 'rollout') || lockOf(pokemon, 'uproar') || lockOf(pokemon, 'bide');
+  // How long it goes on is drawn: what happens next tells whether it did.
+  const goesOn = shown.some(part => /^\[from\] ?lockedmove/.test(part));
+  const isFree = decision.arrival >= 0 || (shown[1] === 'move' && !goesOn);
+  if (goesOn && locked) return new Bound(alone(locked), { isTrapped: true, isFilled: true });
+  if (locked && !isFree) return new Bound(alone(locked), { isTrapped: true, isSure: false, trapIsSure: false });
+  return free(view, locked !== '');
+}
+
+/** It may choose among its moves, whatever is said against some of them. */
+function free(view, isFilled) {
+  const { tracker } = view;
+  const pokemon = tracker.own.active;
+  const foe = tracker.opponent.active;
+  const forbidden = forbiddenMoves(tracker, pokemon);
+  const isForbidden = FORBIDDING.some(id => pokemon.has(id)) || (foe && foe.has('imprison')) || tracker.field.has('gravity');
+  const isSure = !isForbidden && !view.mayBeChoiceLocked() && !pokemon.moves.some(({ move }) => CHOOSY.has(move.id));
+  const held = mayBeHeld(view);
+  return new Bound(listed(pokemon, forbidden), {
+    isTrapped: HOLDING.some(id => pokemon.has(id)) && !isGhost(tracker, pokemon),
+    isSure,
+    trapIsSure: !held,
+    isFilled,
+  });
+}
+
+/** Whether something, perhaps a hidden ability of the other one, may keep it from leaving. */
+function mayBeHeld({ tracker }) {
+  if (tracker.gen === 1) return false;
+  const pokemon = tracker.own.active;
+  const foe = tracker.opponent.active;
+  if (HOLDING.some(id => pokemon.has(id)) || tracker.field.has('fairylock')) return true;
+  if (tracker.gen < 3 || !foe) return false;
+  const abilities = [foe.ability, ...Object.values(foe.species.entry.abilities || {}).map(name => name.toLowerCase().replace(/[^a-z]/g, ''))];
+  return abilities.some(id => TRAPPING.has(id));
+}
+
+const isGhost = (tracker, pokemon) => tracker.gen >= 6 && pokemon.types.names.includes('Ghost');
+
+/** Moves that are known to be forbidden now: the likeliest, where it is not sure. */
+function forbiddenMoves(tracker, pokemon) {
+  const { volatiles } = pokemon;
+  const ids = new Set();
+  const each = test => pokemon.moves.forEach(({ move }) => test(move) && ids.add(move.id));
+  if (volatiles.has('disable')) ids.add(volatiles.get('disable'));
+  if (volatiles.has('encore')) each(move => move.id !== pokemon.lastMove);
+  if (volatiles.has('taunt')) each(move => move.entry.category === 'Status');
+  if (volatiles.has('torment')) ids.add(pokemon.lastMove);
+  if (volatiles.has('healblock')) each(move => move.entry.flags.heal);
+  if (volatiles.has('throatchop')) each(move => move.entry.flags.sound);
+  if (tracker.field.has('gravity')) each(move => move.entry.flags.gravity);
+  each(move => move.entry.flags.cantusetwice && move.id === pokemon.lastMove);
+  if (pokemon.lastMove && pokemon.item.startsWith('choice')) each(move => move.id !== pokemon.lastMove);
+  return ids.size === pokemon.moves.length ? new Set() : ids;
+}
+
+/** All of its moves; without those that it may not choose, and those that are used up. */
+function listed(pokemon, forbidden) {
   if (!pokemon.moves.length) return [{ id: '', pp: 1, maxpp: 1 }]; // it has some, unknown which
-  return pokemon.moves.map(({ move, pp, maxpp }) => ({ id: move.id, pp, maxpp, disabled: pp <= 0 || move.id === disabled }));
+  return pokemon.moves.map(({ move, pp, maxpp }) => ({ id: move.id, pp, maxpp, disabled: pp <= 0 || forbidden.has(move.id) }));
 }
 
-function askedLater(tracker) {
-  return { moves: listed(tracker.own.active), trapped: false, isSure: false };
-}
-
-module.exports = { asked };
+module.exports = { bound };

@@ -25,7 +25,9 @@ class Decision {
     this.move = -1;
     this.stayed = false;
     this.said = '';
-    this.gimmicks = []; // lines of what it did besides: mega, zpower, dynamax, terastallize
+    this.gimmick = ''; // what it did besides: mega, zmove, dynamax, terastallize
+    this.isReviving = false; // one that has fainted was to be chosen: `revived`, as the log names it
+    this.revived = '';
     this.isOpen = true; // what shows of it may still come
     this.isOverridden = false; // its move may have become another one
     this.mayHaveLeft = false; // a Pursuit met it when it wanted to leave
@@ -140,9 +142,15 @@ const LINES = {
   },
   '-start'(decisions, i, [, , who, what]) {
     const { current } = decisions;
-    if (current && current.isOpen && decisions.isOwn(who) && toID(what.replace('move: ', '')) === 'encore') {
-      current.isOverridden = true;
-    }
+    if (!current || !current.isOpen || !decisions.isOwn(who)) return;
+    if (what === 'Dynamax') current.gimmick = 'dynamax';
+    if (toID(what.replace('move: ', '')) === 'encore') current.isOverridden = true;
+  },
+  '-heal'(decisions, i, parts) {
+    if (!decisions.isOwn(parts[2]) || !parts.includes('[from] move: Revival Blessing')) return;
+    const decision = decisions.add(decisions.pause, true);
+    decision.isReviving = true;
+    decision.revived = parts[2];
   },
   upkeep(decisions, i) {
     decisions.moved(i, false);
@@ -153,7 +161,7 @@ const LINES = {
 
 for (const [kind, name] of Object.entries(GIMMICKS)) {
   LINES[kind] = (decisions, i, [, , who]) => {
-    if (decisions.isOwn(who) && decisions.current) decisions.current.gimmicks.push(name);
+    if (decisions.isOwn(who) && decisions.current) decisions.current.gimmick = name;
   };
 }
 

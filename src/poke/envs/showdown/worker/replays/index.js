@@ -65,7 +65,7 @@ class Importer {
     this.encoder.encode(view.tracker, bytes, at + HEAD);
     this.marks.judge(view, decision);
     this.marks.pack(bytes, at + HEAD, buffer, at + HEAD + size);
-    const [legal, known, filled] = view.masks(decision, mask);
+    const [legal, known, filled] = this.marks.masks(view, decision, mask, action);
     buffer.writeUInt32LE(legal, at);
     buffer.writeUInt32LE(known, at + 4);
     buffer.writeUInt32LE(filled, at + 8);

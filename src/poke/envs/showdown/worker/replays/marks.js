@@ -1,10 +1,26 @@
 'use strict';
 // Which bytes of an observation made from a log are so for sure, and which nobody but the player knew at the time.
 
+const { FIRST } = require('./gimmicks');
+
 const UNKNOWN = 0; // and 0 in the observation
 const KNOWN = 1; // would be the same in the player's own view, and lines have told it by now
 const FILLED = 2; // would be the same, and later lines tell it
 const ESTIMATE = 3; // unknown, but near what it is
+
+const ROUNDED = 4; // of health: known to one percent
+
+const ALL_MOVES = ((1 << 26) - 1) & ~63;
+const EACH_WAY = 0x444440; // the actions of the first move: as it is, mega evolving and so on
+const RATIOS = ['physical_ratio', 'special_ratio', 'opponent_physical_ratio', 'opponent_special_ratio'];
+const GIMMICK_FLAGS = [['can_mega_evolve', 'mega'], ['can_z_move', 'zmove'], ['can_dynamax', 'dynamax'], ['can_tera', 'terastallize']];
+const HELD_TYPES = new Set([493, 773]);
+// Of one that has never been seen all else is known: it stands on the bench, whole.
+const OF_WHO = ['species', 'level', 'base_stats', 'types', 'offence', 'defence', 'faster', 'matchup', 'ability', 'item', 'tera_type'];
+// What happens to it, which may have happened to another one that looked like it.
+const SEEN = ['fainted', 'revealed', 'hp', 'status', 'status_counter', 'terastallized'];
+const OF_TYPE = ['effectiveness', 'stab', 'damage'];
+const HIDDEN = ['move', 'type', 'category', 'base_power', ...OF_TYPE];
 
 /** The worse of two: what depends on both is no better known than either. */
 function worse(one, other) {
@@ -34,6 +50,7 @@ class Marks {
     this.teamSize = layout.groups[1].count;
     this.pokemonSize = layout.groups[1].size;
     this.moves = pokemon.moves;
+    this.lockedMove = pokemon.dense.find(feature => feature.name === 'effects').parts.indexOf('LOCKED_MOVE');
     this.levels = new Uint8Array(layout.size);
   }
 
@@ -53,82 +70,182 @@ class Marks {
    * @returns {Uint8Array} a level each
    */
   judge(view, decision) {
-    const { levels, G } = this;
+    const { levels } = this;
     const { own, opponent } = view.tracker;
     levels.fill(KNOWN);
-    const bound = boundLevel(view, decision);
-    for (const name of ['trapped', 'maybe_trapped']) this.set(this.globalAt, G[name], view.bound && !decision.isSwitch ? bound : KNOWN);
-    if (!view.revealed.teamSize) this.set(this.globalAt, G.own_remaining, ESTIMATE);
-    const activeAt = this.ownAt + this.pokemonSize * own.team.indexOf(own.active);
+    this.judgeGlobal(view, decision);
     for (let i = 0; i < this.teamSize; i++) {
       const at = this.ownAt + i * this.pokemonSize;
       const pokemon = own.team[i];
-      if (pokemon) this.judgeOwn(view, decision, at, pokemon, view.sheets.get(pokemon), bound);
+      if (pokemon) this.judgeOwn(view, decision, at, pokemon, view.sheets.get(pokemon));
       else if (!view.revealed.teamSize) levels.fill(UNKNOWN, at, at + this.pokemonSize);
     }
-    // What the other side's who stands in battle is measured by.
-    const i = opponent.team.indexOf(opponent.active);
-    if (i >= 0 && i < this.teamSize) this.judgeRival(view, this.opponentAt + i * this.pokemonSize, activeAt);
+    opponent.team.slice(0, this.teamSize).forEach((pokemon, i) => {
+      this.judgeOpponent(view, decision, this.opponentAt + i * this.pokemonSize, pokemon);
+    });
     return levels;
   }
 
-  judgeOwn(view, decision, at, pokemon, sheet, bound) {
-    const { P, levels } = this;
-    if (!sheet) {
-      this.judgeUnseen(at, bound);
-      return;
+  judgeGlobal(view, decision) {
+    const { G, globalAt } = this;
+    const at = decision.at;
+    const isDoubted = view.doubts.isAt(at);
+    if (!view.revealed.teamSize || view.doubts.hasBegun(at)) this.set(globalAt, G.own_remaining, ESTIMATE);
+    if (isDoubted) for (const name of RATIOS) this.set(globalAt, G[name], ESTIMATE);
+    if (decision.isSwitch) return;
+    const leaving = isDoubted ? ESTIMATE : leavingLevel(view, decision);
+    this.set(globalAt, G.trapped, leaving);
+    this.set(globalAt, G.maybe_trapped, leaving);
+    for (const [name, gimmick] of GIMMICK_FLAGS) {
+      const isSure = view.sure[gimmick] && !isDoubted;
+      this.set(globalAt, G[name], isSure ? choosingLevel(view) : ESTIMATE);
     }
+  }
+
+  judgeOwn(view, decision, at, pokemon, sheet) {
+    const { P, levels } = this;
     const now = decision.at;
-    const who = sheet.at < now ? KNOWN : FILLED;
-    const isMeasured = view.tracker.opponent.active !== null;
-    for (const name of ['species', 'level', 'base_stats', 'types']) this.set(at, P[name], who);
-    for (const name of ['offence', 'defence', 'faster']) this.set(at, P[name], isMeasured ? who : KNOWN);
-    const hp = healthLevel(view, pokemon);
-    this.set(at, P.hp, hp);
-    this.set(at, P.matchup, isMeasured ? worse(who, pokemon.fainted ? KNOWN : exact(view, pokemon)) : KNOWN);
-    this.set(at, P.stats, UNKNOWN);
-    this.set(at, P.available, bound);
-    if (view.dex.gen >= 3) this.set(at, P.ability, courseLevel(sheet.ability, now));
-    if (view.dex.gen >= 2) this.set(at, P.item, courseLevel(sheet.item, now));
-    if (view.dex.gen >= 9) this.set(at, P.tera_type, courseLevel(sheet.tera, now));
-    this.judgeMoves(view, decision, at + this.moves.offset, pokemon, sheet, bound);
-    return levels;
-  }
-
-  /** One of the team that never comes in: whole, on the bench, and nothing else. */
-  judgeUnseen(at, bound) {
-    const { P, levels } = this;
-    for (const name of ['species', 'level', 'base_stats', 'types', 'offence', 'defence', 'faster', 'matchup', 'stats', 'ability', 'item', 'tera_type']) {
-      this.set(at, P[name], UNKNOWN);
-    }
-    this.set(at, P.available, bound);
-    levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
-  }
-
-  judgeMoves(view, decision, at, pokemon, sheet, bound) {
-    const { levels, M } = this;
     const isActive = pokemon === view.tracker.own.active;
-    if (isActive && !decision.isSwitch && view.bound.isAlone && !pokemon.moves.some(slot => slot.move.id === view.bound.moves[0].id)) {
-      levels.fill(bound, at, at + this.moves.count * this.moves.size); // it stands there in place of all moves
+    if (isActive && view.doubts.isAt(now)) {
+      levels.fill(ESTIMATE, at, at + this.pokemonSize);
       return;
     }
+    const leaving = view.doubts.isAt(now) ? ESTIMATE : leavingLevel(view, decision);
+    if (view.doubts.mayBe(sheet, now)) for (const name of SEEN) this.set(at, P[name], ESTIMATE);
+    this.set(at, P.stats, UNKNOWN);
+    this.set(at, P.available, leaving);
+    if (!sheet) {
+      for (const name of OF_WHO) this.set(at, P[name], UNKNOWN);
+      levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
+      return;
+    }
+    this.judgeWho(view, now, at, pokemon, sheet);
+    this.judgeHealth(view, at, pokemon, sheet, now);
+    if (pokemon.volatiles.has('lockedmove') && !(view.bound && view.bound.isSure)) levels[at + P.effects.at + this.lockedMove] = ESTIMATE;
+    this.judgeMoves(view, decision, at + this.moves.offset, pokemon, sheet);
+  }
+
+  /** What follows from who it is, and what it has. */
+  judgeWho(view, now, at, pokemon, sheet) {
+    const { P } = this;
+    const who = sheet.at < now ? KNOWN : FILLED;
+    const types = typesLevel(view, pokemon, sheet, now);
+    const isMeasured = view.tracker.opponent.active !== null;
+    for (const name of ['species', 'level', 'base_stats']) this.set(at, P[name], who);
+    this.set(at, P.types, types);
+    if (isMeasured) {
+      this.set(at, P.faster, who);
+      for (const name of ['offence', 'defence', 'matchup']) this.set(at, P[name], types);
+    }
+    const { gen } = view.dex;
+    const doubt = view.doubts.touches(sheet, now) ? ESTIMATE : KNOWN;
+    if (gen >= 3) this.set(at, P.ability, worse(doubt, abilityLevel(pokemon, sheet, now)));
+    if (gen >= 2) this.set(at, P.item, worse(doubt, courseLevel(sheet.item, now)));
+    if (gen >= 9) this.set(at, P.tera_type, worse(doubt, courseLevel(sheet.tera, now)));
+  }
+
+  judgeHealth(view, at, pokemon, sheet, now) {
+    const { P } = this;
+    const health = worse(view.doubts.touches(sheet, now) ? ESTIMATE : KNOWN, healthLevel(view, pokemon, sheet, now));
+    const isWhole = pokemon.fainted || pokemon.hp === pokemon.maxhp;
+    // Rounded in percent one is 1 for all, but less than one to who measures.
+    this.set(at, P.hp, health === ROUNDED ? (pokemon.hp === 1 && pokemon.maxhp === 100 ? KNOWN : ESTIMATE) : health);
+    const measured = view.tracker.opponent.active ? this.get(at, P.matchup) : KNOWN;
+    if (view.tracker.opponent.active) this.set(at, P.matchup, worse(measured, health === ROUNDED || !isWhole && health !== KNOWN ? ESTIMATE : health));
+    if (pokemon.status === 'slp' && mayHave(pokemon, sheet, now, 'earlybird')) this.set(at, P.status_counter, ESTIMATE);
+  }
+
+  judgeMoves(view, decision, at, pokemon, sheet) {
+    const { levels, M } = this;
+    const now = decision.at;
+    const isActive = pokemon === view.tracker.own.active;
+    const { bound } = view;
+    if (isActive && bound && bound.isAlone && !pokemon.moves.some(slot => slot.move.id === bound.moves[0].id)) {
+      levels.fill(choosingLevel(view), at, at + this.moves.count * this.moves.size); // it stands there in place of all moves
+      return;
+    }
+    const types = typesLevel(view, pokemon, sheet, now);
     for (let j = 0; j < this.moves.count; j++, at += this.moves.size) {
       const slot = pokemon.moves[j];
-      const level = slot ? moveLevel(sheet, slot, decision.at, pokemon) : UNKNOWN;
+      const level = slot ? moveLevel(view, sheet, slot, now, pokemon) : UNKNOWN;
       levels.fill(level, at, at + this.moves.size);
-      if (isActive && slot) this.set(at, M.available, worse(level, decision.isSwitch ? KNOWN : bound));
+      if (!slot || level === UNKNOWN) continue;
+      for (const name of OF_TYPE) this.set(at, M[name], worse(level, types));
+      // Its owner knows of which type it is.
+      if (slot.move.id.startsWith('hiddenpower')) for (const name of HIDDEN) this.set(at, M[name], ESTIMATE);
+      const isVague = view.isVague(pokemon, slot.move.id) || view.doubts.touches(sheet, now);
+      if (isVague) this.set(at, M.pp, ESTIMATE);
+      if (isActive) this.set(at, M.available, decision.isSwitch ? level : worse(level, this.usableLevel(view, slot)));
     }
   }
 
-  judgeRival(view, at, activeAt) {
-    const { P, M, levels } = this;
+  usableLevel(view, slot) {
+    const pokemon = view.tracker.own.active;
+    if (view.isVague(pokemon, slot.move.id) && !view.bound.isAlone) return ESTIMATE;
+    return choosingLevel(view);
+  }
+
+  /** What is measured against the own one, and what was taken from it. */
+  judgeOpponent(view, decision, at, pokemon) {
+    const { P, M } = this;
     const { own, opponent } = view.tracker;
-    if (!own.active) return;
-    const hp = own.active.fainted ? KNOWN : exact(view, own.active);
-    this.set(at, P.matchup, worse(this.get(at, P.matchup), hp));
-    if (!opponent.active.transformed) return;
-    // Moves that it copied from the own one, which is not known to have been seen whole.
-    levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
+    const isActive = pokemon === opponent.active;
+    const sheet = own.active && view.sheets.get(own.active);
+    const now = decision.at;
+    const types = !isActive || !sheet ? KNOWN : view.doubts.isAt(now) ? ESTIMATE : typesLevel(view, own.active, sheet, now);
+    for (let j = 0; j < this.moves.count; j++) {
+      const there = at + this.moves.offset + j * this.moves.size;
+      for (const name of ['effectiveness', 'damage']) this.set(there, M[name], types);
+      if (pokemon.moves[j] && view.isVague(pokemon, pokemon.moves[j].move.id)) this.set(there, M.pp, ESTIMATE);
+    }
+    if (!isActive || !sheet) return;
+    for (const name of ['offence', 'defence']) this.set(at, P[name], types);
+    if (types === ESTIMATE) this.set(at, P.faster, ESTIMATE);
+    const health = healthLevel(view, own.active, sheet, now);
+    this.set(at, P.matchup, worse(types, health === ROUNDED ? ESTIMATE : health));
+    if (!pokemon.transformed) return;
+    // Moves and ability that it copied from the own one, which are not all known.
+    this.levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
+    if (view.dex.gen >= 3) this.set(at, P.ability, ESTIMATE);
+    this.set(at, P.types, types);
+  }
+
+  /** The legal actions as bits, those of them that are known to be so or not, and those that later lines tell. */
+  masks(view, decision, mask, action) {
+    let [legal, known, filled] = [mask, 0, 0];
+    const tell = (bits, level) => {
+      if (level === KNOWN) known |= bits;
+      if (level === FILLED) filled |= bits;
+    };
+    const isDoubted = view.doubts.isAt(decision.at);
+    const leaving = isDoubted || !view.revealed.teamSize ? ESTIMATE : leavingLevel(view, decision);
+    for (let i = 0; i < this.teamSize; i++) {
+      const pokemon = view.tracker.own.team[i];
+      tell(1 << i, pokemon && view.doubts.mayBe(view.sheets.get(pokemon), decision.at) ? ESTIMATE : leaving);
+    }
+    if (decision.isSwitch) {
+      tell(ALL_MOVES, KNOWN);
+    } else if (view.bound.isAlone) {
+      tell(ALL_MOVES, isDoubted ? ESTIMATE : choosingLevel(view));
+    } else {
+      const { active } = view.tracker.own;
+      for (let j = 0; j < this.moves.count; j++) {
+        const slot = active.moves[j];
+        const level = slot && !isDoubted ? moveLevel(view, view.sheets.get(active), slot, decision.at, active) : UNKNOWN;
+        if (!slot || slot.move.id === '') legal &= ~(EACH_WAY << j);
+        else if (level !== UNKNOWN) this.tellMove(view, j, worse(level, this.usableLevel(view, slot)), tell);
+      }
+    }
+    if (action >= 0) {
+      legal |= 1 << action;
+      if (!((filled >> action) & 1)) known |= 1 << action;
+    }
+    return [legal, known, filled].map(bits => bits >>> 0);
+  }
+
+  tellMove(view, j, level, tell) {
+    tell(1 << (6 + j), level);
+    for (const [name, first] of Object.entries(FIRST)) tell(1 << (first + j), view.sure[name] ? level : ESTIMATE);
   }
 
   /** Clear what is unknown, and pack: bits of what is known, then of what is filled, lowest first. */
@@ -145,10 +262,16 @@ class Marks {
   }
 }
 
-/** How sure it is which actions are legal. */
-function boundLevel(view, decision) {
+/** How sure it is which of the known moves may be chosen. */
+function choosingLevel({ bound }) {
+  if (!bound.isSure) return ESTIMATE;
+  return bound.isFilled ? FILLED : KNOWN;
+}
+
+/** How sure it is who may come in. */
+function leavingLevel(view, decision) {
   if (decision.isSwitch) return KNOWN;
-  if (!view.bound.isSure) return ESTIMATE;
+  if (!view.bound.trapIsSure) return ESTIMATE;
   return view.bound.isFilled ? FILLED : KNOWN;
 }
 
@@ -158,20 +281,37 @@ function courseLevel(course, now) {
   return held.isFilled ? FILLED : KNOWN;
 }
 
-/** Health in percent is rounded in one way for the player and in another for the others: but none, whole and 1 are the same. */
-function healthLevel(view, pokemon) {
-  if (view.seen.isExact || pokemon.fainted) return KNOWN;
-  return pokemon.hp === pokemon.maxhp || (pokemon.maxhp === 100 && pokemon.hp === 1) ? KNOWN : ESTIMATE;
+function abilityLevel(pokemon, sheet, now) {
+  return pokemon.transformed || pokemon.ability !== pokemon.baseAbility ? ESTIMATE : courseLevel(sheet.ability, now);
 }
 
-function exact(view, pokemon) {
-  return view.seen.isExact || pokemon.hp === pokemon.maxhp ? KNOWN : ESTIMATE;
+/** Whether it may have an ability, by all that is known of it. */
+function mayHave(pokemon, sheet, now, id) {
+  const told = sheet.ability.at(now - 1);
+  if (told) return told.value === id;
+  return Object.values(pokemon.species.entry.abilities || {}).some(name => name.toLowerCase().replace(/[^a-z]/g, '') === id);
 }
 
-function moveLevel(sheet, slot, now, pokemon) {
+/** Arceus and Silvally are of the type that ability and item make them. */
+function typesLevel(view, pokemon, sheet, now) {
+  const who = sheet.at < now ? KNOWN : FILLED;
+  if (!HELD_TYPES.has(pokemon.species.entry.num) || view.dex.gen < 4) return who;
+  return worse(who, worse(abilityLevel(pokemon, sheet, now), courseLevel(sheet.item, now))) === KNOWN ? KNOWN : ESTIMATE;
+}
+
+/** Health in percent is rounded in one way for its player and in another for the others; Regenerator heals in silence. */
+function healthLevel(view, pokemon, sheet, now) {
+  if (pokemon.fainted || pokemon.hp === pokemon.maxhp) return KNOWN;
+  if (!pokemon.active && view.dex.gen >= 5 && mayHave(pokemon, sheet, now, 'regenerator')) return ESTIMATE;
+  return view.seen.isExact ? KNOWN : ROUNDED;
+}
+
+function moveLevel(view, sheet, slot, now, pokemon) {
+  if (slot.move.id === '') return UNKNOWN;
   const known = sheet.moves.find(move => move.id === slot.move.id);
-  if (known && !pokemon.transformed) return known.at < now ? KNOWN : FILLED;
-  return slot.move.id === '' ? UNKNOWN : KNOWN; // lines told of those of Mimic and Transform
+  if (!known || pokemon.transformed) return KNOWN; // lines told of those of Mimic and Transform
+  if (view.doubts.isWithin(sheet, known.at)) return ESTIMATE;
+  return known.at < now ? KNOWN : FILLED;
 }
 
-module.exports = { Marks, UNKNOWN, KNOWN, FILLED, moveLevel };
+module.exports = { Marks };

@@ -6,12 +6,14 @@ const { legal, boundSlot } = require('../request');
 const { Tracker } = require('../tracker');
 const { MoveSlot } = require('../tracker/pokemon');
 const { toID } = require('../tracker/tables');
-const { asked } = require('./bound');
-const { UNKNOWN, KNOWN, FILLED, moveLevel } = require('./marks');
+const { bound } = require('./bound');
+const { Doubts } = require('./doubt');
+const { Gimmicks, placeBehind, FIRST } = require('./gimmicks');
+const { reading } = require('./log');
 
 const NO_STATS = Object.freeze({ atk: 0, def: 0, spa: 0, spd: 0, spe: 0 });
 const UNKNOWN_MOVE = '';
-const STRUGGLE = { moves: [{ id: 'struggle' }], trapped: false, isSure: true, isAlone: true, isFilled: true };
+const TEAM_SIZE = 6;
 
 class View {
   /**
@@ -26,14 +28,26 @@ class View {
     this.revealed = revealed;
     this.id = revealed.id;
     this.tracker = new Tracker(dex, this.id);
+    this.gimmicks = new Gimmicks(dex, log, this.id);
+    this.doubts = new Doubts(dex, log, revealed);
+    this.vague = new Map(); // Pokemon -> ids of moves whose PP are not known; null: of any
     this.read = 0; // lines
     this.sheets = new Map(); // own Pokemon -> its Sheet, null: it was never seen
-    this.bound = null; // what the last request said of moves
+    this.team = this.teamAtFirst(); // the Sheets in the first request's order
+    this.bound = null; // what the last request said of moves; null: it was for somebody to be sent in
+    this.sure = null; // of the last request's gimmicks
   }
 
-  /** Read on to a line and ask what is to be chosen there. Returns the legal actions as bits. */
+  /** In order of appearance: a log does not tell the team's own. */
+  teamAtFirst() {
+    const { team, teamSize } = this.revealed;
+    const unseen = new Array(Math.max(0, teamSize - team.length)).fill(null);
+    return [...team, ...unseen].slice(0, TEAM_SIZE);
+  }
+
+  /** Read on to a decision and ask what is to be chosen there. Returns the legal actions as bits. */
   ask(decision) {
-    for (; this.read < decision.at; this.read++) this.tracker.read(this.seen.texts[this.read]);
+    for (; this.read < decision.at; this.read++) this.readLine(this.read);
     const request = this.request(decision);
     this.tracker.request(request);
     this.tracker.settle();
@@ -41,35 +55,62 @@ class View {
     return legal(request);
   }
 
+  readLine(i) {
+    const line = this.lines[i];
+    reading(line, () => {
+      this.tracker.read(this.seen.texts[i]);
+      if (line.kind === 'move') this.doubtPP(line.parts);
+      this.gimmicks.read(line);
+    });
+  }
+
+  /** A Pressure that was not shown, and what stands behind a Z- or max move, take PP that nobody tells. */
+  doubtPP(parts) {
+    const { own, opponent } = this.tracker;
+    const isOwn = parts[2].startsWith(this.id);
+    const [user, target] = isOwn ? [own.active, opponent.active] : [opponent.active, own.active];
+    if (!user) return;
+    const { id, isZ, isMax } = this.dex.moves.get(parts[3]);
+    if ((isZ || isMax) && isOwn) this.vague.set(user, null);
+    if (this.dex.gen < 3 || !target || this.vague.get(user) === null) return;
+    const mayPress = target.ability === '' || target.ability === 'noability';
+    if (!mayPress || !Object.values(target.species.entry.abilities || {}).includes('Pressure')) return;
+    if (!this.vague.has(user)) this.vague.set(user, new Set());
+    this.vague.get(user).add(id);
+  }
+
+  isVague(pokemon, id) {
+    return this.vague.has(pokemon) && (this.vague.get(pokemon) === null || this.vague.get(pokemon).has(id));
+  }
+
   request(decision) {
     const { own } = this.tracker;
-    let pokemon;
-    if (this.sheets.size) {
-      pokemon = own.team.map(one => this.entry(one, this.sheets.get(one), decision.at));
-    } else {
-      const { team, teamSize } = this.revealed;
-      this.team = [...team, ...new Array(Math.max(0, teamSize - team.length)).fill(null)].slice(0, 6);
-      pokemon = this.team.map((sheet, i) => this.firstEntry(sheet, i, decision.at));
-    }
+    const pokemon = this.sheets.size
+      ? own.team.map(one => this.entry(one, this.sheets.get(one), decision.at))
+      : this.team.map((sheet, i) => this.firstEntry(sheet, i, decision.at));
     const request = { side: { id: this.id, name: '', pokemon } };
-    if (decision.isSwitch) return { ...request, forceSwitch: [true] };
-    if (!this.sheets.size) {
-      // Before its first request the tracker does not know its moves.
-      const slots = pokemon[0].moves.map(id => new MoveSlot(this.tracker.tables.move(id)));
-      own.active.moves = own.active.baseMoves = slots;
+    this.bound = null;
+    if (decision.isSwitch) {
+      if (decision.isReviving) pokemon.find(entry => entry.active).reviving = true;
+      return { ...request, forceSwitch: [true] };
     }
-    this.bound = this.isStruggle(decision) ? STRUGGLE : asked(this.tracker);
-    const hasBench = pokemon.some(entry => !entry.active && !entry.condition.endsWith(' fnt'));
-    const active = { moves: this.bound.moves };
-    if (this.bound.trapped && (hasBench || this.bound.moves.length === 1)) active.trapped = true;
+    if (!this.sheets.size) this.fillIn(pokemon[0], decision.at);
+    this.bound = bound(this, decision);
+    const canLeave = pokemon.some(entry => !entry.active && !entry.condition.endsWith(' fnt'));
+    const { moves, isAlone, isTrapped } = this.bound;
+    const { flags, sure } = this.gimmicks.asked(own.active, this.itemOf(own.active, decision.at), moves);
+    this.sure = sure;
+    const active = { moves, ...(isAlone ? {} : flags) };
+    if (isTrapped && (canLeave || isAlone)) active.trapped = true;
     return { ...request, active: [active] };
   }
 
-  /** Who uses it has nothing else left, of moves that may never have been seen. */
-  isStruggle({ move }) {
-    if (move < 0) return false;
-    const parts = this.lines[move].parts;
-    return parts[1] === 'move' && parts[3] === 'Struggle';
+  /** Before its first request the tracker knows nothing of who leads but its looks. */
+  fillIn(entry, at) {
+    const { active } = this.tracker.own;
+    active.moves = active.baseMoves = entry.moves.map(id => new MoveSlot(this.tracker.tables.move(id)));
+    if (this.dex.gen > 1) active.item = entry.item;
+    if (active.ability === '') active.ability = entry.baseAbility;
   }
 
   movesOf(sheet) {
@@ -86,8 +127,8 @@ class View {
       active: i === 0,
       stats: NO_STATS,
       moves: this.movesOf(sheet),
-      pokeball: '',
-      ...this.held(sheet, at),
+      pokeball: `${i}`, // tells those apart that are alike
+      ...this.held(sheet, at, null),
     };
   }
 
@@ -99,70 +140,89 @@ class View {
       active: pokemon === this.tracker.own.active,
       stats: NO_STATS,
       moves: pokemon.moves.map(slot => slot.move.id),
-      pokeball: '',
-      ...this.held(sheet, at),
+      pokeball: pokemon.key.split('|')[1],
+      ...this.held(sheet, at, pokemon),
     };
   }
 
-  held(sheet, at) {
+  held(sheet, at, pokemon) {
     const item = sheet && sheet.item.at(at - 1);
     const ability = sheet && sheet.ability.at(at - 1);
-    return { item: item ? item.value : '', baseAbility: ability ? ability.value : '' };
+    const tera = sheet && sheet.tera.at(at - 1);
+    const held = { item: item ? item.value : '', baseAbility: ability ? ability.value : '' };
+    if (this.dex.gen >= 9) {
+      held.teraType = tera ? tera.value : '';
+      held.terastallized = pokemon ? pokemon.terastallized : '';
+    }
+    return held;
+  }
+
+  itemOf(pokemon, at) {
+    const sheet = this.sheets.size ? this.sheets.get(pokemon) : this.team[0];
+    return sheet ? sheet.item.at(at - 1) : null;
+  }
+
+  /** Whether who stands in battle may be bound to its last move by an item or ability that is not known. */
+  mayBeChoiceLocked() {
+    const { active } = this.tracker.own;
+    if (this.dex.gen < 3 || !active.lastMove) return false;
+    const item = this.itemOf(active, this.read);
+    if (!item || item.value.startsWith('choice')) return true;
+    return Object.values(active.species.entry.abilities || {}).includes('Gorilla Tactics');
   }
 
   /** The action that a decision shows, -1 if it does not. */
   chosen(decision, mask) {
-    if (decision.arrival >= 0) return this.slotOf(this.revealed.arrivals.get(decision.arrival));
-    if (decision.isSwitch) return -1;
-    const moves = mask >> 6;
-    // Who stayed and had one move to choose has chosen it.
-    if (decision.stayed && !decision.mayHaveLeft && this.bound.isSure && this.bound.isAlone && moves) {
-      return 6 + (31 - Math.clz32(moves));
+    if (this.doubts.isAt(decision.at)) return -1;
+    if (decision.arrival >= 0) {
+      const sheet = this.revealed.arrivals.get(decision.arrival);
+      return this.doubts.isWithin(sheet, decision.arrival) ? -1 : this.slotOf(sheet);
     }
+    if (decision.isSwitch) return decision.isReviving ? this.slotNamed(decision.revived) : -1;
+    const { isSure, isAlone } = this.bound;
+    // Who stayed and had one move to choose has chosen it.
+    if (decision.stayed && !decision.mayHaveLeft && isSure && isAlone) return 6 + (31 - Math.clz32(mask >> 6));
+    if (decision.said.startsWith('move ')) return this.slotSaid(decision.said.slice(5));
     if (decision.move < 0 || decision.isOverridden) return -1;
-    return this.slotOfMove(this.lines[decision.move].parts);
+    return this.slotOfMove(this.lines[decision.move].parts, decision.gimmick);
   }
 
   slotOf(sheet) {
     return this.tracker.own.team.findIndex(pokemon => this.sheets.get(pokemon) === sheet);
   }
 
-  slotOfMove(parts) {
+  slotNamed(ident) {
+    const name = ident.slice(ident.indexOf(':') + 2);
+    const places = this.tracker.own.team.map((pokemon, i) => (pokemon.name === name && pokemon.fainted ? i : -1)).filter(i => i >= 0);
+    return places.length === 1 ? places[0] : -1;
+  }
+
+  /** 'earthquake', 'flareblitz mega': a move by its id. By its number it is not known, which is the player's own. */
+  slotSaid(text) {
+    const [move, gimmick = ''] = text.trim().split(/\s+/);
+    return this.slotOfMove(['', 'move', '', move], { mega: 'mega', ultra: 'mega', megax: 'mega', megay: 'mega', zmove: 'zmove' }[gimmick] || '');
+  }
+
+  slotOfMove(parts, gimmick) {
     const name = parts[1] === 'cant' ? parts[4] : parts[3];
     if (!name || name.startsWith('[')) return -1;
-    const id = toID(name);
-    const slot = this.bound.moves.findIndex(move => move.id === id);
-    if (slot < 0) return -1;
-    return 6 + (this.bound.isAlone ? boundSlot(this.tracker.lastRequest) : slot);
+    const entry = this.dex.moves.get(name.replace(/^Z-/, ''));
+    const { active } = this.tracker.own;
+    const place = entry.isZ || entry.isMax
+      ? placeBehind(active, entry.id, entry, active.ability)
+      : this.bound.moves.findIndex(move => move.id === (entry.id || toID(name)));
+    if (place < 0) return -1;
+    if (this.bound.isAlone) return 6 + boundSlot(this.tracker.lastRequest);
+    return (FIRST[gimmick] || 6) + place;
   }
 
   /** Whether nobody was asked, because there was nothing to choose. */
   isForced(decision, mask) {
     if (mask & (mask - 1)) return false;
     if (decision.isSwitch) return this.revealed.teamSize > 0;
-    return this.bound.isSure && (this.bound.isAlone || this.bound.moves.length === 4);
-  }
-
-  /** The legal actions as bits, those of them that are known for sure, and those that later lines tell. */
-  masks(decision, mask) {
-    const sure = decision.isSwitch || this.bound.isSure;
-    let legalNow = mask;
-    let known = sure ? (1 << 30) - 1 : 0;
-    let filled = 0;
-    if (!this.revealed.teamSize) known &= ~63;
-    if (decision.isSwitch || this.bound.isAlone) return [legalNow, known, filled];
-    const { active } = this.tracker.own;
-    const sheet = this.sheets.get(active);
-    for (let j = 0; j < 4; j++) {
-      const bits = 0x111110 << 2 << j & ~63; // the move, in whatever way it is used
-      const level = j < active.moves.length ? moveLevel(sheet, active.moves[j], decision.at, active) : UNKNOWN;
-      if (level === KNOWN) continue;
-      if (level === FILLED) filled |= bits & known;
-      else if (active.moves[j] === undefined || active.moves[j].move.id === UNKNOWN_MOVE) legalNow &= ~bits;
-      known &= ~bits;
-    }
-    return [legalNow, known, filled];
+    const { isSure, trapIsSure, isAlone, moves } = this.bound;
+    return isSure && trapIsSure && (isAlone || moves.length === 4);
   }
 }
 
-module.exports = { View };
+module.exports = { View, UNKNOWN_MOVE };

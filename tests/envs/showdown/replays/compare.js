@@ -79,13 +79,12 @@ class Comparison {
     let r = 0;
     for (const decision of decisions) {
       const isIts = row => row.turn === decision.turn && row.isSwitch === decision.isSwitch;
-      while (r < rows.length && !isIts(rows[r])) {
-        this.superfluous(rows[r++], where);
-      }
-      if (r === rows.length) {
+      const found = rows.findIndex((row, n) => n >= r && isIts(row));
+      if (found < 0) {
         report.count(report.wrong, 'missing', where, `turn ${decision.turn}`, decision.isSwitch ? 'switch' : 'move');
-        return;
+        continue;
       }
+      while (r < found) this.superfluous(rows[r++], where);
       if (!decision.isSwitch) report.moves.decisions++;
       this.both(decision, rows[r++], `${where} turn ${decision.turn}${decision.isSwitch ? ' switch' : ''}`);
     }

@@ -54,7 +54,9 @@ function boundFirst(tracker) {
   if (pokemon.has('bide')) return new Bound(alone('bide'));
   if (volatiles.get('binding') === 1) return new Bound(alone(pokemon.calledMove || pokemon.lastMove));
   if (pokemon.has('partiallytrapped') && rival && rival.volatiles.get('binding') === 1) return new Bound(alone('fight'));
-  return new Bound(listed(pokemon, new Set([volatiles.get('disable')])));
+  const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
+  if (isUsedUp && pokemon.moves.length === 4) return new Bound(alone('struggle'));
+  return new Bound(listed(pokemon, new Set([volatiles.get('disable')])), { isSure: !isUsedUp });
 }
 
 function lockOf(pokemon, volatile) {
@@ -80,13 +82,16 @@ function free(view, isFilled) {
   const { tracker } = view;
   const pokemon = tracker.own.active;
   const foe = tracker.opponent.active;
-  const forbidden = forbiddenMoves(tracker, pokemon);
+  const forbidden = forbiddenMoves(tracker, pokemon, view.itemOf(pokemon, view.read));
   const isForbidden = FORBIDDING.some(id => pokemon.has(id)) || (foe && foe.has('imprison')) || tracker.field.has('gravity');
   const isSure = !isForbidden && !view.mayBeChoiceLocked() && !pokemon.moves.some(({ move }) => CHOOSY.has(move.id));
   const held = mayBeHeld(view);
+  const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
+  // Of fewer than four it may have another one.
+  if (isUsedUp && pokemon.moves.length === 4) return new Bound(alone('struggle'), { isTrapped: isHeld(view), isSure, trapIsSure: !held });
   return new Bound(listed(pokemon, forbidden), {
-    isTrapped: HOLDING.some(id => pokemon.has(id)) && !isGhost(tracker, pokemon),
-    isSure,
+    isTrapped: isHeld(view),
+    isSure: isSure && !isUsedUp,
     trapIsSure: !held,
     isFilled,
   });
@@ -103,10 +108,14 @@ function mayBeHeld({ tracker }) {
   return abilities.some(id => TRAPPING.has(id));
 }
 
-const isGhost = (tracker, pokemon) => tracker.gen >= 6 && pokemon.types.names.includes('Ghost');
+function isHeld({ tracker }) {
+  const pokemon = tracker.own.active;
+  const isFree = tracker.gen >= 6 && pokemon.types.names.includes('Ghost');
+  return tracker.gen > 1 && !isFree && HOLDING.some(id => pokemon.has(id));
+}
 
 /** Moves that are known to be forbidden now: the likeliest, where it is not sure. */
-function forbiddenMoves(tracker, pokemon) {
+function forbiddenMoves(tracker, pokemon, item) {
   const { volatiles } = pokemon;
   const ids = new Set();
   const each = test => pokemon.moves.forEach(({ move }) => test(move) && ids.add(move.id));
@@ -118,7 +127,7 @@ function forbiddenMoves(tracker, pokemon) {
   if (volatiles.has('throatchop')) each(move => move.entry.flags.sound);
   if (tracker.field.has('gravity')) each(move => move.entry.flags.gravity);
   each(move => move.entry.flags.cantusetwice && move.id === pokemon.lastMove);
-  if (pokemon.lastMove && pokemon.item.startsWith('choice')) each(move => move.id !== pokemon.lastMove);
+  if (pokemon.lastMove && item && item.value.startsWith('choice')) each(move => move.id !== pokemon.lastMove);
   return ids.size === pokemon.moves.length ? new Set() : ids;
 }
 

@@ -72,7 +72,11 @@ class Doubts {
 
   /** What nobody with Illusion does: be hit and stay, use moves it cannot learn, show another ability. */
   proves(kind, parts) {
-    if (kind === '-damage') return this.mover !== '' && this.mover !== this.id && !parts.some(part => part.startsWith('[from]'));
+    if (kind === '-damage') {
+      // One that it does not survive does not end an Illusion.
+      const isHit = this.mover !== '' && this.mover !== this.id && !parts.some(part => part.startsWith('[from]'));
+      return isHit && !parts[3].endsWith(' fnt');
+    }
     if (kind === 'move') return !parts.slice(4).some(part => /^\[from\]|^\[zeffect\]/.test(part)) && this.isForeign(parts[3]);
     if (kind === '-ability') return !parts.some(part => part.startsWith('[from]'));
     return kind === '-mega' || kind === 'detailschange' || kind === '-formechange' || kind === '-transform';

@@ -89,6 +89,7 @@ class Log {
     this.gameType = '';
     this.tier = '';
     this.aboutLine = 1; // where it says what it is
+    this.seen = { p1: null, p2: null };
     this.read(text.split('\n'));
   }
 
@@ -164,6 +165,10 @@ class Log {
    * sides, the player saw that of the other in percent.
    */
   seenBy(id) {
+    return (this.seen[id] ??= this.lookAs(id));
+  }
+
+  lookAs(id) {
     const seat = id === 'p1' ? 0 : 1;
     const texts = this.lines.map(line => line.texts[seat] ?? '');
     const conditions = this.lines.map((line, i) => healthIn(line.kind, texts[i]));

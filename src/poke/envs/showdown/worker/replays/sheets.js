@@ -61,8 +61,8 @@ class Sheet {
       this.moves.push({ id: seen.baseMoves[j].move.id, at });
     }
     if (seen.item !== last.item) this.noteItem(at, parts);
+    if (parts[1] === 'detailschange') this.ability.isOpen = false; // its new form has another one
     if (seen.baseAbility !== last.ability) this.ability.tell(seen.baseAbility, at);
-    else if (parts[1] === 'detailschange') this.ability.isOpen = false; // its new form has another one
     if (seen.teraType !== last.tera) this.tera.tell(seen.teraType, at);
     this.last = { item: seen.item, ability: seen.baseAbility, tera: seen.teraType };
   }

@@ -25,6 +25,7 @@ function look({ encoder }, battle, n, decisions) {
   if (seat.wasRefused) decisions.pop();
   decisions.push({
     turn: battle.simulated.turn,
+    refused: seat.refused,
     isSwitch: !!request.forceSwitch,
     mask: seat.mask,
     bytes,
@@ -62,6 +63,12 @@ function play(parts, number) {
       battle.answer(n, action);
     }
     battle.move();
+    // Refused, and only one choice was left: nobody was asked for that.
+    for (let n = 0; n < 2; n++) {
+      const last = decisions[n][decisions[n].length - 1];
+      const seat = battle.seats[n];
+      if (last && seat.refused > last.refused && !(battle.awaits(n) && !seat.told)) decisions[n].pop();
+    }
   }
   return { log: publicLog(battle.simulated.log), decisions, outcomes: IDS.map((_, n) => battle.outcome(n)) };
 }

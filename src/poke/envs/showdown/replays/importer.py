@@ -215,6 +215,7 @@ class _Reader:
         self._process = WorkerProcess(self._settings)
         said, payload = self._answer()
         if said == b"N":
+            self._process.close()
             raise refusal(json.loads(payload))
 
     def begin(self, path: Path, log: LogText) -> None:

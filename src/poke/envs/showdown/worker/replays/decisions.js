@@ -125,9 +125,9 @@ const LINES = {
     decisions.cause = i;
   },
   faint(decisions, i, [, , who]) {
-    decisions.moved(i, false);
     decisions.cause = i;
-    if (!decisions.isOwn(who)) return;
+    if (!decisions.isOwn(who)) return; // by what lies on the field, perhaps, before all have switched
+    decisions.moved(i, false);
     decisions.hasFainted = true;
     decisions.close();
   },

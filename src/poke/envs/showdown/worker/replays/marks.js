@@ -15,10 +15,7 @@ const EACH_WAY = 0x444440; // the actions of the first move: as it is, mega evol
 const RATIOS = ['physical_ratio', 'special_ratio', 'opponent_physical_ratio', 'opponent_special_ratio'];
 const GIMMICK_FLAGS = [['can_mega_evolve', 'mega'], ['can_z_move', 'zmove'], ['can_dynamax', 'dynamax'], ['can_tera', 'terastallize']];
 const HELD_TYPES = new Set([493, 773]);
-// Of one that has never been seen all else is known: it stands on the bench, whole.
 const OF_WHO = ['species', 'level', 'base_stats', 'types', 'offence', 'defence', 'faster', 'matchup', 'ability', 'item', 'tera_type'];
-// What happens to it, which may have happened to another one that looked like it.
-const SEEN = ['fainted', 'revealed', 'hp', 'status', 'status_counter', 'terastallized'];
 const OF_TYPE = ['effectiveness', 'stab', 'damage'];
 const HIDDEN = ['move', 'type', 'category', 'base_power', ...OF_TYPE];
 
@@ -106,23 +103,33 @@ class Marks {
     const { P, levels } = this;
     const now = decision.at;
     const isActive = pokemon === view.tracker.own.active;
-    if (isActive && view.doubts.isAt(now)) {
-      levels.fill(ESTIMATE, at, at + this.pokemonSize);
+    if ((isActive && view.doubts.isAt(now)) || view.doubts.mayBe(sheet, now)) {
+      this.judgeDoubted(at, sheet);
       return;
     }
-    const leaving = view.doubts.isAt(now) ? ESTIMATE : leavingLevel(view, decision);
-    if (view.doubts.mayBe(sheet, now)) for (const name of SEEN) this.set(at, P[name], ESTIMATE);
     this.set(at, P.stats, UNKNOWN);
-    this.set(at, P.available, leaving);
+    this.set(at, P.available, view.doubts.isAt(now) ? ESTIMATE : leavingLevel(view, decision));
     if (!sheet) {
-      for (const name of OF_WHO) this.set(at, P[name], UNKNOWN);
-      levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
+      this.judgeUnseen(at);
       return;
     }
     this.judgeWho(view, now, at, pokemon, sheet);
     this.judgeHealth(view, at, pokemon, sheet, now);
     if (pokemon.volatiles.has('lockedmove') && !(view.bound && view.bound.isSure)) levels[at + P.effects.at + this.lockedMove] = ESTIMATE;
     this.judgeMoves(view, decision, at + this.moves.offset, pokemon, sheet);
+  }
+
+  /** What happened to it may have happened to another one, and the other way round. */
+  judgeDoubted(at, sheet) {
+    this.levels.fill(ESTIMATE, at, at + this.pokemonSize);
+    this.set(at, this.P.stats, UNKNOWN);
+    if (!sheet) this.judgeUnseen(at);
+  }
+
+  /** Of one that has never been seen the rest is known: it stands on the bench, whole. */
+  judgeUnseen(at) {
+    for (const name of OF_WHO) this.set(at, this.P[name], UNKNOWN);
+    this.levels.fill(UNKNOWN, at + this.moves.offset, at + this.pokemonSize);
   }
 
   /** What follows from who it is, and what it has. */
@@ -138,15 +145,14 @@ class Marks {
       for (const name of ['offence', 'defence', 'matchup']) this.set(at, P[name], types);
     }
     const { gen } = view.dex;
-    const doubt = view.doubts.touches(sheet, now) ? ESTIMATE : KNOWN;
-    if (gen >= 3) this.set(at, P.ability, worse(doubt, abilityLevel(pokemon, sheet, now)));
-    if (gen >= 2) this.set(at, P.item, worse(doubt, courseLevel(sheet.item, now)));
-    if (gen >= 9) this.set(at, P.tera_type, worse(doubt, courseLevel(sheet.tera, now)));
+    if (gen >= 3) this.set(at, P.ability, abilityLevel(pokemon, sheet, now));
+    if (gen >= 2) this.set(at, P.item, courseLevel(sheet.item, now));
+    if (gen >= 9) this.set(at, P.tera_type, courseLevel(sheet.tera, now));
   }
 
   judgeHealth(view, at, pokemon, sheet, now) {
     const { P } = this;
-    const health = worse(view.doubts.touches(sheet, now) ? ESTIMATE : KNOWN, healthLevel(view, pokemon, sheet, now));
+    const health = healthLevel(view, pokemon, sheet, now);
     const isWhole = pokemon.fainted || pokemon.hp === pokemon.maxhp;
     // Rounded in percent one is 1 for all, but less than one to who measures.
     this.set(at, P.hp, health === ROUNDED ? (pokemon.hp === 1 && pokemon.maxhp === 100 ? KNOWN : ESTIMATE) : health);
@@ -173,8 +179,7 @@ class Marks {
       for (const name of OF_TYPE) this.set(at, M[name], worse(level, types));
       // Its owner knows of which type it is.
       if (slot.move.id.startsWith('hiddenpower')) for (const name of HIDDEN) this.set(at, M[name], ESTIMATE);
-      const isVague = view.isVague(pokemon, slot.move.id) || view.doubts.touches(sheet, now);
-      if (isVague) this.set(at, M.pp, ESTIMATE);
+      if (view.isVague(pokemon, slot.move.id)) this.set(at, M.pp, ESTIMATE);
       if (isActive) this.set(at, M.available, decision.isSwitch ? level : worse(level, this.usableLevel(view, slot)));
     }
   }

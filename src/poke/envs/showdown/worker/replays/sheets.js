@@ -32,11 +32,16 @@ class Course {
     this.known.push({ value, at });
   }
 
+  /** From here on it has something that nobody was told of. */
+  forget(at) {
+    this.change(null, at);
+  }
+
   /** What it has at a line: {value, isFilled: only later lines tell}, null if that is not known. */
   at(line) {
     let last = null;
     for (const one of this.known) if (one.at <= line) last = one;
-    if (last) return { value: last.value, isFilled: false };
+    if (last) return last.value === null ? null : { value: last.value, isFilled: false };
     return this.first === null ? null : { value: this.first, isFilled: true };
   }
 }
@@ -62,7 +67,10 @@ class Sheet {
     }
     if (seen.item !== last.item) this.noteItem(at, parts);
     if (parts[1] === 'detailschange') this.ability.isOpen = false; // its new form has another one
-    if (seen.baseAbility !== last.ability) this.ability.tell(seen.baseAbility, at);
+    if (seen.baseAbility !== last.ability) {
+      if (seen.baseAbility) this.ability.tell(seen.baseAbility, at);
+      else this.ability.forget(at);
+    }
     if (seen.teraType !== last.tera) this.tera.tell(seen.teraType, at);
     this.last = { item: seen.item, ability: seen.baseAbility, tera: seen.teraType };
   }

@@ -224,8 +224,12 @@ def _check_marks(t: Trajectories) -> None:
     if t.marks is None:
         return
     if t.action_space.kind != "discrete" or t.observation.dtype.itemsize != 1:
-        raise DataError(f"marks are of bytes and of one choice, and these actions are {t.action_space}")
-    _refuse_shape("marks", t.marks, (sum(mark_sizes(t.observation[0].size, t.action_space.mask_size)),))
+        raise DataError(
+            f"marks are of bytes and of one choice, and these actions are {t.action_space}"
+        )
+    _refuse_shape(
+        "marks", t.marks, (sum(mark_sizes(t.observation[0].size, t.action_space.mask_size)),)
+    )
 
 
 def mark_sizes(observation: int, mask: int) -> tuple[int, int, int, int]:

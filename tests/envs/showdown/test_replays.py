@@ -3,11 +3,11 @@
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from replay_logs import CHOSEN, SHORT, lines
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
@@ -17,9 +17,6 @@ from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.replays import Importer
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "replays"))
-from logs import CHOSEN, SHORT, lines  # noqa: E402
-
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 WORKER = Path(installation.__file__).parent / "worker"
 FORMAT = "gen1randombattle"
@@ -95,23 +92,24 @@ def test_an_own_pokemon_that_has_not_come_in_is_filled_in(tmp_path):
     species = next(
         f["offset"] for f in layout.describe(1)["kinds"]["pokemon"]["ids"] if f["name"] == "species"
     )
-    of_species = [
-        bool(known[group["offset"] + i * group["size"] + species]) for i in range(3)
-    ]
+    of_species = [bool(known[group["offset"] + i * group["size"] + species]) for i in range(3)]
     assert of_species == [True, False, False]
 
 
 BEFORE_TURN_2 = "|-damage|p2a: Starmie|61/100"
 HARMLESS = {
     "chat with bars": lines(
-        SHORT, "|c|☆Ann|lol |switch|p1a: Gengar|Gengar, L70|1/100", "|c:|1|Bob||win|Ann", after=BEFORE_TURN_2
+        SHORT,
+        "|c|☆Ann|lol |switch|p1a: Gengar|Gengar, L70|1/100",
+        "|c:|1|Bob||win|Ann",
+        after=BEFORE_TURN_2,
     ),
     "no kind": lines(SHORT, "||Ann says |win|Ann", "hello", after=BEFORE_TURN_2),
     "talk": lines(
         SHORT,
         "|N|☆Ann!|ann",
         "|badge|p1|gold|gen1ou|100",
-        '|uhtml|a|<b>|win|Ann</b>',
+        "|uhtml|a|<b>|win|Ann</b>",
         "|raw|<div>|turn|9</div>",
         "|inactive|Bob has 30 seconds left.",
         "|inactiveoff|Battle timer is now OFF.",
@@ -120,7 +118,8 @@ HARMLESS = {
         after=BEFORE_TURN_2,
     ),
     "who left has no name": SHORT + "|player|p2|\n|player|p1\n|l|Bob\n",
-    "ratings": SHORT + "|raw|Bob's rating: 1311 &rarr; <strong>1340</strong><br />(+29 for winning)\n"
+    "ratings": SHORT
+    + "|raw|Bob's rating: 1311 &rarr; <strong>1340</strong><br />(+29 for winning)\n"
     "|raw|Ann's rating: 1502 → <strong>1470</strong><br />(-32 for losing)\n",
     "signs before names": SHORT.replace("|Ann|", "|☆Ann |").replace("|win|Bob", "|win|☆ Bob"),
     "ends of lines": SHORT.replace("\n", "\r\n"),
@@ -133,7 +132,8 @@ HARMLESS = {
         "|split|p1\n|-damage|p1a: Snorlax|52/100 par\n|-damage|p1a: Snorlax|52/100 par",
     ),
     "a split of 2017": SHORT.replace(
-        "|-damage|p1a: Snorlax|52/100 par", "\n".join(["|split", *4 * ["|-damage|p1a: Snorlax|52/100 par"]])
+        "|-damage|p1a: Snorlax|52/100 par",
+        "\n".join(["|split", *4 * ["|-damage|p1a: Snorlax|52/100 par"]]),
     ),
 }
 
@@ -181,7 +181,9 @@ def test_exact_health_of_both_sides_is_percent_of_the_other(tmp_path):
     assert mine["opponent"][0]["hp"] == 61
     assert theirs["opponent"][0]["hp"] == 52
     own = layout.describe(1)["groups"][1]["offset"]
-    hp = next(f["offset"] for f in layout.describe(1)["kinds"]["pokemon"]["dense"] if f["name"] == "hp")
+    hp = next(
+        f["offset"] for f in layout.describe(1)["kinds"]["pokemon"]["dense"] if f["name"] == "hp"
+    )
     last = np.flatnonzero(data.player == 0)[-1]
     assert data.is_known(slice(last, last + 1))[0][own + hp]
 
@@ -190,15 +192,31 @@ def test_exact_health_of_both_sides_is_percent_of_the_other(tmp_path):
 
 
 LEFT_OUT = {
-    "truncated": (SHORT[: SHORT.index("|turn|6")], 62, "it ends before the battle does"),
+    "truncated": (SHORT[: SHORT.index("|turn|6")], 60, "it ends before the battle does"),
     "foreign": (SHORT.replace("|gen|1", "|gen|9"), 8, "it is of generation 9, not 1"),
     "doubles": (SHORT.replace("singles", "doubles"), 7, "it is doubles, only singles are read"),
-    "another format": (SHORT.replace("Random Battle", "OU"), 9, "it is of gen1ou, not gen1randombattle"),
+    "another format": (
+        SHORT.replace("Random Battle", "OU"),
+        9,
+        "it is of gen1ou, not gen1randombattle",
+    ),
     "no log": ("hello\n", 1, "it holds no battle"),
-    "no Pokemon": (SHORT.replace("Gengar, L70", "Gengarr, L70"), 29, "it has 'Gengarr', which is no Pokemon of generation 1"),
-    "later Pokemon": (SHORT.replace("Gengar, L70", "Azumarill, L70"), 29, "it has 'Azumarill', which is no Pokemon of generation 1"),
-    "no move": (SHORT.replace("Body Slam", "Body Slum"), 21, "it has 'Body Slum', which is no move of generation 1"),
-    "no winner": (SHORT.replace("|win|Bob", "|win|Cleo"), 64, "who won is no player of it"),
+    "no Pokemon": (
+        SHORT.replace("Gengar, L70", "Gengarr, L70"),
+        28,
+        "it has 'Gengarr', which is no Pokemon of generation 1",
+    ),
+    "later Pokemon": (
+        SHORT.replace("Gengar, L70", "Azumarill, L70"),
+        28,
+        "it has 'Azumarill', which is no Pokemon of generation 1",
+    ),
+    "no move": (
+        SHORT.replace("Body Slam", "Body Slum"),
+        21,
+        "it has 'Body Slum', which is no move of generation 1",
+    ),
+    "no winner": (SHORT.replace("|win|Bob", "|win|Cleo"), 62, "who won is no player of it"),
 }
 
 
@@ -221,7 +239,9 @@ def test_no_cut_is_fatal(tmp_path):
 
 
 def test_a_format_that_is_not_read_is_refused(tmp_path):
-    with pytest.raises(FormatError, match="gen1randombatle is unknown: did you mean gen1randombattle"):
+    with pytest.raises(
+        FormatError, match="gen1randombatle is unknown: did you mean gen1randombattle"
+    ):
         import_logs(tmp_path, {"a.log": SHORT}, format="gen1randombatle")
 
 
@@ -249,7 +269,9 @@ def test_every_kind_of_file(tmp_path):
     assert [str(one) for one in summary.left_out] == []
     assert data.num_episodes == len(kinds)
     for number in range(1, len(kinds)):
-        assert np.array_equal(data.observation[episode(data, number)], data.observation[episode(data, 0)])
+        assert np.array_equal(
+            data.observation[episode(data, number)], data.observation[episode(data, 0)]
+        )
 
 
 def test_files_that_hold_no_log(tmp_path):
@@ -263,7 +285,12 @@ def test_files_that_hold_no_log(tmp_path):
     summary, _ = import_logs(tmp_path, {**broken, "good.log": SHORT})
 
     reasons = [one.reason.split(":")[0] for one in summary.left_out]
-    assert reasons == ["it is no JSON", "it has no log", "the page holds no log", "it cannot be unpacked"]
+    assert reasons == [
+        "it is no JSON",
+        "it has no log",
+        "the page holds no log",
+        "it cannot be unpacked",
+    ]
 
 
 # ---- people
@@ -286,9 +313,13 @@ def test_players_below_a_rating_are_left_out(tmp_path):
         tmp_path, {"1.log": SHORT, "2.log": told, "3.log": unrated}, min_rating=1500
     )
 
-    assert [(int(data.episode[i]), int(data.player[i])) for i in np.flatnonzero(data.timestep == 0)] == [(0, 0), (1, 1)]
+    assert [
+        (int(data.episode[i]), int(data.player[i])) for i in np.flatnonzero(data.timestep == 0)
+    ] == [(0, 0), (1, 1)]
     assert summary.below == 4
-    assert [(one.path.name, one.reason) for one in summary.left_out] == [("3.log", "no player has that rating")]
+    assert [(one.path.name, one.reason) for one in summary.left_out] == [
+        ("3.log", "no player has that rating")
+    ]
 
 
 # ---- what is learned from it
@@ -303,7 +334,7 @@ def test_a_clone_learns_from_known_choices_only(tmp_path):
 
 
 def test_what_was_not_known_can_be_left_out_of_the_observation(tmp_path):
-    _, data = import_logs(tmp_path, {f"{n}.log": SHORT for n in range(4)})
+    import_logs(tmp_path, {f"{n}.log": SHORT for n in range(4)})
     options = {"batch_size": 4, "val_fraction": 0.25, "seed": 1}
     path = str(tmp_path / "out.parquet")
     kept = Demonstrations(path, **options).sample().observation

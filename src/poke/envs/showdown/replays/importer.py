@@ -154,7 +154,11 @@ class Importer:
             summary.below += len(sides) - len(rated)
             sides = rated
         if not sides:
-            reason = "nobody in it had to choose" if self._min_rating is None else "no player has that rating"
+            reason = (
+                "nobody in it had to choose"
+                if self._min_rating is None
+                else "no player has that rating"
+            )
             summary.left_out.append(LeftOut(path, 0, reason))
             return
         store.add(ImportedBattle(sides), keep_names=self._keep_names)
@@ -167,7 +171,10 @@ class Importer:
         """Yield what each file holds, in their order; several workers read ahead."""
         readers: list[_Reader] = []
         try:
-            readers = [_Reader(self._format, self._generation) for _ in range(min(self._num_workers, len(paths)))]
+            readers = [
+                _Reader(self._format, self._generation)
+                for _ in range(min(self._num_workers, len(paths)))
+            ]
             under_way: list[tuple[Path, _Reader | LeftOut]] = []
             free = list(readers)
             for path in paths:
@@ -233,7 +240,9 @@ class _Reader:
         if said == b"E":
             error = json.loads(payload)
             first = self._log.first_line
-            return LeftOut(self._path, error["line"] + first - 1 if first else error["line"], error["message"])
+            return LeftOut(
+                self._path, error["line"] + first - 1 if first else error["line"], error["message"]
+            )
         return _parse(payload, self._log)
 
     def close(self) -> None:
@@ -247,7 +256,9 @@ class _Reader:
                     return frame
             except WorkerLost as error:
                 raise ShowdownError(f"the worker that reads logs {error}") from None
-        raise ShowdownError(f"the worker that reads logs did not answer for {_TIMEOUT_SECONDS:g} seconds")
+        raise ShowdownError(
+            f"the worker that reads logs did not answer for {_TIMEOUT_SECONDS:g} seconds"
+        )
 
 
 def _parse(payload: bytearray, log: LogText) -> ImportedBattle:

@@ -1,4 +1,4 @@
-"""What is imported, on its way into one file: in parts beside it, so that memory holds a few hundred battles at most."""
+"""What is imported, on its way into one file: in parts beside it, so that memory holds a few hundred battles."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class Store:
 
     def __enter__(self) -> Store:
         self._out.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix=f".{self._out.name}.", dir=self._out.parent)
+        self._folder = tempfile.TemporaryDirectory(
+            prefix=f".{self._out.name}.", dir=self._out.parent
+        )
         return self
 
     def __exit__(

@@ -1,9 +1,14 @@
 'use strict';
 // What who stands in battle may choose, as far as lines tell and as far as it is sure.
 
+const { toID } = require('../tracker/tables');
+
 const TRAPPING = new Set(['shadowtag', 'arenatrap', 'magnetpull']);
 // Effects that forbid moves or leaving; which exactly, and for how long, lines do not always tell.
-const FORBIDDING = ['encore', 'disable', 'taunt', 'torment', 'healblock', 'throatchop', 'embargo', 'imprison', 'dynamax', 'gastroacid'];
+const FORBIDDING = [
+  'encore', 'disable', 'taunt', 'torment', 'healblock', 'throatchop', 'embargo', 'imprison', 'dynamax', 'gastroacid',
+];
+const LOCKING = ['lockedmove', 'rollout', 'uproar', 'bide'];
 const HOLDING = ['trapped', 'partiallytrapped', 'ingrain', 'octolock', 'noretreat', 'fairylock', 'skydrop', 'jawlock'];
 const CHOOSY = new Set(['belch', 'stuffcheeks', 'bloodmoon', 'gigatonhammer', 'naturalgift']);
 
@@ -11,8 +16,8 @@ const CHOOSY = new Set(['belch', 'stuffcheeks', 'bloodmoon', 'gigatonhammer', 'n
  * What a request says.
  *
  * `moves`: as a request lists them. `isAlone`: it is one that stands in place of all others. `isSure`: which moves may
- * be chosen is so, of those that are known. `isTrapped`, `trapIsSure`: likewise of leaving. `isFilled`: only later lines
- * tell. `gimmicks`: which there are: {name: whether it is sure}.
+ * be chosen is so, of those that are known. `isTrapped`, `trapIsSure`: likewise of leaving. `isFilled`: only later
+ * lines tell.
  */
 class Bound {
   constructor(moves, { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false } = {}) {
@@ -38,7 +43,9 @@ function bound(view, decision) {
   const shown = decision.move < 0 ? [] : view.lines[decision.move].parts;
   const isMove = shown[1] === 'move';
   // Who uses it has nothing else left, of moves that may never have been seen.
-  if (isMove && shown[3] === 'Struggle') return new Bound(alone('struggle'), { isFilled: true, trapIsSure: !mayBeHeld(view) });
+  if (isMove && shown[3] === 'Struggle') {
+    return new Bound(alone('struggle'), { isFilled: true, trapIsSure: !mayBeHeld(view) });
+  }
   return tracker.gen === 1 ? boundFirst(tracker) : boundLater(view, decision, shown);
 }
 
@@ -47,13 +54,15 @@ function boundFirst(tracker) {
   const pokemon = tracker.own.active;
   const { volatiles } = pokemon;
   const rival = tracker.opponent.active;
-  const locked = pokemon.preparing || lockOf(pokemon, 'lockedmove') || (pokemon.lastMove === 'rage' ? 'rage' : '');
+  const rage = pokemon.lastMove === 'rage' ? 'rage' : '';
+  const locked = pokemon.preparing || lockOf(pokemon, 'lockedmove') || rage;
   if (pokemon.mustRecharge) return new Bound(alone('recharge'), { isTrapped: true });
   if (locked) return new Bound(alone(locked), { isTrapped: true });
   if (pokemon.status === 'slp' || pokemon.status === 'frz') return new Bound(alone('fight'));
   if (pokemon.has('bide')) return new Bound(alone('bide'));
   if (volatiles.get('binding') === 1) return new Bound(alone(pokemon.calledMove || pokemon.lastMove));
-  if (pokemon.has('partiallytrapped') && rival && rival.volatiles.get('binding') === 1) return new Bound(alone('fight'));
+  const isHeldFast = pokemon.has('partiallytrapped') && rival && rival.volatiles.get('binding') === 1;
+  if (isHeldFast) return new Bound(alone('fight'));
   const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
   if (isUsedUp && pokemon.moves.length === 4) return new Bound(alone('struggle'));
   return new Bound(listed(pokemon, new Set([volatiles.get('disable')])), { isSure: !isUsedUp });
@@ -68,7 +77,7 @@ function boundLater(view, decision, shown) {
   const pokemon = view.tracker.own.active;
   if (pokemon.mustRecharge) return new Bound(alone('recharge'), { isTrapped: true });
   if (pokemon.preparing) return new Bound(alone(pokemon.preparing), { isTrapped: true });
-  const locked = lockOf(pokemon, 'lockedmove') || lockOf(pokemon, 'rollout') || lockOf(pokemon, 'uproar') || lockOf(pokemon, 'bide');
+  const locked = LOCKING.map(id => lockOf(pokemon, id)).find(id => id) || '';
   // How long it goes on is drawn: what happens next tells whether it did.
   const goesOn = shown.some(part => /^\[from\] ?lockedmove/.test(part));
   const isFree = decision.arrival >= 0 || (shown[1] === 'move' && !goesOn);
@@ -83,12 +92,16 @@ function free(view, isFilled) {
   const pokemon = tracker.own.active;
   const foe = tracker.opponent.active;
   const forbidden = forbiddenMoves(tracker, pokemon, view.itemOf(pokemon, view.read));
-  const isForbidden = FORBIDDING.some(id => pokemon.has(id)) || (foe && foe.has('imprison')) || tracker.field.has('gravity');
-  const isSure = !isForbidden && !view.mayBeChoiceLocked() && !pokemon.moves.some(({ move }) => CHOOSY.has(move.id));
+  const isForbidden =
+    FORBIDDING.some(id => pokemon.has(id)) || (foe && foe.has('imprison')) || tracker.field.has('gravity');
+  const isChoosy = pokemon.moves.some(({ move }) => CHOOSY.has(move.id));
+  const isSure = !isForbidden && !isChoosy && !view.mayBeChoiceLocked();
   const held = mayBeHeld(view);
   const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
   // Of fewer than four it may have another one.
-  if (isUsedUp && pokemon.moves.length === 4) return new Bound(alone('struggle'), { isTrapped: isHeld(view), isSure, trapIsSure: !held });
+  if (isUsedUp && pokemon.moves.length === 4) {
+    return new Bound(alone('struggle'), { isTrapped: isHeld(view), isSure, trapIsSure: !held });
+  }
   return new Bound(listed(pokemon, forbidden), {
     isTrapped: isHeld(view),
     isSure: isSure && !isUsedUp,
@@ -104,8 +117,8 @@ function mayBeHeld({ tracker }) {
   const foe = tracker.opponent.active;
   if (HOLDING.some(id => pokemon.has(id)) || tracker.field.has('fairylock')) return true;
   if (tracker.gen < 3 || !foe) return false;
-  const abilities = [foe.ability, ...Object.values(foe.species.entry.abilities || {}).map(name => name.toLowerCase().replace(/[^a-z]/g, ''))];
-  return abilities.some(id => TRAPPING.has(id));
+  const possible = Object.values(foe.species.entry.abilities || {}).map(toID);
+  return [foe.ability, ...possible].some(id => TRAPPING.has(id));
 }
 
 function isHeld({ tracker }) {
@@ -134,7 +147,9 @@ function forbiddenMoves(tracker, pokemon, item) {
 /** All of its moves; without those that it may not choose, and those that are used up. */
 function listed(pokemon, forbidden) {
   if (!pokemon.moves.length) return [{ id: '', pp: 1, maxpp: 1 }]; // it has some, unknown which
-  return pokemon.moves.map(({ move, pp, maxpp }) => ({ id: move.id, pp, maxpp, disabled: pp <= 0 || forbidden.has(move.id) }));
+  return pokemon.moves.map(({ move, pp, maxpp }) => {
+    return { id: move.id, pp, maxpp, disabled: pp <= 0 || forbidden.has(move.id) };
+  });
 }
 
 module.exports = { bound };

@@ -74,7 +74,8 @@ class Decisions {
   comeIn(i) {
     const { current } = this;
     // To gen 4 who wanted to leave is followed even if a Pursuit fells it.
-    const isPursued = current && current.mayHaveLeft && this.hasFainted && this.pause < this.cause && current.arrival < 0;
+    const isPursued =
+      current && current.mayHaveLeft && this.hasFainted && this.pause < this.cause && current.arrival < 0;
     if (isPursued || (current && current.isOpen && !this.hasFainted && !this.othersMoved)) {
       current.arrival = i;
       this.close();

@@ -10,7 +10,9 @@ function illusionists(dex) {
     const has = species => species.gen <= dex.gen && Object.values(species.abilities).includes('Illusion');
     const found = dex.species.all().filter(has);
     const moves = new Set();
-    for (const { id } of found) for (const move of Object.keys(dex.species.getLearnsetData(id).learnset || {})) moves.add(move);
+    for (const { id } of found) {
+      for (const move of Object.keys(dex.species.getLearnsetData(id).learnset || {})) moves.add(move);
+    }
     LEARNED.set(dex, { names: new Set(found.map(species => species.name)), moves });
   }
   return LEARNED.get(dex);
@@ -38,6 +40,7 @@ class Doubts {
     this.doubted = [];
     if (dex.gen < 5) return;
     this.id = revealed.id;
+    this.dex = dex;
     this.illusionists = illusionists(dex);
     this.mover = '';
     log.lines.forEach(({ kind, parts }, i) => this.read(kind, parts, i, revealed));
@@ -46,7 +49,8 @@ class Doubts {
 
   /** Whether nobody of the team can have Illusion: everybody in it has been seen to be himself. */
   isSettled({ team, teamSize, tracker }) {
-    const isOne = sheet => this.illusionists.names.has(sheet.seen.original.name) || sheet.seen.baseAbility === 'illusion';
+    const isOne = ({ seen }) =>
+      this.illusionists.names.has(seen.original.name) || seen.baseAbility === 'illusion';
     if (team.some(isOne)) return false;
     if (tracker.opponent.hasPreview) return true;
     const genuine = new Set(this.stints.filter(stint => stint.isProven).map(stint => stint.sheet));
@@ -77,14 +81,16 @@ class Doubts {
       const isHit = this.mover !== '' && this.mover !== this.id && !parts.some(part => part.startsWith('[from]'));
       return isHit && !parts[3].endsWith(' fnt');
     }
-    if (kind === 'move') return !parts.slice(4).some(part => /^\[from\]|^\[zeffect\]/.test(part)) && this.isForeign(parts[3]);
+    const isCalled = parts.slice(4).some(part => part.startsWith('[from]') || part === '[zeffect]');
+    if (kind === 'move') return !isCalled && this.isForeign(parts[3]);
     if (kind === '-ability') return !parts.some(part => part.startsWith('[from]'));
     return kind === '-mega' || kind === 'detailschange' || kind === '-formechange' || kind === '-transform';
   }
 
   isForeign(name) {
     const id = toID(name);
-    return !this.illusionists.moves.has(id) && !/^max|^gmax|^z/i.test(name) && id !== 'struggle' && id !== 'recharge';
+    const { exists, isZ, isMax } = this.dex.moves.get(id);
+    return exists && !isZ && !isMax && id !== 'struggle' && !this.illusionists.moves.has(id);
   }
 
   /** Whether who stands there at a line may be another. */

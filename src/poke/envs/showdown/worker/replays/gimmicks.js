@@ -5,8 +5,14 @@ const { toID } = require('../tracker/tables');
 
 const FIRST = { mega: 10, zmove: 14, dynamax: 18, terastallize: 22 }; // the actions
 // Of these, and by these abilities, a max move's type is not that of the move.
-const RETYPED = new Set(['hiddenpower', 'weatherball', 'terrainpulse', 'naturalgift', 'judgment', 'multiattack', 'revelationdance', 'technoblast', 'aurawheel']);
-const NOT_MEGA = ['Rayquaza'];
+const RETYPED = new Set([
+  'hiddenpower', 'weatherball', 'terrainpulse', 'naturalgift', 'judgment', 'multiattack', 'revelationdance',
+  'technoblast', 'aurawheel',
+]);
+const RETYPING = new Set([
+  'aerilate', 'galvanize', 'liquidvoice', 'normalize', 'pixilate', 'refrigerate', 'protean', 'libero',
+]);
+const BY_A_MOVE = ['Rayquaza']; // mega evolves without a stone
 
 /** What a log's lines so far say of one side's gimmicks. */
 class Gimmicks {
@@ -16,7 +22,7 @@ class Gimmicks {
     this.id = id;
     this.used = new Set();
     const rules = log.lines.filter(({ kind }) => kind === 'rule').map(({ parts }) => parts[2] || '');
-    this.isPlain = !/nationaldex/.test(log.tier.toLowerCase().replace(/[^a-z]/g, ''));
+    this.isPlain = !toID(log.tier).includes('nationaldex'); // which has all gimmicks at once
     this.isBarred = name => rules.some(rule => rule.startsWith(name));
   }
 
@@ -46,7 +52,8 @@ class Gimmicks {
     if (gen === 8) sure.dynamax = used.has('dynamax') || this.isBarred('Dynamax Clause');
     if (gen === 6 || gen === 7) {
       const stone = held && this.dex.items.getByID(held);
-      sure.mega = used.has('mega') || (stone !== null && !stone.megaStone && !NOT_MEGA.includes(pokemon.base.baseSpecies) && held !== 'ultranecroziumz');
+      const mayChange = stone && (stone.megaStone || held === 'ultranecroziumz');
+      sure.mega = used.has('mega') || (stone !== null && !mayChange && !BY_A_MOVE.includes(pokemon.base.baseSpecies));
       if (gen === 7) sure.zmove = used.has('zmove') || (stone !== null && !stone.zMove);
     }
     return { flags, sure };
@@ -60,11 +67,11 @@ function placeBehind(pokemon, id, entry, ability) {
   const isStatus = entry.id === 'maxguard';
   if (entry.isMax && !isStatus) {
     const isPlain = moves.every(({ move }) => !RETYPED.has(move.id));
-    if (!isPlain || !ability || /late$|normalize|galvanize|liquidvoice|protean|libero/.test(ability)) return -1;
+    if (!isPlain || !ability || RETYPING.has(ability)) return -1;
   }
-  const fits = move => (isStatus ? move.entry.category === 'Status' : move.entry.category !== 'Status' && move.type === entry.type);
+  const fits = ({ entry: base, type }) => (base.category === 'Status' ? isStatus : !isStatus && type === entry.type);
   const places = moves.map(({ move }, j) => (fits(move) ? j : -1)).filter(j => j >= 0);
   return places.length === 1 ? places[0] : -1;
 }
 
-module.exports = { Gimmicks, placeBehind, FIRST, toID };
+module.exports = { Gimmicks, placeBehind, FIRST };

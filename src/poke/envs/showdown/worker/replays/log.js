@@ -88,7 +88,7 @@ class Log {
     this.lines = []; // {kind, parts: as others see it, texts: as p1, p2 and others do, number: from 1 on, of the text}
     this.gameType = '';
     this.tier = '';
-    this.aboutLine = 1; // where it says what it is
+    this.about = { gametype: 1, gen: 1, tier: 1 }; // the lines that say what it is
     this.seen = { p1: null, p2: null };
     this.read(text.split('\n'));
   }
@@ -183,12 +183,12 @@ class Log {
 
   /** Refuse what is no whole battle of a format. */
   check(format, dex) {
-    const { lines, aboutLine, gameType, gen } = this;
+    const { lines, about, gameType, gen } = this;
     if (!lines.some(({ kind }) => kind === 'switch')) throw new Unreadable('it holds no battle', 1);
-    if (gameType && gameType !== 'singles') throw new Unreadable(`it is ${gameType}, only singles are read`, aboutLine);
-    if (gen && gen !== dex.gen) throw new Unreadable(`it is of generation ${gen}, not ${dex.gen}`, aboutLine);
+    if (gameType && gameType !== 'singles') throw new Unreadable(`it is ${gameType}, only singles are read`, about.gametype);
+    if (gen && gen !== dex.gen) throw new Unreadable(`it is of generation ${gen}, not ${dex.gen}`, about.gen);
     const told = formatOf(this.tier, gen || dex.gen);
-    if (told && told !== format && format !== `gen${dex.gen}`) throw new Unreadable(`it is of ${told}, not ${format}`, aboutLine);
+    if (told && told !== format && format !== `gen${dex.gen}`) throw new Unreadable(`it is of ${told}, not ${format}`, about.tier);
     for (const line of lines) checkNames(line, dex);
     if (this.winner === null) throw new Unreadable('it ends before the battle does', lines[lines.length - 1].number);
   }
@@ -232,15 +232,15 @@ const ABOUT = {
   },
   gametype(log, [, , type], number) {
     log.gameType = type.trim();
-    log.aboutLine = number;
+    log.about.gametype = number;
   },
   gen(log, [, , gen], number) {
     log.gen = +gen;
-    log.aboutLine = number;
+    log.about.gen = number;
   },
   tier(log, [, , tier], number) {
     log.tier = tier.trim();
-    log.aboutLine = number;
+    log.about.tier = number;
   },
   win(log, [, , name], number) {
     const won = Object.entries(log.players).filter(([, player]) => player.isCalled(name || ''));

@@ -192,8 +192,9 @@ class Comparison {
       const move = read(row.bytes, i, j);
       if (!move) continue;
       const there = [...free].find(k => read(decision.bytes, place, k) === move);
-      moves[j] = there ?? j;
-      free.delete(moves[j]);
+      if (there === undefined) continue;
+      moves[j] = there;
+      free.delete(there);
     }
     for (let j = 0; j < 4; j++) {
       if (moves[j] !== undefined) continue;

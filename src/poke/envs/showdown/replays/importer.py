@@ -238,10 +238,10 @@ class _Reader:
             self._start()
             return LeftOut(self._path, 0, str(error))
         if said == b"E":
-            error = json.loads(payload)
+            refused = json.loads(payload)
             first = self._log.first_line
             return LeftOut(
-                self._path, error["line"] + first - 1 if first else error["line"], error["message"]
+                self._path, refused["line"] + first - 1 if first else refused["line"], refused["message"]
             )
         return _parse(payload, self._log)
 

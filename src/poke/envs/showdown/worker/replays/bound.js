@@ -17,16 +17,17 @@ const CHOOSY = new Set(['belch', 'stuffcheeks', 'bloodmoon', 'gigatonhammer', 'n
  *
  * `moves`: as a request lists them. `isAlone`: it is one that stands in place of all others. `isSure`: which moves may
  * be chosen is so, of those that are known. `isTrapped`, `trapIsSure`: likewise of leaving. `isFilled`: only later
- * lines tell.
+ * lines tell. `mayStruggle`: perhaps none may be chosen, and one stands in place of all.
  */
 class Bound {
-  constructor(moves, { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false } = {}) {
+  constructor(moves, { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false, mayStruggle = false } = {}) {
     this.moves = moves;
     this.isAlone = moves.length === 1 && moves[0].pp === undefined;
     this.isTrapped = isTrapped;
     this.isSure = isSure;
     this.trapIsSure = trapIsSure;
     this.isFilled = isFilled;
+    this.mayStruggle = mayStruggle;
   }
 }
 
@@ -104,7 +105,8 @@ function free(view, isFilled) {
   }
   return new Bound(listed(pokemon, forbidden), {
     isTrapped: isHeld(view),
-    isSure: isSure && !isUsedUp,
+    isSure: isSure && !isUsedUp && !pokemon.transformed,
+    mayStruggle: isUsedUp || (!isSure && !pokemon.moves.every(({ move, pp }) => pp > 0 && !forbidden.has(move.id))),
     trapIsSure: !held,
     isFilled,
   });

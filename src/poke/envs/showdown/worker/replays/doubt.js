@@ -69,6 +69,9 @@ class Doubts {
     } else if (kind === 'replace' && now) {
       now.isProven = false;
       now.isMasked = true;
+      now.to = i;
+      const sheet = revealed.unmasked.get(i);
+      if (sheet) this.stints.push(Object.assign(new Stint(sheet, i), { isProven: true }));
     } else if (now && !now.isMasked && this.proves(kind, parts)) {
       now.isProven = true;
     }
@@ -100,7 +103,13 @@ class Doubts {
 
   /** Whether anybody was doubted until a line. */
   hasBegun(line) {
-    return this.doubted.some(stint => stint.from < line);
+    return this.open(line).length > 0;
+  }
+
+  /** Stints until a line of which it is not known who stood there; of one that is over and was unmasked it is. */
+  open(line) {
+    if (!this.doubted.length) return this.doubted;
+    return this.doubted.filter(({ from, to, isMasked }) => from < line && (!isMasked || line <= to));
   }
 
   /** Whether what happened to one until a line may have happened to another, or to it under another's looks. */
@@ -111,12 +120,12 @@ class Doubts {
 
   /** Whether what was seen of one until a line, or who came in at it, may have been seen of another. */
   touches(sheet, line) {
-    return this.doubted.some(stint => stint.sheet === sheet && stint.from < line);
+    return this.open(line).some(stint => stint.sheet === sheet);
   }
 
   /** Whether this line lies in a doubted stint of it: a move that was first seen then may be another's. */
   isWithin(sheet, line) {
-    return this.doubted.some(stint => stint.sheet === sheet && stint.from <= line && line <= stint.to);
+    return this.doubted.some(stint => stint.sheet === sheet && stint.from <= line && line <= stint.to && !(stint.isMasked && line === stint.to));
   }
 }
 

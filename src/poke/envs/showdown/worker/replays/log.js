@@ -16,7 +16,9 @@ class Unreadable extends Error {
   }
 }
 
-const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", rarr: '→', '#39': "'", '#x27': "'", '#x2F': '/' };
+const ENTITIES = {
+  amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", rarr: '→', '#39': "'", '#x27': "'", '#x2F': '/',
+};
 
 /** Undo what saving in a page has done: '305\/305', 'Farfetch&#39;d'. */
 function unescape(text) {
@@ -104,7 +106,7 @@ class Log {
     }
   }
 
-  /** What each is told apart: '|split|p1', its owner's line, the others'; to 2018 '|split', the others', p1's, p2's, all. */
+  /** What not all are told: '|split|p1', its owner's line, the others'; to 2018 '|split', the others', p1's, p2's, all. */
   readSplit(texts, at) {
     const owner = texts[at].slice('|split|'.length).trim();
     const [first, second, third] = [1, 2, 3].map(n => (texts[at + n] || '').replace(/\r$/, ''));
@@ -185,10 +187,12 @@ class Log {
   check(format, dex) {
     const { lines, about, gameType, gen } = this;
     if (!lines.some(({ kind }) => kind === 'switch')) throw new Unreadable('it holds no battle', 1);
-    if (gameType && gameType !== 'singles') throw new Unreadable(`it is ${gameType}, only singles are read`, about.gametype);
+    if (gameType && gameType !== 'singles') {
+      throw new Unreadable(`it is ${gameType}, only singles are read`, about.gametype);
+    }
     if (gen && gen !== dex.gen) throw new Unreadable(`it is of generation ${gen}, not ${dex.gen}`, about.gen);
     const told = formatOf(this.tier, gen || dex.gen);
-    if (told && told !== format && format !== `gen${dex.gen}`) throw new Unreadable(`it is of ${told}, not ${format}`, about.tier);
+    if (told && told !== format) throw new Unreadable(`it is of ${told}, not ${format}`, about.tier);
     for (const line of lines) checkNames(line, dex);
     if (this.winner === null) throw new Unreadable('it ends before the battle does', lines[lines.length - 1].number);
   }
@@ -206,7 +210,9 @@ const NAMES_SPECIES = { switch: 3, drag: 3, replace: 3, detailschange: 3, poke: 
 function checkNames({ kind, parts, number }, dex) {
   const at = NAMES_SPECIES[kind];
   const name = at && (parts[at] || '').split(', ')[0].replace('-*', '');
-  if (at && !isThere(dex.species.get(name), dex)) throw new Unreadable(`it has '${name}', which is no Pokemon of generation ${dex.gen}`, number);
+  if (at && !isThere(dex.species.get(name), dex)) {
+    throw new Unreadable(`it has '${name}', which is no Pokemon of generation ${dex.gen}`, number);
+  }
   if (kind !== 'move') return;
   const move = (parts[3] || '').replace(/^Z-/, '');
   if (!isThere(dex.moves.get(move), dex) && toID(move) !== 'recharge') {

@@ -1,6 +1,7 @@
 'use strict';
 // Which bytes of an observation made from a log are so for sure, and which nobody but the player knew at the time.
 
+const { toID } = require('../tracker/tables');
 const { FIRST } = require('./gimmicks');
 
 const UNKNOWN = 0; // and 0 in the observation
@@ -13,9 +14,13 @@ const ROUNDED = 4; // of health: known to one percent
 const ALL_MOVES = ((1 << 26) - 1) & ~63;
 const EACH_WAY = 0x444440; // the actions of the first move: as it is, mega evolving and so on
 const RATIOS = ['physical_ratio', 'special_ratio', 'opponent_physical_ratio', 'opponent_special_ratio'];
-const GIMMICK_FLAGS = [['can_mega_evolve', 'mega'], ['can_z_move', 'zmove'], ['can_dynamax', 'dynamax'], ['can_tera', 'terastallize']];
+const GIMMICK_FLAGS = [
+  ['can_mega_evolve', 'mega'], ['can_z_move', 'zmove'], ['can_dynamax', 'dynamax'], ['can_tera', 'terastallize'],
+];
 const HELD_TYPES = new Set([493, 773]);
-const OF_WHO = ['species', 'level', 'base_stats', 'types', 'offence', 'defence', 'faster', 'matchup', 'ability', 'item', 'tera_type'];
+const OF_WHO = [
+  'species', 'level', 'base_stats', 'types', 'offence', 'defence', 'faster', 'matchup', 'ability', 'item', 'tera_type',
+];
 const OF_TYPE = ['effectiveness', 'stab', 'damage'];
 const HIDDEN = ['move', 'type', 'category', 'base_power', ...OF_TYPE];
 
@@ -115,7 +120,9 @@ class Marks {
     }
     this.judgeWho(view, now, at, pokemon, sheet);
     this.judgeHealth(view, at, pokemon, sheet, now);
-    if (pokemon.volatiles.has('lockedmove') && !(view.bound && view.bound.isSure)) levels[at + P.effects.at + this.lockedMove] = ESTIMATE;
+    if (pokemon.volatiles.has('lockedmove') && !(view.bound && view.bound.isSure)) {
+      levels[at + P.effects.at + this.lockedMove] = ESTIMATE;
+    }
     this.judgeMoves(view, decision, at + this.moves.offset, pokemon, sheet);
   }
 
@@ -145,19 +152,18 @@ class Marks {
       for (const name of ['offence', 'defence', 'matchup']) this.set(at, P[name], types);
     }
     const { gen } = view.dex;
-    if (gen >= 3) this.set(at, P.ability, abilityLevel(pokemon, sheet, now));
-    if (gen >= 2) this.set(at, P.item, courseLevel(sheet.item, now));
-    if (gen >= 9) this.set(at, P.tera_type, courseLevel(sheet.tera, now));
+    if (gen >= 3) this.set(at, P.ability, abilityLevel(view, pokemon, sheet, now));
+    if (gen >= 2) this.set(at, P.item, courseLevel(view, sheet, 'item', now));
+    if (gen >= 9) this.set(at, P.tera_type, courseLevel(view, sheet, 'tera', now));
   }
 
   judgeHealth(view, at, pokemon, sheet, now) {
     const { P } = this;
     const health = healthLevel(view, pokemon, sheet, now);
-    const isWhole = pokemon.fainted || pokemon.hp === pokemon.maxhp;
     // Rounded in percent one is 1 for all, but less than one to who measures.
     this.set(at, P.hp, health === ROUNDED ? (pokemon.hp === 1 && pokemon.maxhp === 100 ? KNOWN : ESTIMATE) : health);
     const measured = view.tracker.opponent.active ? this.get(at, P.matchup) : KNOWN;
-    if (view.tracker.opponent.active) this.set(at, P.matchup, worse(measured, health === ROUNDED || !isWhole && health !== KNOWN ? ESTIMATE : health));
+    if (view.tracker.opponent.active) this.set(at, P.matchup, worse(measured, health === ROUNDED ? ESTIMATE : health));
     if (pokemon.status === 'slp' && mayHave(pokemon, sheet, now, 'earlybird')) this.set(at, P.status_counter, ESTIMATE);
   }
 
@@ -167,19 +173,23 @@ class Marks {
     const isActive = pokemon === view.tracker.own.active;
     const { bound } = view;
     if (isActive && bound && bound.isAlone && !pokemon.moves.some(slot => slot.move.id === bound.moves[0].id)) {
-      levels.fill(choosingLevel(view), at, at + this.moves.count * this.moves.size); // it stands there in place of all moves
+      // It stands there in place of all moves.
+      levels.fill(choosingLevel(view), at, at + this.moves.count * this.moves.size);
       return;
     }
     const types = typesLevel(view, pokemon, sheet, now);
     for (let j = 0; j < this.moves.count; j++, at += this.moves.size) {
       const slot = pokemon.moves[j];
-      const level = slot ? moveLevel(view, sheet, slot, now, pokemon) : UNKNOWN;
+      let level = slot ? moveLevel(view, sheet, slot, now, pokemon) : UNKNOWN;
+      if (isActive && bound && bound.mayStruggle) level = worse(level, ESTIMATE);
       levels.fill(level, at, at + this.moves.size);
       if (!slot || level === UNKNOWN) continue;
-      for (const name of OF_TYPE) this.set(at, M[name], worse(level, types));
+      const measured = worse(level, pokemon.transformed && view.dex.gen > 1 ? ESTIMATE : types);
+      for (const name of OF_TYPE) this.set(at, M[name], measured);
       // Its owner knows of which type it is.
       if (slot.move.id.startsWith('hiddenpower')) for (const name of HIDDEN) this.set(at, M[name], ESTIMATE);
-      if (view.isVague(pokemon, slot.move.id)) this.set(at, M.pp, ESTIMATE);
+      const isVague = view.isVague(pokemon, slot.move.id) || (pokemon.transformed && view.dex.gen > 1);
+      if (isVague) this.set(at, M.pp, ESTIMATE);
       if (isActive) this.set(at, M.available, decision.isSwitch ? level : worse(level, this.usableLevel(view, slot)));
     }
   }
@@ -197,7 +207,8 @@ class Marks {
     const isActive = pokemon === opponent.active;
     const sheet = own.active && view.sheets.get(own.active);
     const now = decision.at;
-    const types = !isActive || !sheet ? KNOWN : view.doubts.isAt(now) ? ESTIMATE : typesLevel(view, own.active, sheet, now);
+    let types = KNOWN;
+    if (isActive && sheet) types = view.doubts.isAt(now) ? ESTIMATE : typesLevel(view, own.active, sheet, now);
     for (let j = 0; j < this.moves.count; j++) {
       const there = at + this.moves.offset + j * this.moves.size;
       for (const name of ['effectiveness', 'damage']) this.set(there, M[name], types);
@@ -236,7 +247,8 @@ class Marks {
       const { active } = view.tracker.own;
       for (let j = 0; j < this.moves.count; j++) {
         const slot = active.moves[j];
-        const level = slot && !isDoubted ? moveLevel(view, view.sheets.get(active), slot, decision.at, active) : UNKNOWN;
+        const isUnsure = !slot || isDoubted || view.bound.mayStruggle;
+        const level = isUnsure ? UNKNOWN : moveLevel(view, view.sheets.get(active), slot, decision.at, active);
         if (!slot || slot.move.id === '') legal &= ~(EACH_WAY << j);
         else if (level !== UNKNOWN) this.tellMove(view, j, worse(level, this.usableLevel(view, slot)), tell);
       }
@@ -280,31 +292,34 @@ function leavingLevel(view, decision) {
   return view.bound.isFilled ? FILLED : KNOWN;
 }
 
-function courseLevel(course, now) {
-  const held = course.at(now - 1);
+function courseLevel(view, sheet, what, now) {
+  const held = sheet[what].at(now - 1);
   if (!held) return UNKNOWN;
+  if (view.doubts.isWithin(sheet, held.told)) return ESTIMATE;
   return held.isFilled ? FILLED : KNOWN;
 }
 
-function abilityLevel(pokemon, sheet, now) {
-  return pokemon.transformed || pokemon.ability !== pokemon.baseAbility ? ESTIMATE : courseLevel(sheet.ability, now);
+function abilityLevel(view, pokemon, sheet, now) {
+  if (pokemon.transformed || pokemon.ability !== pokemon.baseAbility) return ESTIMATE;
+  return courseLevel(view, sheet, 'ability', now);
 }
 
 /** Whether it may have an ability, by all that is known of it. */
 function mayHave(pokemon, sheet, now, id) {
   const told = sheet.ability.at(now - 1);
   if (told) return told.value === id;
-  return Object.values(pokemon.species.entry.abilities || {}).some(name => name.toLowerCase().replace(/[^a-z]/g, '') === id);
+  return Object.values(pokemon.species.entry.abilities || {}).some(name => toID(name) === id);
 }
 
 /** Arceus and Silvally are of the type that ability and item make them. */
 function typesLevel(view, pokemon, sheet, now) {
   const who = sheet.at < now ? KNOWN : FILLED;
   if (!HELD_TYPES.has(pokemon.species.entry.num) || view.dex.gen < 4) return who;
-  return worse(who, worse(abilityLevel(pokemon, sheet, now), courseLevel(sheet.item, now))) === KNOWN ? KNOWN : ESTIMATE;
+  const held = worse(abilityLevel(view, pokemon, sheet, now), courseLevel(view, sheet, 'item', now));
+  return held === KNOWN ? who : ESTIMATE;
 }
 
-/** Health in percent is rounded in one way for its player and in another for the others; Regenerator heals in silence. */
+/** Health in percent is rounded in another way for its player than for others; Regenerator heals in silence. */
 function healthLevel(view, pokemon, sheet, now) {
   if (pokemon.fainted || pokemon.hp === pokemon.maxhp) return KNOWN;
   if (!pokemon.active && view.dex.gen >= 5 && mayHave(pokemon, sheet, now, 'regenerator')) return ESTIMATE;

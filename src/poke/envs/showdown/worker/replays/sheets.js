@@ -10,7 +10,8 @@ const { toID } = require('../tracker/tables');
 
 // What one of these brought was somebody else's before, or had been lost.
 const PASSED_ON = new Set([
-  'trick', 'switcheroo', 'thief', 'covet', 'bestow', 'recycle', 'pickpocket', 'magician', 'symbiosis', 'harvest', 'pickup',
+  'trick', 'switcheroo', 'thief', 'covet', 'bestow', 'recycle', 'pickpocket', 'magician', 'symbiosis', 'harvest',
+  'pickup',
 ]);
 
 /** What a Pokemon has, from line to line. */
@@ -18,13 +19,23 @@ class Course {
   constructor() {
     this.first = null; // what it had at the beginning, null while that is not known
     this.isOpen = true; // what is told next is what it had at the beginning
+    this.firstTold = -1; // the line that told what it had at the beginning
     this.known = []; // {value, at}: from this line on everybody knows that it has this
   }
 
+  copy() {
+    return Object.assign(new Course(), this, { known: [...this.known] });
+  }
+
   tell(value, at) {
-    if (this.isOpen) this.first = value;
-    this.isOpen = false;
+    this.begin(value, at);
     this.known.push({ value, at });
+  }
+
+  /** It had this from the beginning. */
+  begin(value, at) {
+    if (this.isOpen) [this.first, this.firstTold] = [value, at];
+    this.isOpen = false;
   }
 
   change(value, at) {
@@ -37,12 +48,12 @@ class Course {
     this.change(null, at);
   }
 
-  /** What it has at a line: {value, isFilled: only later lines tell}, null if that is not known. */
+  /** What it has at a line: {value, isFilled: only later lines tell, told: by which line}, null if that is not known. */
   at(line) {
     let last = null;
     for (const one of this.known) if (one.at <= line) last = one;
-    if (last) return last.value === null ? null : { value: last.value, isFilled: false };
-    return this.first === null ? null : { value: this.first, isFilled: true };
+    if (last) return last.value === null ? null : { value: last.value, isFilled: false, told: last.at };
+    return this.first === null ? null : { value: this.first, isFilled: true, told: this.firstTold };
   }
 }
 
@@ -58,6 +69,17 @@ class Sheet {
     this.ability = new Course();
     this.tera = new Course();
     this.last = { item: '', ability: '', tera: '' }; // as the line before left it
+    this.before = null; // what was known when it came in
+  }
+
+  /** What is known now, in case it proves to be somebody else's. */
+  remember() {
+    const { moves, item, ability, tera, last } = this;
+    this.before = { moves: [...moves], item: item.copy(), ability: ability.copy(), tera: tera.copy(), last: { ...last } };
+  }
+
+  recall() {
+    Object.assign(this, this.before);
   }
 
   note(at, parts) {
@@ -82,7 +104,7 @@ class Sheet {
     if (parts[1] === '-item' && PASSED_ON.has(cause)) {
       item.change(seen.item, at);
     } else if (seen.item === 'noitem') {
-      if (item.isOpen) item.first = parts[1] === '-enditem' ? seen.lostItem : null;
+      if (parts[1] === '-enditem') item.begin(seen.lostItem, at);
       item.change(seen.item, at);
     } else {
       item.tell(seen.item, at);
@@ -100,6 +122,8 @@ class Revealed {
   constructor(dex, log, id) {
     this.id = id;
     this.arrivals = new Map(); // line -> the Sheet of who comes in there
+    this.unmasked = new Map(); // line -> the Sheet of who proves there to be the one in battle
+    this.seeming = null; // the Sheet of who stands in battle
     this.sheets = new Map(); // the tracker's Pokemon -> Sheet
     this.tracker = new Tracker(dex, id === 'p1' ? 'p2' : 'p1');
     const { texts } = log.seenBy(this.tracker.id);
@@ -117,9 +141,18 @@ class Revealed {
     }
     if (!active) return;
     const sheet = this.sheets.get(active);
+    if (kind === 'replace' && parts[2].startsWith(this.id) && this.seeming !== sheet) {
+      this.seeming.recall();
+      this.unmasked.set(at, sheet);
+    }
+    this.seeming = sheet;
     if ((kind === 'switch' || kind === 'drag') && parts[2].startsWith(this.id)) {
       this.arrivals.set(at, sheet);
       sheet.place = Math.min(sheet.place, this.arrivals.size);
+      sheet.remember();
+    } else if (this.unmasked.has(at)) {
+      sheet.place = Math.min(sheet.place, this.arrivals.size + 0.5);
+      sheet.remember();
     }
     sheet.note(at, parts);
   }

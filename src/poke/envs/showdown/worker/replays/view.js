@@ -13,7 +13,10 @@ const { reading } = require('./log');
 
 const NO_STATS = Object.freeze({ atk: 0, def: 0, spa: 0, spd: 0, spe: 0 });
 const UNKNOWN_MOVE = '';
+const SAID = { mega: 'mega', ultra: 'mega', megax: 'mega', megay: 'mega', zmove: 'zmove' };
 const TEAM_SIZE = 6;
+
+const conditionOf = (hp, maxhp, status) => (hp > 0 ? `${hp}/${maxhp}${status ? ` ${status}` : ''}` : '0 fnt');
 
 class View {
   /**
@@ -60,8 +63,28 @@ class View {
     reading(line, () => {
       this.tracker.read(this.seen.texts[i]);
       if (line.kind === 'move') this.doubtPP(line.parts);
+      if (this.revealed.unmasked.has(i)) this.unmask(this.revealed.unmasked.get(i));
       this.gimmicks.read(line);
     });
+  }
+
+  /** The player knew all along that it was this one; of whom it looked like nothing has happened to. */
+  unmask(sheet) {
+    const { own } = this.tracker;
+    const seeming = own.active;
+    const pokemon = own.team.find(one => this.sheets.get(one) === sheet);
+    if (!pokemon || pokemon === seeming) return;
+    const { hp, maxhp, terastallized, teraType } = seeming;
+    pokemon.takePlaceOf(seeming);
+    Object.assign(pokemon, { hp, maxhp, terastallized, condition: conditionOf(hp, maxhp, pokemon.status) });
+    if (terastallized) pokemon.teraType = teraType;
+    seeming.condition = conditionOf(seeming.hp, seeming.maxhp, seeming.status);
+    pokemon.retype();
+    pokemon.touch();
+    own.active = pokemon;
+    const [here, there] = [own.team.indexOf(seeming), own.team.indexOf(pokemon)];
+    [own.team[here], own.team[there]] = [pokemon, seeming];
+    this.vague.set(pokemon, null); // what it used in its looks was counted as the other's
   }
 
   /** A Pressure that was not shown, and what stands behind a Z- or max move, take PP that nobody tells. */
@@ -122,7 +145,8 @@ class View {
     const own = this.tracker.own.active;
     return {
       ident: `${this.id}: ${name}`,
-      details: sheet ? sheet.details : '',
+      // Who leads may have changed its form on coming in.
+      details: i === 0 && own ? own.details : sheet ? sheet.details : '',
       condition: i === 0 && own ? own.condition : '100/100',
       active: i === 0,
       stats: NO_STATS,
@@ -193,14 +217,14 @@ class View {
 
   slotNamed(ident) {
     const name = ident.slice(ident.indexOf(':') + 2);
-    const places = this.tracker.own.team.map((pokemon, i) => (pokemon.name === name && pokemon.fainted ? i : -1)).filter(i => i >= 0);
-    return places.length === 1 ? places[0] : -1;
+    const fallen = this.tracker.own.team.filter(pokemon => pokemon.name === name && pokemon.fainted);
+    return fallen.length === 1 ? this.tracker.own.team.indexOf(fallen[0]) : -1;
   }
 
   /** 'earthquake', 'flareblitz mega': a move by its id. By its number it is not known, which is the player's own. */
   slotSaid(text) {
     const [move, gimmick = ''] = text.trim().split(/\s+/);
-    return this.slotOfMove(['', 'move', '', move], { mega: 'mega', ultra: 'mega', megax: 'mega', megay: 'mega', zmove: 'zmove' }[gimmick] || '');
+    return this.slotOfMove(['', 'move', '', move], SAID[gimmick] || '');
   }
 
   slotOfMove(parts, gimmick) {

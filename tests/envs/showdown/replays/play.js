@@ -67,7 +67,9 @@ function play(parts, number) {
     for (let n = 0; n < 2; n++) {
       const last = decisions[n][decisions[n].length - 1];
       const seat = battle.seats[n];
-      if (last && seat.refused > last.refused && !(battle.awaits(n) && seat.wasRefused)) decisions[n].pop();
+      if (!last || seat.refused === last.refused || (battle.awaits(n) && seat.wasRefused)) continue;
+      decisions[n].pop();
+      if (decisions[n].length) decisions[n][decisions[n].length - 1].refused = seat.refused;
     }
   }
   return { log: publicLog(battle.simulated.log), decisions, outcomes: IDS.map((_, n) => battle.outcome(n)) };

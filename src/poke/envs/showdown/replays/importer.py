@@ -241,7 +241,9 @@ class _Reader:
             refused = json.loads(payload)
             first = self._log.first_line
             return LeftOut(
-                self._path, refused["line"] + first - 1 if first else refused["line"], refused["message"]
+                self._path,
+                refused["line"] + first - 1 if first else refused["line"],
+                refused["message"],
             )
         return _parse(payload, self._log)
 

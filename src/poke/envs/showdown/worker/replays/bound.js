@@ -80,7 +80,9 @@ function boundLater(view, decision, shown) {
   if (pokemon.preparing) return new Bound(alone(pokemon.preparing), { isTrapped: true });
   const locked = LOCKING.map(id => lockOf(pokemon, id)).find(id => id) || '';
   // How long it goes on is drawn: what happens next tells whether it did.
-  const goesOn = shown.some(part => /^\[from\] ?lockedmove/.test(part));
+  // Gen 2 does not say so of a move that goes on.
+  const isSame = view.tracker.gen === 2 && shown[1] === 'move' && toID(shown[3]) === locked;
+  const goesOn = isSame || shown.some(part => /^\[from\] ?lockedmove/.test(part));
   const isFree = decision.arrival >= 0 || (shown[1] === 'move' && !goesOn);
   if (goesOn && locked) return new Bound(alone(locked), { isTrapped: true, isFilled: true });
   if (locked && !isFree) return new Bound(alone(locked), { isTrapped: true, isSure: false, trapIsSure: false });
@@ -99,17 +101,23 @@ function free(view, isFilled) {
   const isSure = !isForbidden && !isChoosy && !view.mayBeChoiceLocked();
   const held = mayBeHeld(view);
   const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
+  const mayStruggle = isUsedUp || pokemon.moves.every(({ move, pp }) => pp <= 0 || forbidden.has(move.id));
   // Of fewer than four it may have another one.
   if (isUsedUp && pokemon.moves.length === 4) {
     return new Bound(alone('struggle'), { isTrapped: isHeld(view), isSure, trapIsSure: !held });
   }
-  return new Bound(listed(pokemon, forbidden), {
+  return new Bound(listed(pokemon, mayStruggle ? new Set() : forbidden), {
     isTrapped: isHeld(view),
     isSure: isSure && !isUsedUp && !pokemon.transformed,
-    mayStruggle: isUsedUp || (!isSure && !pokemon.moves.every(({ move, pp }) => pp > 0 && !forbidden.has(move.id))),
+    mayStruggle: mayStruggle || (!isSure && isLockedOut(pokemon, forbidden)),
     trapIsSure: !held,
     isFilled,
   });
+}
+
+/** Whether the one move that an unknown choice item would leave may not be chosen. */
+function isLockedOut(pokemon, forbidden) {
+  return pokemon.moves.some(({ move, pp }) => move.id === pokemon.lastMove && (pp <= 0 || forbidden.has(move.id)));
 }
 
 /** Whether something, perhaps a hidden ability of the other one, may keep it from leaving. */
@@ -143,7 +151,7 @@ function forbiddenMoves(tracker, pokemon, item) {
   if (tracker.field.has('gravity')) each(move => move.entry.flags.gravity);
   each(move => move.entry.flags.cantusetwice && move.id === pokemon.lastMove);
   if (pokemon.lastMove && item && item.value.startsWith('choice')) each(move => move.id !== pokemon.lastMove);
-  return ids.size === pokemon.moves.length ? new Set() : ids;
+  return ids;
 }
 
 /** All of its moves; without those that it may not choose, and those that are used up. */

@@ -141,7 +141,8 @@ const LINES = {
     else if (!isOwn || !from || from === 'lockedmove' || from === 'pursuit') decisions.moved(i, isOwn);
   },
   cant(decisions, i, [, , who]) {
-    decisions.moved(i, decisions.isOwn(who));
+    // Of the other one it may come before a switch: where he chose Pursuit.
+    if (decisions.isOwn(who)) decisions.moved(i, true);
   },
   '-start'(decisions, i, [, , who, what]) {
     const { current } = decisions;

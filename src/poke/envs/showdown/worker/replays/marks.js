@@ -311,9 +311,10 @@ function mayHave(pokemon, sheet, now, id) {
   return Object.values(pokemon.species.entry.abilities || {}).some(name => toID(name) === id);
 }
 
-/** Arceus and Silvally are of the type that ability and item make them. */
+/** Arceus and Silvally are of the type that ability and item make them; a copy may be of somebody in another's looks. */
 function typesLevel(view, pokemon, sheet, now) {
   const who = sheet.at < now ? KNOWN : FILLED;
+  if (pokemon.transformed && view.dex.gen >= 5) return ESTIMATE;
   if (!HELD_TYPES.has(pokemon.species.entry.num) || view.dex.gen < 4) return who;
   const held = worse(abilityLevel(view, pokemon, sheet, now), courseLevel(view, sheet, 'item', now));
   return held === KNOWN ? who : ESTIMATE;
@@ -329,7 +330,8 @@ function healthLevel(view, pokemon, sheet, now) {
 function moveLevel(view, sheet, slot, now, pokemon) {
   if (slot.move.id === '') return UNKNOWN;
   const known = sheet.moves.find(move => move.id === slot.move.id);
-  if (!known || pokemon.transformed) return KNOWN; // lines told of those of Mimic and Transform
+  // Lines told of those of Mimic and Transform; but whom it copied may have been somebody else before.
+  if (!known || pokemon.transformed) return pokemon.transformed && view.dex.gen >= 5 ? ESTIMATE : KNOWN;
   if (view.doubts.isWithin(sheet, known.at)) return ESTIMATE;
   return known.at < now ? KNOWN : FILLED;
 }

@@ -61,7 +61,7 @@ def run_replays(options: argparse.Namespace) -> None:
         "# What an import of logs tells",
         "",
         f"`python benchmarks/showdown.py replays --battles {options.battles}`: random players, both sides.",
-        "Decisions a second of one core's processor time, in the worker. Known, filled: shares of an observation's bytes.",
+        "Decisions a second of one core's processor time, in the worker. Known, filled: of an observation's bytes.",
         "",
         "| gen | decisions | choices known | of moves | wrong | known | filled | differing | decisions/s |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from replay_logs import CHOSEN, SHORT, lines
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
@@ -17,6 +16,9 @@ from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.replays import Importer
 
 HERE = Path(__file__).parent
+SHORT = (HERE / "replays" / "short.log").read_text()
+# What either player chose in it: places in the order of appearance, moves in that of discovery; -1 does not show.
+CHOSEN = {0: [6, 1, -1, 1, -1, 7, -1], 1: [6, 7, 7, 1, 6, -1]}
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 WORKER = Path(installation.__file__).parent / "worker"
 FORMAT = "gen1randombattle"
@@ -31,6 +33,16 @@ def import_logs(folder, logs, format=FORMAT, **options):
     importer = Importer(format=format, **options)
     summary = importer.run(source, folder / "out.parquet", on_progress=lambda _: None)
     return summary, trajectories.read(folder / "out.parquet")
+
+
+def lines(text, *more, after):
+    """Return a log with lines put in after each line that begins so."""
+    put = []
+    for line in text.splitlines():
+        put.append(line)
+        if line.startswith(after):
+            put += more
+    return "\n".join(put) + "\n"
 
 
 def episode(data, number):
@@ -65,6 +77,14 @@ def test_what_is_known_is_what_the_players_saw_and_chose(generation):
     assert report["decisions"] > 300
     assert report["moves"]["chosen"] > 0.75 * report["moves"]["decisions"]
     assert report["bytes"]["known"] > 0.6 * report["bytes"]["all"]
+
+
+def test_it_is_so_with_team_preview_illusions_and_copies():
+    teams = {"name": "teams.txt", "text": (HERE / "replays" / "teams.txt").read_text()}
+    report = compare("gen9ou", [0, 5], teams)
+
+    assert report["wrong"] == {}, report["examples"]
+    assert report["decisions"] > 300
 
 
 # ---- what is read of a log

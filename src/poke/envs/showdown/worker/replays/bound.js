@@ -20,7 +20,8 @@ const CHOOSY = new Set(['belch', 'stuffcheeks', 'bloodmoon', 'gigatonhammer', 'n
  * lines tell. `mayStruggle`: perhaps none may be chosen, and one stands in place of all.
  */
 class Bound {
-  constructor(moves, { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false, mayStruggle = false } = {}) {
+  constructor(moves, told = {}) {
+    const { isTrapped = false, isSure = true, trapIsSure = true, isFilled = false, mayStruggle = false } = told;
     this.moves = moves;
     this.isAlone = moves.length === 1 && moves[0].pp === undefined;
     this.isTrapped = isTrapped;

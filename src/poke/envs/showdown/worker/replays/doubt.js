@@ -125,7 +125,8 @@ class Doubts {
 
   /** Whether this line lies in a doubted stint of it: a move that was first seen then may be another's. */
   isWithin(sheet, line) {
-    return this.doubted.some(stint => stint.sheet === sheet && stint.from <= line && line <= stint.to && !(stint.isMasked && line === stint.to));
+    const isIn = ({ from, to, isMasked }) => from <= line && (isMasked ? line < to : line <= to);
+    return this.doubted.some(stint => stint.sheet === sheet && isIn(stint));
   }
 }
 

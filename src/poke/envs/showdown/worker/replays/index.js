@@ -48,7 +48,7 @@ class Importer {
     return { decisions, unknown, names, rating, outcome: log.outcome(id), bytes: this.output.length - length };
   }
 
-  /** Put the row of a decision, and return the action, -1 where it is unknown; null where there was nothing to decide. */
+  /** Put the row of a decision, and return the action, -1 where it is unknown; null: there was nothing to decide. */
   decide(view, decision) {
     const mask = view.ask(decision);
     if (view.isForced(decision, mask)) return null;

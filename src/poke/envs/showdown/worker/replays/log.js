@@ -106,7 +106,7 @@ class Log {
     }
   }
 
-  /** What not all are told: '|split|p1', its owner's line, the others'; to 2018 '|split', the others', p1's, p2's, all. */
+  /** What not all are told: '|split|p1', its owner's line, others'; to 2018 '|split', others', p1's, p2's, all. */
   readSplit(texts, at) {
     const owner = texts[at].slice('|split|'.length).trim();
     const [first, second, third] = [1, 2, 3].map(n => (texts[at + n] || '').replace(/\r$/, ''));

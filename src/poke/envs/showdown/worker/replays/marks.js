@@ -311,7 +311,7 @@ function mayHave(pokemon, sheet, now, id) {
   return Object.values(pokemon.species.entry.abilities || {}).some(name => toID(name) === id);
 }
 
-/** Arceus and Silvally are of the type that ability and item make them; a copy may be of somebody in another's looks. */
+/** Arceus and Silvally are of the type that ability and item make them; who was copied may have been another. */
 function typesLevel(view, pokemon, sheet, now) {
   const who = sheet.at < now ? KNOWN : FILLED;
   if (pokemon.transformed && view.dex.gen >= 5) return ESTIMATE;

@@ -48,7 +48,7 @@ class Course {
     this.change(null, at);
   }
 
-  /** What it has at a line: {value, isFilled: only later lines tell, told: by which line}, null if that is not known. */
+  /** What it has at a line: {value, isFilled: only later lines tell, told: which}, null if that is not known. */
   at(line) {
     let last = null;
     for (const one of this.known) if (one.at <= line) last = one;
@@ -75,7 +75,8 @@ class Sheet {
   /** What is known now, in case it proves to be somebody else's. */
   remember() {
     const { moves, item, ability, tera, last } = this;
-    this.before = { moves: [...moves], item: item.copy(), ability: ability.copy(), tera: tera.copy(), last: { ...last } };
+    const courses = { item: item.copy(), ability: ability.copy(), tera: tera.copy() };
+    this.before = { moves: [...moves], ...courses, last: { ...last } };
   }
 
   recall() {

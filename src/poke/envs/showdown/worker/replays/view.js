@@ -63,6 +63,7 @@ class View {
     reading(line, () => {
       this.tracker.read(this.seen.texts[i]);
       if (line.kind === 'move') this.doubtPP(line.parts);
+      if (line.kind === '-start' || line.kind === '-activate') this.doubtCopy();
       if (this.revealed.unmasked.has(i)) this.unmask(this.revealed.unmasked.get(i));
       this.gimmicks.read(line);
     });
@@ -100,6 +101,15 @@ class View {
     if (!mayPress || !Object.values(target.species.entry.abilities || {}).includes('Pressure')) return;
     if (!this.vague.has(user)) this.vague.set(user, new Set());
     this.vague.get(user).add(id);
+  }
+
+  /** Mimic may copy what its user has already: which of the two is used, lines do not tell. */
+  doubtCopy() {
+    const { active } = this.tracker.own;
+    if (!active || active.moves === active.baseMoves || this.vague.get(active) === null) return;
+    const ids = active.moves.map(({ move }) => move.id);
+    const twice = ids.filter((id, j) => ids.indexOf(id) < j);
+    if (twice.length) this.vague.set(active, new Set([...(this.vague.get(active) || []), ...twice, 'mimic']));
   }
 
   isVague(pokemon, id) {
@@ -235,7 +245,7 @@ class View {
     const place = entry.isZ || entry.isMax
       ? placeBehind(active, entry.id, entry, active.ability)
       : this.bound.moves.findIndex(move => move.id === (entry.id || toID(name)));
-    if (place < 0) return -1;
+    if (place < 0 || active.moves.filter(({ move }) => move.id === entry.id).length > 1) return -1;
     if (this.bound.isAlone) return 6 + boundSlot(this.tracker.lastRequest);
     return (FIRST[gimmick] || 6) + place;
   }

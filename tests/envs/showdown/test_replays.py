@@ -208,6 +208,85 @@ def test_exact_health_of_both_sides_is_percent_of_the_other(tmp_path):
     assert data.is_known(slice(last, last + 1))[0][own + hp]
 
 
+def own(data, row):
+    return decode(data.observation[row])["own"]
+
+
+PASSING = """\
+|player|p1|Ann|1|
+|player|p2|Bob|2|
+|gametype|singles
+|gen|4
+|tier|[Gen 4] OU
+|poke|p1|Arceus-*
+|poke|p1|Scizor, M
+|poke|p1|Genesect-*
+|poke|p2|Blissey, F
+|poke|p2|Snorlax, M
+|teampreview
+|
+|start
+|switch|p1a: Scizor|Scizor, M|100/100
+|switch|p2a: Blissey|Blissey, F|100/100
+|turn|1
+|
+|move|p1a: Scizor|Swords Dance|p1a: Scizor
+|-boost|p1a: Scizor|atk|2
+|move|p2a: Blissey|Thrash|p1a: Scizor
+|-damage|p1a: Scizor|90/100
+|
+|upkeep
+|turn|2
+|
+|move|p1a: Scizor|Baton Pass|p1a: Scizor
+|
+|switch|p1a: Arceus|Arceus-Fire|100/100
+|move|p2a: Blissey|Thrash|p1a: Arceus|[from]lockedmove
+|-damage|p1a: Arceus|80/100
+|
+|upkeep
+|turn|3
+|
+|move|p1a: Arceus|Earthquake|p2a: Blissey
+|-damage|p2a: Blissey|0 fnt
+|faint|p2a: Blissey
+|
+|upkeep
+|
+|switch|p2a: Snorlax|Snorlax, M|100/100
+|turn|4
+|win|Ann
+"""
+
+
+def test_old_words_for_passing_and_going_on_and_forms_that_preview_leaves_open(tmp_path):
+    log = PASSING.replace("|poke|p1|Genesect-*\n", "")
+    _, data = import_logs(tmp_path, {"a.log": log}, format="gen4ou")
+    first, second = (np.flatnonzero(data.player == n) for n in range(2))
+
+    assert data.action[first].tolist() == [6, 7, 6, -1]  # who comes in by Baton Pass: one can
+    assert own(data, first[2])[0]["boosts"] == {"atk": 2}
+    assert (own(data, first[0])[1]["species"], own(data, first[2])[0]["species"]) == (
+        "arceusfire",
+    ) * 2
+    # Bound to Thrash nobody was asked in turn 2; whether it went on after that does not show.
+    assert data.action[second].tolist() == [6, -1, -1]
+
+
+def test_a_team_that_was_shown_openly_is_known(tmp_path):
+    shown = "|showteam|p1|Snorlax||leftovers||bodyslam,earthquake,rest,reflect|||||||]Gengar||||hypnosis|||||||"
+    _, data = import_logs(tmp_path, {"a.log": lines(SHORT, shown, after="|rule")})
+
+    snorlax, gengar = own(data, 0)[:2]
+    assert [move["id"] for move in snorlax["moves"]] == [
+        "bodyslam",
+        "earthquake",
+        "rest",
+        "reflect",
+    ]
+    assert [move["id"] for move in gengar["moves"]] == ["hypnosis"]
+
+
 # ---- what is left out
 
 

@@ -21,7 +21,7 @@ accelerate(folder, () => {});
 const rules = rulesOf(simulator, settings.format, settings.teams || null);
 const encoder = new Encoder(settings, rules.dex);
 const output = new Output(1);
-const importer = new Importer(settings, rules.dex, output);
+const importer = new Importer(settings, simulator, output);
 const report = new Report();
 
 let seconds = 0;

@@ -122,8 +122,9 @@ function isLockedOut(pokemon, forbidden) {
 }
 
 /** Whether something, perhaps a hidden ability of the other one, may keep it from leaving. */
-function mayBeHeld({ tracker }) {
+function mayBeHeld({ tracker, wasTrapped }) {
   if (tracker.gen === 1) return false;
+  if (wasTrapped) return true;
   const pokemon = tracker.own.active;
   const foe = tracker.opponent.active;
   if (HOLDING.some(id => pokemon.has(id)) || tracker.field.has('fairylock')) return true;

@@ -14,8 +14,10 @@ const HEAD = 16; // bytes of a row before the observation
 const NONE = 255;
 
 class Importer {
-  constructor(settings, dex, output) {
+  constructor(settings, simulator, output) {
+    const dex = dexOf(simulator, settings.format);
     this.dex = dex;
+    this.unpack = packed => simulator.Teams.unpack(packed);
     this.format = settings.format;
     this.encoder = new Encoder(settings, dex);
     this.marks = new Marks(settings.layout);
@@ -34,7 +36,7 @@ class Importer {
 
   readFor(log, id) {
     const { length } = this.output;
-    const revealed = new Revealed(this.dex, log, id);
+    const revealed = new Revealed(this.dex, log, id, this.unpack);
     const view = new View(this.dex, log, revealed);
     let decisions = 0;
     let unknown = 0;
@@ -77,9 +79,8 @@ class Importer {
 
 /** Answer the frames of mode `replays` (see main.js) until the input ends. */
 function importReplays(input, output, settings, folder) {
-  const dex = dexOf(loadSimulator(folder), settings.format);
-  const importer = new Importer(settings, dex, output);
-  output.sendObject('H', { generation: dex.gen });
+  const importer = new Importer(settings, loadSimulator(folder), output);
+  output.sendObject('H', { generation: importer.dex.gen });
   for (;;) {
     const { kind, payload } = input.next();
     if (kind !== 'L') throw new Error(`unknown frame ${kind}`);

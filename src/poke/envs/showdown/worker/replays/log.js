@@ -72,7 +72,7 @@ class Player {
     this.names = [];
     this.rating = null;
     this.teamSize = 0; // 0: the log does not say
-    this.sheet = ''; // a packed team that was shown openly
+    this.sheet = null; // {line, team: packed}: shown openly
   }
 
   isCalled(name) {
@@ -92,6 +92,7 @@ class Log {
     this.tier = '';
     this.about = { gametype: 1, gen: 1, tier: 1 }; // the lines that say what it is
     this.seen = { p1: null, p2: null };
+    this.passing = ''; // whose Baton Pass it is that somebody comes in by
     this.read(text.split('\n'));
   }
 
@@ -125,11 +126,21 @@ class Log {
       return;
     }
     if (this.winner !== null) return; // whatever follows the end
-    const plain = texts.map(unescape);
+    const plain = texts.map(unescape).map(text => this.pass(kind, text));
     const parts = plain[2].split('|');
     if (ABOUT[kind]) ABOUT[kind](this, parts, number);
     this.lines.push({ kind, parts, texts: plain, number });
     if (kind === '-sethp' && /^p[12]/.test(parts[4] || '')) this.splitSetHP(number);
+  }
+
+  /** To 2019 it was not said that who comes in after a Baton Pass comes in by it. */
+  pass(kind, text) {
+    const parts = text.split('|');
+    const id = (parts[2] || '').slice(0, 2);
+    if (kind === 'move') this.passing = parts[3] === 'Baton Pass' ? id : '';
+    if (kind === '-fail' || kind === 'turn' || kind === 'faint') this.passing = '';
+    if (kind !== 'switch' || this.passing !== id || text.includes('|[from]')) return text;
+    return `${text}|[from] Baton Pass`;
   }
 
   /** Pain Split of to 2017: one line for both. */
@@ -234,7 +245,7 @@ const ABOUT = {
     if (log.players[id]) log.players[id].teamSize = +size;
   },
   showteam(log, [, , id, ...packed]) {
-    if (log.players[id]) log.players[id].sheet = packed.join('|');
+    if (log.players[id]) log.players[id].sheet = { at: log.lines.length, team: packed.join('|') };
   },
   gametype(log, [, , type], number) {
     log.gameType = type.trim();

@@ -142,7 +142,7 @@ class Marks {
   /** What follows from who it is, and what it has. */
   judgeWho(view, now, at, pokemon, sheet) {
     const { P } = this;
-    const who = sheet.at < now ? KNOWN : FILLED;
+    const who = whoLevel(sheet, now);
     const types = typesLevel(view, pokemon, sheet, now);
     const isMeasured = view.tracker.opponent.active !== null;
     for (const name of ['species', 'level', 'base_stats']) this.set(at, P[name], who);
@@ -311,9 +311,15 @@ function mayHave(pokemon, sheet, now, id) {
   return Object.values(pokemon.species.entry.abilities || {}).some(name => toID(name) === id);
 }
 
+/** Of one that team preview alone has shown the form may be open. */
+function whoLevel(sheet, now) {
+  if (sheet.seen.openForm) return ESTIMATE;
+  return sheet.at < now ? KNOWN : FILLED;
+}
+
 /** Arceus and Silvally are of the type that ability and item make them; who was copied may have been another. */
 function typesLevel(view, pokemon, sheet, now) {
-  const who = sheet.at < now ? KNOWN : FILLED;
+  const who = whoLevel(sheet, now);
   if (pokemon.transformed && view.dex.gen >= 5) return ESTIMATE;
   if (!HELD_TYPES.has(pokemon.species.entry.num) || view.dex.gen < 4) return who;
   const held = worse(abilityLevel(view, pokemon, sheet, now), courseLevel(view, sheet, 'item', now));

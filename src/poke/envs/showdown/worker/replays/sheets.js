@@ -32,6 +32,12 @@ class Course {
     this.known.push({ value, at });
   }
 
+  /** Everybody was shown before the battle what it has. */
+  show(value, at) {
+    this.known = [{ value, at }, ...this.known.filter(one => one.value !== this.first)];
+    [this.first, this.firstTold, this.isOpen] = [value, at, false];
+  }
+
   /** It had this from the beginning. */
   begin(value, at) {
     if (this.isOpen) [this.first, this.firstTold] = [value, at];
@@ -83,6 +89,18 @@ class Sheet {
     Object.assign(this, this.before);
   }
 
+  /** What an open team sheet says of it. */
+  show({ moves, item, ability, teraType }, at) {
+    for (const move of moves) {
+      const known = this.moves.find(({ id }) => id === toID(move));
+      if (known) known.at = at;
+      else if (this.moves.length < 4) this.moves.push({ id: toID(move), at });
+    }
+    this.item.show(toID(item || 'noitem'), at);
+    if (ability) this.ability.show(toID(ability), at);
+    if (teraType) this.tera.show(teraType, at);
+  }
+
   note(at, parts) {
     const { seen, last } = this;
     for (let j = this.moves.length; j < seen.baseMoves.length; j++) {
@@ -119,8 +137,9 @@ class Revealed {
    * @param dex of the format
    * @param {import('./log').Log} log
    * @param {string} id whose side
+   * @param {(packed: string) => ?object[]} unpack a team that was shown openly
    */
-  constructor(dex, log, id) {
+  constructor(dex, log, id, unpack) {
     this.id = id;
     this.arrivals = new Map(); // line -> the Sheet of who comes in there
     this.unmasked = new Map(); // line -> the Sheet of who proves there to be the one in battle
@@ -132,6 +151,14 @@ class Revealed {
     const { team, hasPreview } = this.tracker.opponent;
     this.team = team.map(seen => this.sheets.get(seen)).sort((one, other) => one.place - other.place);
     this.teamSize = log.players[id].teamSize || (hasPreview ? team.length : 0);
+    const { sheet } = log.players[id];
+    if (sheet) for (const set of unpack(sheet.team) || []) this.show(dex, set, sheet.at);
+  }
+
+  show(dex, set, at) {
+    const { baseSpecies } = dex.species.get(set.species || set.name);
+    const found = this.team.filter(({ seen }) => seen.original.baseSpecies === baseSpecies);
+    if (found.length === 1) found[0].show(set, at);
   }
 
   read(text, at, { kind, parts }) {
@@ -149,6 +176,7 @@ class Revealed {
     this.seeming = sheet;
     if ((kind === 'switch' || kind === 'drag') && parts[2].startsWith(this.id)) {
       this.arrivals.set(at, sheet);
+      if (sheet.place === Infinity) sheet.details = active.details; // which a preview may have left open
       sheet.place = Math.min(sheet.place, this.arrivals.size);
       sheet.remember();
     } else if (this.unmasked.has(at)) {

@@ -37,6 +37,7 @@ class View {
     this.read = 0; // lines
     this.sheets = new Map(); // own Pokemon -> its Sheet, null: it was never seen
     this.team = this.teamAtFirst(); // the Sheets in the first request's order
+    this.wasTrapped = false; // who stands in battle, since it came in
     this.bound = null; // what the last request said of moves; null: it was for somebody to be sent in
     this.sure = null; // of the last request's gimmicks
   }
@@ -64,6 +65,7 @@ class View {
       this.tracker.read(this.seen.texts[i]);
       if (line.kind === 'move') this.doubtPP(line.parts);
       if (line.kind === '-start' || line.kind === '-activate') this.doubtCopy();
+      this.noteTrap(line);
       if (this.revealed.unmasked.has(i)) this.unmask(this.revealed.unmasked.get(i));
       this.gimmicks.read(line);
     });
@@ -101,6 +103,13 @@ class View {
     if (!mayPress || !Object.values(target.species.entry.abilities || {}).includes('Pressure')) return;
     if (!this.vague.has(user)) this.vague.set(user, new Set());
     this.vague.get(user).add(id);
+  }
+
+  /** Who was trapped may stay so though the other one leaves: to gen 4 Baton Pass hands the hold on. */
+  noteTrap({ kind, parts }) {
+    if (!(parts[2] || '').startsWith(this.id)) return;
+    if (kind === 'switch' || kind === 'drag') this.wasTrapped = false;
+    if (kind === '-activate' && parts[3] === 'trapped') this.wasTrapped = true;
   }
 
   /** Mimic may copy what its user has already: which of the two is used, lines do not tell. */

@@ -71,20 +71,20 @@ def compare(format, battles, teams=None):
 
 @pytest.mark.parametrize("generation", range(1, 10))
 def test_what_is_known_is_what_the_players_saw_and_chose(generation):
-    report = compare(f"gen{generation}randombattle", [0, 5])
+    report = compare(f"gen{generation}randombattle", [0, 3])
 
     assert report["wrong"] == {}, report["examples"]
-    assert report["decisions"] > 300
+    assert report["decisions"] > 200
     assert report["moves"]["chosen"] > 0.75 * report["moves"]["decisions"]
     assert report["bytes"]["known"] > 0.6 * report["bytes"]["all"]
 
 
 def test_it_is_so_with_team_preview_illusions_and_copies():
     teams = {"name": "teams.txt", "text": (HERE / "replays" / "teams.txt").read_text()}
-    report = compare("gen9ou", [0, 5], teams)
+    report = compare("gen9ou", [0, 4], teams)
 
     assert report["wrong"] == {}, report["examples"]
-    assert report["decisions"] > 300
+    assert report["decisions"] > 200
 
 
 # ---- what is read of a log

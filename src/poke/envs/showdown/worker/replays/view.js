@@ -37,6 +37,8 @@ class View {
     this.read = 0; // lines
     this.sheets = new Map(); // own Pokemon -> its Sheet, null: it was never seen
     this.team = this.teamAtFirst(); // the Sheets in the first request's order
+    this.foeId = this.id === 'p1' ? 'p2' : 'p1';
+    this.pressing = new Set(); // who has told of a Pressure since he came in
     this.wasTrapped = false; // who stands in battle, since it came in
     this.bound = null; // what the last request said of moves; null: it was for somebody to be sent in
     this.sure = null; // of the last request's gimmicks
@@ -65,7 +67,7 @@ class View {
       this.tracker.read(this.seen.texts[i]);
       if (line.kind === 'move') this.doubtPP(line.parts);
       if (line.kind === '-start' || line.kind === '-activate') this.doubtCopy();
-      this.noteTrap(line);
+      this.noteStint(line);
       if (this.revealed.unmasked.has(i)) this.unmask(this.revealed.unmasked.get(i));
       this.gimmicks.read(line);
     });
@@ -99,15 +101,25 @@ class View {
     const { id, isZ, isMax } = this.dex.moves.get(parts[3]);
     if ((isZ || isMax) && isOwn) this.vague.set(user, null);
     if (this.dex.gen < 3 || !target || this.vague.get(user) === null) return;
-    const mayPress = target.ability === '' || target.ability === 'noability';
-    if (!mayPress || !Object.values(target.species.entry.abilities || {}).includes('Pressure')) return;
+    const isUntold = target.ability === '' || target.ability === 'noability';
+    const mayPress = isUntold && Object.values(target.species.entry.abilities || {}).includes('Pressure');
+    // From gen 4 on it is told on coming in: one that does not tell may be another in its looks.
+    const hasTold = this.pressing.has(isOwn ? this.foeId : this.id);
+    const isSilent = target.ability === 'pressure' && this.dex.gen >= 5 && !hasTold;
+    if (!mayPress && !isSilent) return;
     if (!this.vague.has(user)) this.vague.set(user, new Set());
     this.vague.get(user).add(id);
   }
 
-  /** Who was trapped may stay so though the other one leaves: to gen 4 Baton Pass hands the hold on. */
-  noteTrap({ kind, parts }) {
-    if (!(parts[2] || '').startsWith(this.id)) return;
+  /**
+   * What holds since somebody came in. Who was trapped may stay so though the other one leaves: to gen 4 Baton Pass
+   * hands the hold on.
+   */
+  noteStint({ kind, parts }) {
+    const id = (parts[2] || '').slice(0, 2);
+    if (kind === 'switch' || kind === 'drag') this.pressing.delete(id);
+    if (kind === '-ability' && parts[3] === 'Pressure') this.pressing.add(id);
+    if (id !== this.id) return;
     if (kind === 'switch' || kind === 'drag') this.wasTrapped = false;
     if (kind === '-activate' && parts[3] === 'trapped') this.wasTrapped = true;
   }

@@ -150,6 +150,7 @@ function forbiddenMoves(tracker, pokemon, item) {
   if (volatiles.has('torment')) ids.add(pokemon.lastMove);
   if (volatiles.has('healblock')) each(move => move.entry.flags.heal);
   if (volatiles.has('throatchop')) each(move => move.entry.flags.sound);
+  if (item && item.value === 'assaultvest') each(move => move.entry.category === 'Status');
   if (tracker.field.has('gravity')) each(move => move.entry.flags.gravity);
   each(move => move.entry.flags.cantusetwice && move.id === pokemon.lastMove);
   if (pokemon.lastMove && item && item.value.startsWith('choice')) each(move => move.id !== pokemon.lastMove);

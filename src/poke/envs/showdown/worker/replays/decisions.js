@@ -140,7 +140,10 @@ const LINES = {
     else if (isOwn && from && from === toID(parts[3]) && from !== 'pursuit') decisions.goOn(i);
     else if (!isOwn || !from || from === 'lockedmove' || from === 'pursuit') decisions.moved(i, isOwn);
   },
-  cant(decisions, i, [, , who]) {
+  cant(decisions, i, parts) {
+    // Whose ability forbids it stands first.
+    const of = parts.find(part => part.startsWith('[of] '));
+    const who = of && parts[3].startsWith('ability: ') ? of.slice(5) : parts[2];
     // Of the other one it may come before a switch: where he chose Pursuit.
     if (decisions.isOwn(who)) decisions.moved(i, true);
   },

@@ -214,7 +214,8 @@ class View {
 
   itemOf(pokemon, at) {
     const sheet = this.sheets.size ? this.sheets.get(pokemon) : this.team[0];
-    return sheet ? sheet.item.at(at - 1) : null;
+    const held = sheet && sheet.item.at(at - 1);
+    return held && !this.doubts.isWithin(sheet, held.told) ? held : null;
   }
 
   /** Whether who stands in battle may be bound to its last move by an item or ability that is not known. */

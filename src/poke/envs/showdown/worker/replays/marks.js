@@ -91,7 +91,8 @@ class Marks {
   judgeGlobal(view, decision) {
     const { G, globalAt } = this;
     const at = decision.at;
-    const isDoubted = view.doubts.isAt(at);
+    const { active } = view.tracker.own;
+    const isDoubted = view.doubts.isAt(at) || (active && view.doubts.mayBe(view.sheets.get(active), at));
     if (!view.revealed.teamSize || view.doubts.hasBegun(at)) this.set(globalAt, G.own_remaining, ESTIMATE);
     if (isDoubted) for (const name of RATIOS) this.set(globalAt, G[name], ESTIMATE);
     if (decision.isSwitch) return;
@@ -208,7 +209,8 @@ class Marks {
     const sheet = own.active && view.sheets.get(own.active);
     const now = decision.at;
     let types = KNOWN;
-    if (isActive && sheet) types = view.doubts.isAt(now) ? ESTIMATE : typesLevel(view, own.active, sheet, now);
+    const isDoubted = view.doubts.isAt(now) || view.doubts.mayBe(sheet, now);
+    if (isActive && sheet) types = isDoubted ? ESTIMATE : typesLevel(view, own.active, sheet, now);
     for (let j = 0; j < this.moves.count; j++) {
       const there = at + this.moves.offset + j * this.moves.size;
       for (const name of ['effectiveness', 'damage']) this.set(there, M[name], types);

@@ -6,6 +6,7 @@
     python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
     python benchmarks/showdown.py opponents      # do the worker's players decide as poke-env's; needs poke[showdown]
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
+    python benchmarks/showdown.py replays        # imported logs against what the players saw and chose
     python benchmarks/showdown.py learning       # PPO beside the battles that it learns from
 
 `... COMMAND --help` says what each takes.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 
-from battles import acceleration, learning, memory, opponents, throughput, truth
+from battles import acceleration, learning, memory, opponents, replays, throughput, truth
 
 COMMANDS = {
     "throughput": throughput.throughput,
@@ -25,6 +26,7 @@ COMMANDS = {
     "truth": truth.truth,
     "opponents": opponents.opponents,
     "learning": learning.learning,
+    "replays": replays.replays,
 }
 
 

@@ -38,6 +38,12 @@ A trained policy is recorded in the environment of its run
   episodes=100                 in all
   trust=[my_package]           whose classes may be built, for a network or environment of your own
 
+Replays, logs of battles that others have played, are imported
+  replays=FOLDER               or a file: text, JSON with a log, a saved page; gzip
+  format=gen1ou                any singles format; what is of another is left out
+  min_rating=1500              only players with at least this one
+  keep_names=true              the file says who played, which it does not otherwise
+
 Once before the first recording of battles
   pip install 'poke[showdown]'
   python -m poke.envs.showdown install
@@ -46,6 +52,7 @@ Examples
   python -m poke.record out=data/gen1.parquet battles=2400
   python -m poke.record env=cartpole policy=outputs/2026-01-31/12-00-00-a1b2 out=data/cartpole.parquet
   python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
+  python -m poke.record replays=logs format=gen9ou out=data/gen9ou.parquet
 """
 
 

@@ -78,6 +78,11 @@ class DemonstrationsConfig:
     sequence_length: int = knob(
         at_least=1, default=32, help="decisions a sequence, for networks with a memory"
     )
+    filled: str = knob(
+        choices=("keep", "zero"),
+        default="keep",
+        help="what of imported replays was not known by then",
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -456,6 +461,11 @@ class RecordConfig:
     episodes: int = knob(at_least=1, help="of policy")
     trust: list[str] = knob(
         default=None, help="packages whose classes policy's run may name besides poke's own"
+    )
+    replays: str | None = knob(default=None, help="a log of a battle, or a folder of them")
+    keep_names: bool = knob(default=False, help="the file says who played the replays")
+    min_rating: int | None = knob(
+        at_least=0, default=None, help="players of replays below are left out"
     )
 
 

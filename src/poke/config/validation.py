@@ -62,6 +62,9 @@ def validate_recording(config: Mapping[str, Any]) -> None:
     check(config, RecordConfig, TARGETS)
     if not config["out"].endswith(".parquet"):
         raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
+    if config["replays"] is not None:
+        _check_replays(config)
+        return
     target = (config["env"] or {}).get("_target_")
     if config["policy"] is not None:
         if target is None or target == BATTLES:
@@ -77,6 +80,15 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         )
     if not config["opponents"]:
         raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+
+
+def _check_replays(config: Mapping[str, Any]) -> None:
+    if config["policy"] is not None:
+        raise ConfigError("replays= and policy= are two ways to make a file: give one of them")
+    try:
+        generation(config["format"])
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_early_stopping(config: Mapping[str, Any]) -> None:

@@ -25,8 +25,8 @@ class DemonstrationBatch:
         action: `[batch, *action_shape]` int64, or float32 of continuous ones: a policy's own.
         action_mask: `[batch, mask_size]` bool, true where legal; None where everything is.
         num_steps: 1, for one gradient update.
-        real: of sequences, `[time, batch]` bool: false after a sequence's end. Each begins with an episode, or in its
-            middle, and is of one episode alone.
+        real: of sequences, `[time, batch]` bool: false after a sequence's end, and where the choice is not known. Each
+            begins with an episode, or in its middle, and is of one episode alone.
     """
 
     observation: Tensor
@@ -54,6 +54,9 @@ class Demonstrations:
     decisions, and after episodes were appended on the old ones still. The incomplete last batch of an epoch is left
     out. `fingerprint` says what was read and how it was split.
 
+    Decisions whose choice nobody knows, of imported replays, are not learned from and not judged by; a policy with a
+    memory sees them all the same.
+
     An algorithm whose policy has a memory is given sequences in place of single decisions, once it is attached.
 
     Args:
@@ -63,6 +66,8 @@ class Demonstrations:
         val_fraction: share of the episodes held out.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
+        filled: what of imported observations was not known by then, only from later lines of the log or not at all:
+            ``keep`` serves it as it is, ``zero`` as 0.
 
     Raises:
         DataError: the file is missing or wrong, or one side of the split is empty.
@@ -77,6 +82,7 @@ class Demonstrations:
         sequence_length: int = 32,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        filled: str = "keep",
     ) -> None:
         # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
         file = None if isinstance(path, Trajectories) else file_digest(path)
@@ -100,9 +106,12 @@ class Demonstrations:
             )
         self.fingerprint = fingerprint(data, str(path), val_fraction, file=file)
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
-        self._decisions = _all_decisions(data, device)
-        self._training = torch.from_numpy(np.flatnonzero(~kept_back)).to(device)
-        self._validation = torch.from_numpy(np.flatnonzero(kept_back)).to(device)
+        self._decisions = _all_decisions(data, device, filled)
+        self._is_chosen = data.is_chosen
+        rows = [np.flatnonzero(side & self._is_chosen) for side in (~kept_back, kept_back)]
+        self._training, self._validation = (torch.from_numpy(side).to(device) for side in rows)
+        if not all(map(len, rows)):
+            raise DataError(f"{path}: one side of the split has no decision whose choice is known")
         self._episodes = episodes_of(data)
         self._kept_back = kept_back
         self._sequences: Sequences | None = None  # that are trained on, for a policy with a memory
@@ -128,7 +137,7 @@ class Demonstrations:
         if algorithm.policy.initial_state(1) is None or self._sequences is not None:
             return
         training = [rows for rows in self._episodes if not self._kept_back[rows.start]]
-        self._sequences = Sequences(training, self._sequence_length)
+        self._sequences = Sequences(training, self._sequence_length, self._is_chosen)
         self._served = torch.arange(len(self._sequences), device=self._device)
         wanted = max(1, self._batch_size // self._sequence_length)
         self._batch_size = min(wanted, len(self._sequences))
@@ -151,8 +160,8 @@ class Demonstrations:
         if self._sequences is not None:
             held_back = [rows for rows in self._episodes if self._kept_back[rows.start]]
             for together in _side_by_side(held_back, batch_size):
-                whole = Sequences(together, max(map(len, together)))
-                yield self._select_sequences(*whole.rows(np.arange(len(together))))
+                whole = Sequences(together, max(map(len, together)), self._is_chosen)
+                yield self._select_sequences(*whole.rows(np.arange(len(whole))))
             return
         for start in range(0, self.num_validation, batch_size):
             yield self._select(self._validation[start : start + batch_size])
@@ -204,14 +213,19 @@ class Sequences:
     Args:
         episodes: their rows.
         length: of a piece.
+        is_chosen: `[rows]` bool: what is learned from. A piece without any is left out.
     """
 
-    def __init__(self, episodes: Sequence[range], length: int) -> None:
+    def __init__(self, episodes: Sequence[range], length: int, is_chosen: np.ndarray) -> None:
         begins = [range(rows.start, rows.stop, length) for rows in episodes]
         self._begin = np.concatenate([np.asarray(part, np.int64) for part in begins])
         ends = np.repeat([rows.stop for rows in episodes], [len(part) for part in begins])
         self._end = np.minimum(self._begin + length, ends)
         self._length = length
+        self._is_chosen = is_chosen
+        before = np.concatenate([[0], np.cumsum(is_chosen)])
+        has_some = before[self._end] > before[self._begin]
+        self._begin, self._end = self._begin[has_some], self._end[has_some]
 
     def __len__(self) -> int:
         return len(self._begin)
@@ -219,11 +233,12 @@ class Sequences:
     def rows(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows of sequences by number, and which of them are real: both `[time, len(numbers)]`.
 
-        What is not real repeats the last row.
+        After a sequence's end its last row is repeated.
         """
         last = self._end[numbers] - 1
         rows = self._begin[numbers] + np.arange(self._length)[:, None]
-        return np.minimum(rows, last), rows <= last
+        within = np.minimum(rows, last)
+        return within, (rows <= last) & self._is_chosen[within]
 
 
 def episodes_of(data: Trajectories) -> list[range]:
@@ -244,8 +259,12 @@ def _side_by_side(episodes: Sequence[range], batch_size: int) -> Iterator[list[r
     yield together
 
 
-def _all_decisions(data: Trajectories, device: str | torch.device) -> DemonstrationBatch:
+def _all_decisions(
+    data: Trajectories, device: str | torch.device, filled: str
+) -> DemonstrationBatch:
     mask, action = data.action_mask, data.action
+    if filled == "zero" and data.marks is not None:
+        _forget_filled(data)
     if data.action_space.continuous:  # recorded as the environment got them
         action = data.action_space.from_environment(action)
     return DemonstrationBatch(
@@ -253,6 +272,14 @@ def _all_decisions(data: Trajectories, device: str | torch.device) -> Demonstrat
         action=torch.from_numpy(action).to(device),
         action_mask=None if mask is None else torch.from_numpy(mask).to(device),
     )
+
+
+def _forget_filled(data: Trajectories) -> None:
+    """Make what was not known 0, in place: some rows at a time, a second copy would take too much."""
+    flat = data.observation.reshape(len(data), -1)
+    for start in range(0, len(data), 4096):
+        rows = slice(start, start + 4096)
+        flat[rows] *= data.is_known(rows)
 
 
 def _action_kinds(

@@ -178,6 +178,11 @@ def _content_digest(data: Trajectories) -> str:
             continue
         digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
         digest.update(np.ascontiguousarray(array).data)  # no copy of what is contiguous already
+    if (
+        data.marks is not None
+    ):  # only some data has them: without, it is what it was before there were any
+        digest.update(f"marks {data.marks.shape};".encode())
+        digest.update(np.ascontiguousarray(data.marks).data)
     return digest.hexdigest()
 
 

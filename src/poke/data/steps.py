@@ -17,6 +17,8 @@ from poke.spaces import ActionSpace, ObservationSpace
 
 __all__ = ["DataError", "Trajectories", "assemble", "check", "described"]
 
+UNKNOWN_ACTION = -1  # nobody knows what was chosen: imported replays have such
+
 # What every column is kept as; observation and action go by the metadata.
 _DTYPES = {
     "action_mask": np.bool_,
@@ -26,6 +28,7 @@ _DTYPES = {
     "player": np.int8,
     "timestep": np.int32,
     "outcome": np.int8,
+    "marks": np.uint8,
 }
 
 
@@ -45,6 +48,8 @@ class Trajectories:
         timestep: `[N] int32`, from 0 for each player of an episode.
         outcome: `[N] int8`, how the episode ended for this player: 1 won, 0 drawn or none, -1 lost.
         metadata: the file's JSON block; at least `observation` and `action`.
+        marks: `[N, bytes] uint8`, which bits of observation and mask are known to be right, as `poke.data.trajectories`
+            has it; None where all are. Where there are marks, an action may be `UNKNOWN_ACTION`.
     """
 
     observation: np.ndarray
@@ -58,6 +63,7 @@ class Trajectories:
     timestep: np.ndarray
     outcome: np.ndarray
     metadata: dict[str, Any]
+    marks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.action)
@@ -75,6 +81,24 @@ class Trajectories:
     def action_space(self) -> ActionSpace:
         """What was chosen among."""
         return action_space(self.metadata["action"])
+
+    @property
+    def is_chosen(self) -> np.ndarray:
+        """Where it is known what was chosen, `[N] bool`."""
+        if self.marks is None:
+            return np.ones(len(self), np.bool_)
+        return np.asarray(self.action != UNKNOWN_ACTION)
+
+    def is_known(self, rows: slice) -> np.ndarray:
+        """Return which bytes of flat observations were known when they were chosen by, `[rows, bytes] bool`.
+
+        Args:
+            rows: of trajectories that have marks.
+        """
+        assert self.marks is not None
+        width = mark_sizes(self.observation[0].size, self.action_space.mask_size)[0]
+        bits = np.unpackbits(self.marks[rows, :width], axis=1, bitorder="little")
+        return bits[:, : self.observation[0].size].view(np.bool_)
 
     @property
     def num_episodes(self) -> int:
@@ -121,7 +145,7 @@ def assemble(arrays: Mapping[str, Any], metadata: Mapping[str, Any] | None = Non
         elif name in ("truncated", "player", "outcome"):
             columns[name] = zeros.astype(dtype)
     for name, column in columns.items():
-        if name not in ("observation", "action", "action_mask"):
+        if name not in ("observation", "action", "action_mask", "marks"):
             _refuse_shape(name, column, ())
     columns["episode"] = _numbered(given, columns)
     if "timestep" not in columns:
@@ -144,6 +168,7 @@ def check(trajectories: Trajectories) -> None:
             raise DataError(f"{f.name} has {len(value)} rows, action {count}")
     _check_observations(t)
     _check_actions(t)
+    _check_marks(t)
     _refuse("reward is not finite", ~np.isfinite(t.reward))
     _refuse("outcome is not -1, 0 or 1", np.abs(t.outcome.astype(np.int16)) > 1)
     _check_order(t)
@@ -180,6 +205,8 @@ def _check_actions(t: Trajectories) -> None:
     else:
         sizes = np.asarray(space.sizes)
         known = (t.action >= 0) & (t.action < sizes.reshape(space.action_shape))
+        if t.marks is not None:
+            known |= ~t.is_chosen
         choices = f"0 to {sizes[0] - 1}" if (sizes == sizes[0]).all() else f"the {space}"
         _refuse(f"action is not one of {choices}", ~_all(known))
     if t.action_mask is None:
@@ -188,9 +215,32 @@ def _check_actions(t: Trajectories) -> None:
         raise DataError(f"action_mask is of choices, and these actions are {space}")
     _refuse_shape("action_mask", t.action_mask, (space.mask_size,))
     begins = np.concatenate([[0], np.cumsum(space.sizes)[:-1]])
-    chosen = t.action.reshape(len(t), -1) + begins
+    chosen = np.maximum(t.action, 0).reshape(len(t), -1) + begins
     legal = np.take_along_axis(t.action_mask, chosen, axis=1)
-    _refuse("action is illegal by its own mask", ~_all(legal))
+    _refuse("action is illegal by its own mask", ~_all(legal) & t.is_chosen)
+
+
+def _check_marks(t: Trajectories) -> None:
+    if t.marks is None:
+        return
+    if t.action_space.kind != "discrete" or t.observation.dtype.itemsize != 1:
+        raise DataError(
+            f"marks are of bytes and of one choice, and these actions are {t.action_space}"
+        )
+    _refuse_shape(
+        "marks", t.marks, (sum(mark_sizes(t.observation[0].size, t.action_space.mask_size)),)
+    )
+
+
+def mark_sizes(observation: int, mask: int) -> tuple[int, int, int, int]:
+    """Return how many bytes each block of `Trajectories.marks` has: known, filled, and both of the mask.
+
+    Args:
+        observation: how many bytes one has.
+        mask: how many actions there are.
+    """
+    seen, legal = (observation + 7) // 8, (mask + 7) // 8
+    return seen, seen, legal, legal
 
 
 def _check_order(t: Trajectories) -> None:

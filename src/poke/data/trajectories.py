@@ -12,6 +12,11 @@ rows). The metadata's key ``poke`` holds JSON::
         or {"kind": "multi_discrete" or "multi_binary", "sizes": [3, 2]},
      ...whatever the writer says of where the data comes from}
 
+Imported replays have choices that nobody knows, whose ``action`` is -1, and a column ``marks`` (fixed-size binary):
+bits of the observation's bytes that are known to be as the player saw them, bits of those that only later lines of the
+log told, and the same two of the mask's bits; four blocks of whole bytes, lowest bit first. A bit in neither block of
+its kind is unknown: the byte is 0 or near what it was.
+
 Several choices and continuous actions are fixed-size binary too, of int32 and float32. Observation and action may have
 a key ``space`` besides, as `poke.spaces` writes it: what an observation of several parts is packed of, and the bounds
 and the shape of actions as the environment takes them.
@@ -37,9 +42,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poke.data.described import action_space, check_metadata
-from poke.data.steps import DataError, Trajectories, assemble, check
+from poke.data.steps import (
+    UNKNOWN_ACTION,
+    DataError,
+    Trajectories,
+    assemble,
+    check,
+    mark_sizes,
+)
 
 __all__ = [
+    "UNKNOWN_ACTION",
     "DataError",
     "Trajectories",
     "check",
@@ -283,6 +296,9 @@ def _from_parquet(parquet: pq.ParquetFile) -> Trajectories:
         packed = _bytes_column(parquet, "action_mask", "uint8", [math.ceil(width / 8)])
         mask = np.unpackbits(packed, axis=1, count=width, bitorder="little")
         columns["action_mask"] = mask.view(np.bool_)
+    if "marks" in schema.names:
+        width = sum(mark_sizes(math.prod(observation["shape"]), space.mask_size))
+        columns["marks"] = _bytes_column(parquet, "marks", "uint8", [width])
     for name in _PLAIN_COLUMNS.keys() & set(schema.names):
         text = name == "episode" and _is_text(schema.field(name).type)
         columns[name] = (_text_column if text else _plain_column)(parquet, name)
@@ -377,6 +393,8 @@ def _to_table(t: Trajectories) -> pa.Table:
         columns["action_mask"] = _to_bytes_column(
             np.packbits(t.action_mask, axis=1, bitorder="little")
         )
+    if t.marks is not None:
+        columns["marks"] = _to_bytes_column(t.marks)
     block = {"schema": SCHEMA, "version": VERSION, **t.metadata}
     return pa.table(columns).replace_schema_metadata({"poke": json.dumps(block)})
 

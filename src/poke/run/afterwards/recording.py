@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
 from poke.config.validation import BATTLES
+from poke.run.afterwards.importing import import_replays
 from poke.run.afterwards.progress import shown
 from poke.run.afterwards.stopping import stops
 from poke.run.signals import Interrupted, Signals
@@ -32,6 +33,8 @@ def record(config: Mapping[str, Any]) -> int:
         RecordingError: it failed.
     """
     with _failures():
+        if config["replays"] is not None:
+            return import_replays(config)
         return _record_battles(config) if config["policy"] is None else _record_policy(config)
 
 

@@ -1,7 +1,7 @@
 'use strict';
 // A worker: `node main.js PACKAGE_DIR`. Speaks frames (see frames.js) over stdin and stdout.
 //
-// First frame in, 'S', JSON settings: {mode: 'battles' | 'lines', layout, tables (see layout.py)}.
+// First frame in, 'S', JSON settings: {mode: 'battles' | 'lines' | 'replays', layout, tables (see layout.py)}.
 //
 // Mode `battles`: many battles of the simulator, many decisions a frame. Further settings {format, num_battles,
 // accelerate, teams: null | {name, text}}, answered by 'H', JSON {players: the names that `players` below may be, notes:
@@ -25,12 +25,19 @@
 //   in  'T'  JSON {format, teams: null | {name, text}}. Answer 'T': JSON list of the packed teams, each valid in the
 //            format; none where it draws its own.
 //   in  'X'  JSON {battle}: forget it. No answer.
+//
+// Mode `replays`: logs of battles as servers save them. Further setting {format}, answered by 'H', JSON {generation}, or
+// by 'N' as above.
+//   in  'L'  the text of a log. Answer 'L': rows of p1, then of p2 (replays/index.js), JSON {players: of each
+//            {decisions, unknown, names, rating, outcome}}, u32 its length; or 'E', JSON {message, line}: it is no
+//            battle to learn from.
 
 const { Input, Output } = require('./frames');
 const { Refused, loadSimulator, rulesOf } = require('./formats');
 const { accelerate } = require('./accelerate');
 const { Battles } = require('./battles');
 const { followLines } = require('./lines');
+const { importReplays } = require('./replays');
 const opponents = require('./opponents');
 
 console.log = console.error; // stdout is for frames
@@ -54,7 +61,7 @@ function main(folder) {
   const input = new Input(0);
   const output = new Output(1);
   const settings = JSON.parse(input.next().payload);
-  const run = { battles: playBattles, lines: followLines }[settings.mode];
+  const run = { battles: playBattles, lines: followLines, replays: importReplays }[settings.mode];
   try {
     run(input, output, settings, folder);
   } catch (error) {

@@ -1,0 +1,99 @@
+"""Battles: what an import of their logs tells, against what their players saw and chose.
+
+`replays` plays N random battles a generation, imports their public logs and compares: no byte and no choice
+that is said to be known may differ. It prints how many choices are known and how fast logs are read, and
+exits 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from battles.command import Command
+from poke.envs.showdown import installation, layout
+
+ROOT = Path(__file__).resolve().parents[2]
+HARNESS = ROOT / "tests" / "envs" / "showdown" / "replays" / "main.js"
+WORKER = Path(installation.__file__).parent / "worker"
+TABLE = ROOT / "benchmarks" / "results" / "showdown_replays.md"
+CHUNK = 100  # battles a process
+NUMBERS = ("decisions", "rows", "extra", "chosen", "seconds")
+
+
+def compare(generation: int, first: int, end: int) -> dict[str, Any]:
+    """Play battles [first, end), import their logs and return the harness's report."""
+    settings = {
+        "format": f"gen{generation}randombattle",
+        "layout": layout.describe(generation),
+        "tables": layout.tables(),
+        "battles": [first, end],
+    }
+    command = [installation.find_node(), str(HARNESS), str(installation.find_package())]
+    done = subprocess.run(
+        [*command, str(WORKER)], input=json.dumps(settings), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"generation {generation}: {done.stderr[-2000:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up reports of the same kind."""
+    total: dict[str, Any] = {name: sum(r[name] for r in reports) for name in NUMBERS}
+    for name in ("moves", "bytes", "wrong"):
+        total[name] = sum((Counter(r[name]) for r in reports), Counter())
+    total["examples"] = {kind: text for r in reports for kind, text in r["examples"].items()}
+    return total
+
+
+def run_replays(options: argparse.Namespace) -> None:
+    """Write the table and print what differs; exit 1 if anything does."""
+    lines = [
+        "# What an import of logs tells",
+        "",
+        f"`python benchmarks/showdown.py replays --battles {options.battles}`: random players, both sides.",
+        "Decisions a second of one core's processor time, in the worker. Known, filled: of an observation's bytes.",
+        "",
+        "| gen | decisions | choices known | of moves | wrong | known | filled | differing | decisions/s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    failed = False
+    with ThreadPoolExecutor(options.workers) as pool:
+        for generation in options.generations:
+            starts = range(options.first, options.first + options.battles, CHUNK)
+            end = options.first + options.battles
+            jobs = [pool.submit(compare, generation, n, min(n + CHUNK, end)) for n in starts]
+            report = merge([job.result() for job in jobs])
+            moves, seen, wrong = report["moves"], report["bytes"], report["wrong"]
+            lines.append(
+                f"| {generation} | {report['decisions']:,} | {report['chosen'] / report['decisions']:.1%} "
+                f"| {moves['chosen'] / moves['decisions']:.1%} | {wrong['choice']} "
+                f"| {seen['known'] / seen['all']:.1%} | {seen['filled'] / seen['all']:.1%} "
+                f"| {wrong.total() - wrong['choice']} | {report['rows'] / report['seconds']:,.0f} |"
+            )
+            print(lines[-1], flush=True)
+            failed = failed or bool(wrong)
+            for kind, number in wrong.most_common(10):
+                print(f"    {number} {kind}: {report['examples'][kind][0][:300]}", flush=True)
+    TABLE.write_text("\n".join(lines) + "\n")
+    print(f"written to {TABLE.relative_to(ROOT)}")
+    sys.exit(int(failed))
+
+
+replays = Command(
+    "imported logs against what the players saw and chose; writes results/showdown_replays.md",
+    run_replays,
+    battles=300,
+    first=0,
+    workers=os.cpu_count() or 1,
+    generations=list(range(1, 10)),
+)

@@ -1,0 +1,443 @@
+"""What is imported of logs of battles that others have played."""
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poke.data import trajectories
+from poke.data.demonstrations import Demonstrations
+from poke.envs.showdown import installation, layout
+from poke.envs.showdown.decoding import decode
+from poke.envs.showdown.formats import FormatError
+from poke.envs.showdown.replays import Importer
+
+HERE = Path(__file__).parent
+SHORT = (HERE / "replays" / "short.log").read_text()
+# What either player chose in it: places in the order of appearance, moves in that of discovery; -1 does not show.
+CHOSEN = {0: [6, 1, -1, 1, -1, 7, -1], 1: [6, 7, 7, 1, 6, -1]}
+pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
+WORKER = Path(installation.__file__).parent / "worker"
+FORMAT = "gen1randombattle"
+
+
+def import_logs(folder, logs, format=FORMAT, **options):
+    """Write logs by their files' names and import the folder; return the summary and what was written."""
+    source = folder / "logs"
+    source.mkdir()
+    for name, log in logs.items():
+        (source / name).write_bytes(log if isinstance(log, bytes) else log.encode())
+    importer = Importer(format=format, **options)
+    summary = importer.run(source, folder / "out.parquet", on_progress=lambda _: None)
+    return summary, trajectories.read(folder / "out.parquet")
+
+
+def lines(text, *more, after):
+    """Return a log with lines put in after each line that begins so."""
+    put = []
+    for line in text.splitlines():
+        put.append(line)
+        if line.startswith(after):
+            put += more
+    return "\n".join(put) + "\n"
+
+
+def episode(data, number):
+    """Return the rows of an episode."""
+    return np.flatnonzero(data.episode == number)
+
+
+# ---- against what the players saw
+
+
+def compare(format, battles, teams=None):
+    settings = {
+        "format": format,
+        "layout": layout.describe(int(format[3])),
+        "tables": layout.tables(),
+        "battles": battles,
+        "teams": teams,
+    }
+    command = [installation.find_node(), HERE / "replays" / "main.js", installation.find_package()]
+    done = subprocess.run(
+        [*command, WORKER], input=json.dumps(settings), capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("generation", range(1, 10))
+def test_what_is_known_is_what_the_players_saw_and_chose(generation):
+    report = compare(f"gen{generation}randombattle", [0, 3])
+
+    assert report["wrong"] == {}, report["examples"]
+    assert report["decisions"] > 200
+    assert report["moves"]["chosen"] > 0.75 * report["moves"]["decisions"]
+    assert report["bytes"]["known"] > 0.6 * report["bytes"]["all"]
+
+
+def test_it_is_so_with_team_preview_illusions_and_copies():
+    teams = {"name": "teams.txt", "text": (HERE / "replays" / "teams.txt").read_text()}
+    report = compare("gen9ou", [0, 4], teams)
+
+    assert report["wrong"] == {}, report["examples"]
+    assert report["decisions"] > 200
+
+
+# ---- what is read of a log
+
+
+def test_the_choices_of_both_players(tmp_path):
+    summary, data = import_logs(tmp_path, {"a.log": SHORT})
+
+    for player, chosen in CHOSEN.items():
+        assert data.action[data.player == player].tolist() == chosen
+    assert (summary.battles, summary.decisions, summary.unknown) == (1, 13, 4)
+    assert data.outcome.tolist() == [-1] * 7 + [1] * 6
+
+
+def test_an_own_pokemon_that_has_not_come_in_is_filled_in(tmp_path):
+    _, data = import_logs(tmp_path, {"a.log": SHORT})
+    seen = decode(data.observation[0])
+    known = data.is_known(slice(0, 1))[0]
+
+    gengar, unseen = seen["own"][1], seen["own"][2]
+    assert (gengar["species"], gengar["revealed"], gengar["hp"]) == ("gengar", 0, 100)
+    assert (unseen["known"], unseen["species"], unseen["moves"]) == (1, None, [])
+    assert [move["id"] for move in seen["own"][0]["moves"]] == ["bodyslam", "earthquake"]
+    group = layout.describe(1)["groups"][1]
+    species = next(
+        f["offset"] for f in layout.describe(1)["kinds"]["pokemon"]["ids"] if f["name"] == "species"
+    )
+    of_species = [bool(known[group["offset"] + i * group["size"] + species]) for i in range(3)]
+    assert of_species == [True, False, False]
+
+
+BEFORE_TURN_2 = "|-damage|p2a: Starmie|61/100"
+HARMLESS = {
+    "chat with bars": lines(
+        SHORT,
+        "|c|☆Ann|lol |switch|p1a: Gengar|Gengar, L70|1/100",
+        "|c:|1|Bob||win|Ann",
+        after=BEFORE_TURN_2,
+    ),
+    "no kind": lines(SHORT, "||Ann says |win|Ann", "hello", after=BEFORE_TURN_2),
+    "talk": lines(
+        SHORT,
+        "|N|☆Ann!|ann",
+        "|badge|p1|gold|gen1ou|100",
+        "|uhtml|a|<b>|win|Ann</b>",
+        "|raw|<div>|turn|9</div>",
+        "|inactive|Bob has 30 seconds left.",
+        "|inactiveoff|Battle timer is now OFF.",
+        "|-message|Bob lost his connection.",
+        "|seed|1,2,3,4",
+        after=BEFORE_TURN_2,
+    ),
+    "who left has no name": SHORT + "|player|p2|\n|player|p1\n|l|Bob\n",
+    "ratings": SHORT
+    + "|raw|Bob's rating: 1311 &rarr; <strong>1340</strong><br />(+29 for winning)\n"
+    "|raw|Ann's rating: 1502 → <strong>1470</strong><br />(-32 for losing)\n",
+    "signs before names": SHORT.replace("|Ann|", "|☆Ann |").replace("|win|Bob", "|win|☆ Bob"),
+    "ends of lines": SHORT.replace("\n", "\r\n"),
+    "escapes": SHORT.replace("/", "\\/").replace("'", "&#39;"),
+    "a player's own requests": lines(SHORT, '|request|{"wait":true}', after=BEFORE_TURN_2),
+    "a forfeit": SHORT.replace("|win|Bob", "|-message|Ann forfeited.\n|\n|win|Bob"),
+    "no times": SHORT.replace("|t:|1700000001\n", ""),
+    "both sides of a split": SHORT.replace(
+        "|-damage|p1a: Snorlax|52/100 par",
+        "|split|p1\n|-damage|p1a: Snorlax|52/100 par\n|-damage|p1a: Snorlax|52/100 par",
+    ),
+    "a split of 2017": SHORT.replace(
+        "|-damage|p1a: Snorlax|52/100 par",
+        "\n".join(["|split", *4 * ["|-damage|p1a: Snorlax|52/100 par"]]),
+    ),
+}
+
+
+def test_what_is_no_part_of_the_battle_changes_nothing(tmp_path):
+    logs = {f"{i:02}.log": log for i, log in enumerate([SHORT, *HARMLESS.values()])}
+    summary, data = import_logs(tmp_path, logs)
+
+    assert [str(one) for one in summary.left_out] == []
+    plain = episode(data, 0)
+    for number, name in enumerate(HARMLESS, 1):
+        rows = episode(data, number)
+        for column in ("observation", "action", "action_mask", "marks", "outcome"):
+            array = getattr(data, column)
+            assert np.array_equal(array[rows], array[plain]), f"{name}: {column}"
+
+
+def test_a_log_of_2017_tells_what_both_chose(tmp_path):
+    log = lines(SHORT, "|choice|move bodyslam|move thunderwave", after="|turn|1")
+    log = lines(log, "|choice|move earthquake|move psychic", after="|turn|3")
+    log = lines(log, "|choice|move bodyslam|switch 2", after="|turn|4")
+    _, data = import_logs(tmp_path, {"a.log": log})
+
+    assert data.action[data.player == 0].tolist() == [6, 1, -1, 1, 6, 7, -1]
+    assert data.action[data.player == 1].tolist() == CHOSEN[1]
+
+
+def test_a_move_that_only_its_choice_names_has_no_place(tmp_path):
+    log = lines(SHORT, "|choice|move nightshade|move psychic", after="|turn|3")
+    _, data = import_logs(tmp_path, {"a.log": log})
+
+    assert data.action[data.player == 0].tolist() == CHOSEN[0]
+
+
+def test_exact_health_of_both_sides_is_percent_of_the_other(tmp_path):
+    exact = SHORT.replace("Starmie, L68|100/100", "Starmie, L68|243/243")
+    exact = exact.replace("p2a: Starmie|61/100", "p2a: Starmie|148/243").replace(
+        "p1a: Snorlax|52/100 par", "p1a: Snorlax|207/401 par"
+    )
+    exact = exact.replace("Snorlax, L74|100/100", "Snorlax, L74|401/401")
+    _, data = import_logs(tmp_path, {"a.log": exact})
+
+    mine = decode(data.observation[data.player == 0][-1])
+    theirs = decode(data.observation[data.player == 1][-1])
+    assert mine["opponent"][0]["hp"] == 61
+    assert theirs["opponent"][0]["hp"] == 52
+    own = layout.describe(1)["groups"][1]["offset"]
+    hp = next(
+        f["offset"] for f in layout.describe(1)["kinds"]["pokemon"]["dense"] if f["name"] == "hp"
+    )
+    last = np.flatnonzero(data.player == 0)[-1]
+    assert data.is_known(slice(last, last + 1))[0][own + hp]
+
+
+def own(data, row):
+    return decode(data.observation[row])["own"]
+
+
+PASSING = """\
+|player|p1|Ann|1|
+|player|p2|Bob|2|
+|gametype|singles
+|gen|4
+|tier|[Gen 4] OU
+|poke|p1|Arceus-*
+|poke|p1|Scizor, M
+|poke|p1|Genesect-*
+|poke|p2|Blissey, F
+|poke|p2|Snorlax, M
+|teampreview
+|
+|start
+|switch|p1a: Scizor|Scizor, M|100/100
+|switch|p2a: Blissey|Blissey, F|100/100
+|turn|1
+|
+|move|p1a: Scizor|Swords Dance|p1a: Scizor
+|-boost|p1a: Scizor|atk|2
+|move|p2a: Blissey|Thrash|p1a: Scizor
+|-damage|p1a: Scizor|90/100
+|
+|upkeep
+|turn|2
+|
+|move|p1a: Scizor|Baton Pass|p1a: Scizor
+|
+|switch|p1a: Arceus|Arceus-Fire|100/100
+|move|p2a: Blissey|Thrash|p1a: Arceus|[from]lockedmove
+|-damage|p1a: Arceus|80/100
+|
+|upkeep
+|turn|3
+|
+|move|p1a: Arceus|Earthquake|p2a: Blissey
+|-damage|p2a: Blissey|0 fnt
+|faint|p2a: Blissey
+|
+|upkeep
+|
+|switch|p2a: Snorlax|Snorlax, M|100/100
+|turn|4
+|win|Ann
+"""
+
+
+def test_old_words_for_passing_and_going_on_and_forms_that_preview_leaves_open(tmp_path):
+    log = PASSING.replace("|poke|p1|Genesect-*\n", "")
+    _, data = import_logs(tmp_path, {"a.log": log}, format="gen4ou")
+    first, second = (np.flatnonzero(data.player == n) for n in range(2))
+
+    assert data.action[first].tolist() == [6, 7, 6, -1]  # who comes in by Baton Pass: one can
+    assert own(data, first[2])[0]["boosts"] == {"atk": 2}
+    assert (own(data, first[0])[1]["species"], own(data, first[2])[0]["species"]) == (
+        "arceusfire",
+    ) * 2
+    # Bound to Thrash nobody was asked in turn 2; whether it went on after that does not show.
+    assert data.action[second].tolist() == [6, -1, -1]
+
+
+def test_a_team_that_was_shown_openly_is_known(tmp_path):
+    shown = "|showteam|p1|Snorlax||leftovers||bodyslam,earthquake,rest,reflect|||||||]Gengar||||hypnosis|||||||"
+    _, data = import_logs(tmp_path, {"a.log": lines(SHORT, shown, after="|rule")})
+
+    snorlax, gengar = own(data, 0)[:2]
+    assert [move["id"] for move in snorlax["moves"]] == [
+        "bodyslam",
+        "earthquake",
+        "rest",
+        "reflect",
+    ]
+    assert [move["id"] for move in gengar["moves"]] == ["hypnosis"]
+
+
+# ---- what is left out
+
+
+LEFT_OUT = {
+    "truncated": (SHORT[: SHORT.index("|turn|6")], 60, "it ends before the battle does"),
+    "foreign": (SHORT.replace("|gen|1", "|gen|9"), 8, "it is of generation 9, not 1"),
+    "doubles": (SHORT.replace("singles", "doubles"), 7, "it is doubles, only singles are read"),
+    "another format": (
+        SHORT.replace("Random Battle", "OU"),
+        9,
+        "it is of gen1ou, not gen1randombattle",
+    ),
+    "no log": ("hello\n", 1, "it holds no battle"),
+    "no Pokemon": (
+        SHORT.replace("Gengar, L70", "Gengarr, L70"),
+        28,
+        "it has 'Gengarr', which is no Pokemon of generation 1",
+    ),
+    "later Pokemon": (
+        SHORT.replace("Gengar, L70", "Azumarill, L70"),
+        28,
+        "it has 'Azumarill', which is no Pokemon of generation 1",
+    ),
+    "no move": (
+        SHORT.replace("Body Slam", "Body Slum"),
+        21,
+        "it has 'Body Slum', which is no move of generation 1",
+    ),
+    "no winner": (SHORT.replace("|win|Bob", "|win|Cleo"), 62, "who won is no player of it"),
+}
+
+
+def test_what_cannot_be_read_is_left_out_with_line_and_reason(tmp_path):
+    logs = {f"{name}.log": log for name, (log, *_) in LEFT_OUT.items()}
+    summary, data = import_logs(tmp_path, {**logs, "good.log": SHORT})
+
+    assert data.num_episodes == 1
+    said = {one.path.stem: (one.line, one.reason) for one in summary.left_out}
+    assert said == {name: (line, reason) for name, (_, line, reason) in LEFT_OUT.items()}
+
+
+def test_no_cut_is_fatal(tmp_path):
+    cuts = {f"{cut:04}.log": SHORT[:cut] for cut in range(0, len(SHORT) - 8, 97)}
+    summary, data = import_logs(tmp_path, {**cuts, "good.log": SHORT})
+
+    assert data.num_episodes == 1
+    assert len(summary.left_out) == len(cuts)
+    assert all(one.reason and one.line for one in summary.left_out)
+
+
+def test_a_format_that_is_not_read_is_refused(tmp_path):
+    with pytest.raises(
+        FormatError, match="gen1randombatle is unknown: did you mean gen1randombattle"
+    ):
+        import_logs(tmp_path, {"a.log": SHORT}, format="gen1randombatle")
+
+
+def test_where_nothing_is_taken_nothing_is_written(tmp_path):
+    with pytest.raises(trajectories.DataError, match="no file holds a battle"):
+        import_logs(tmp_path, {"a.log": "hello"})
+    assert not (tmp_path / "out.parquet").exists()
+
+
+# ---- files
+
+
+def test_every_kind_of_file(tmp_path):
+    page = '<!DOCTYPE html>\n<script type="text/plain" class="battle-log-data">{}</script>\n'
+    kinds = {
+        "1.log": SHORT,
+        "2.json": json.dumps({"id": "x", "log": SHORT, "rating": 1400}),
+        "3.json": json.dumps({"log": SHORT.splitlines()}),
+        "4.html": page.format(SHORT.replace("/", "\\/")),
+        "5.log.gz": gzip.compress(SHORT.encode()),
+        "6.json.gz": gzip.compress(json.dumps({"log": SHORT}).encode()),
+    }
+    summary, data = import_logs(tmp_path, kinds)
+
+    assert [str(one) for one in summary.left_out] == []
+    assert data.num_episodes == len(kinds)
+    for number in range(1, len(kinds)):
+        assert np.array_equal(
+            data.observation[episode(data, number)], data.observation[episode(data, 0)]
+        )
+
+
+def test_files_that_hold_no_log(tmp_path):
+    broken = {
+        "1.json": "{",
+        "2.json": '{"a": 1}',
+        "3.html": "<html></html>",
+        "4.gz": gzip.compress(SHORT.encode())[:40],
+        ".hidden": "hello",
+    }
+    summary, _ = import_logs(tmp_path, {**broken, "good.log": SHORT})
+
+    reasons = [one.reason.split(":")[0] for one in summary.left_out]
+    assert reasons == [
+        "it is no JSON",
+        "it has no log",
+        "the page holds no log",
+        "it cannot be unpacked",
+    ]
+
+
+# ---- people
+
+
+def test_who_played_is_kept_only_when_asked(tmp_path):
+    _, data = import_logs(tmp_path, {"a.log": SHORT})
+    assert "Ann" not in json.dumps(data.metadata)
+    (tmp_path / "kept").mkdir()
+    _, data = import_logs(tmp_path / "kept", {"a.log": SHORT}, keep_names=True)
+    assert data.metadata["players"] == [
+        [{"player": 0, "name": "Ann", "rating": 1502}, {"player": 1, "name": "Bob", "rating": 1311}]
+    ]
+
+
+def test_players_below_a_rating_are_left_out(tmp_path):
+    unrated = SHORT.replace("|1502", "|").replace("|1311", "|")
+    told = unrated + "|raw|Bob's rating: 1600 &rarr; <strong>1620</strong>\n"
+    summary, data = import_logs(
+        tmp_path, {"1.log": SHORT, "2.log": told, "3.log": unrated}, min_rating=1500
+    )
+
+    assert [
+        (int(data.episode[i]), int(data.player[i])) for i in np.flatnonzero(data.timestep == 0)
+    ] == [(0, 0), (1, 1)]
+    assert summary.below == 4
+    assert [(one.path.name, one.reason) for one in summary.left_out] == [
+        ("3.log", "no player has that rating")
+    ]
+
+
+# ---- what is learned from it
+
+
+def test_a_clone_learns_from_known_choices_only(tmp_path):
+    _, data = import_logs(tmp_path, {f"{n}.log": SHORT for n in range(4)})
+    source = Demonstrations(str(tmp_path / "out.parquet"), batch_size=4, val_fraction=0.25)
+
+    assert source.num_training + source.num_validation == (data.action >= 0).sum()
+    assert (source.sample().action >= 0).all()
+
+
+def test_what_was_not_known_can_be_left_out_of_the_observation(tmp_path):
+    import_logs(tmp_path, {f"{n}.log": SHORT for n in range(4)})
+    options = {"batch_size": 4, "val_fraction": 0.25, "seed": 1}
+    path = str(tmp_path / "out.parquet")
+    kept = Demonstrations(path, **options).sample().observation
+    zeroed = Demonstrations(path, filled="zero", **options).sample().observation
+
+    assert (kept != zeroed).any()
+    assert ((zeroed == 0) | (zeroed == kept)).all()

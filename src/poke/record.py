@@ -52,7 +52,7 @@ Examples
   python -m poke.record out=data/gen1.parquet battles=2400
   python -m poke.record env=cartpole policy=outputs/2026-01-31/12-00-00-a1b2 out=data/cartpole.parquet
   python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
-  python -m poke.record replays=logs format=gen9ou out=data/gen9ou.parquet
+  python -m poke.record replays=logs format=gen1randombattle out=data/replays.parquet
 """
 
 

@@ -18,13 +18,15 @@ from .documentation import differences, read_help, read_sections
 README = Path(__file__).parents[2] / "README.md"
 RUN = "outputs/2026-01-31/12-00-00-a1b2"
 BATTLES = Path(__file__).with_name("battles.parquet")
+LOG = Path(__file__).parents[1] / "envs" / "showdown" / "replays" / "short.log"
 
 # Commands that no test can run, and why; the first pattern that is found decides.
 NOT_RUN = {
     r"pip install": "installs from a package index",
     r"^make ": "runs these tests, or installs",
     r"showdown observe FILE": "reads lines of a battle, as tests/envs/showdown/test_observing.py has it do",
-    r"^tensorboard |report --live": "serves until it is stopped",
+    r"^tensorboard |report --live|--browser": "serves until it is stopped",
+    r"poke\.play .*--server": "plays on somebody's server, as tests/envs/showdown/server does on one of its own",
     r"^python benchmarks/": "takes minutes to hours, alone on its machine",
 }
 
@@ -46,10 +48,12 @@ SHORTER = {
     r"poke\.train .*eval=episodes": ["trainer.max_steps=20", "eval.episodes=2"],
     r"poke\.train experiment=ppo_gen": ["trainer.max_steps=6144", "eval.battles=2"],
     r"poke\.train": ["trainer.max_steps=20"],
+    r"poke\.play .*--watch": [],
     r"poke\.play": ["--battles=4"],
     r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
     r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.record .*policy=": ["episodes=20"],
+    r"poke\.record .*replays=": [],
     r"poke\.record (?!--help)": ["battles=2"],
 }
 
@@ -62,6 +66,7 @@ MISTAKES = {
 
 # What has to be there before a command or python block in which the pattern is found; nothing is made twice.
 PREPARED = {
+    r"replays=logs": ("logs", f"mkdir logs && cp {LOG} logs"),
     r"^python examples/": ("examples", f"cp -r {README.parent}/examples examples"),
     r"policy=outputs/2026": (
         RUN,

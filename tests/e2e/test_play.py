@@ -112,7 +112,7 @@ def test_two_play_on_a_server_of_others_until_one_is_interrupted(clone, installe
         ben.send_signal(signal.SIGINT)
         ben.communicate(timeout=60)
     assert ann.returncode == 130
-    assert re.search(r"run as Ann in gen1randombattle: won \d+ of [2-9], ", out)
+    assert re.search(r"run as Ann in gen1randombattle: won \d+ of [1-9], ", out)
     assert "Traceback" not in err
 
 

@@ -11,6 +11,7 @@ from poke.envs.showdown.decoding import check_ranges, decode
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server import arena
+from poke.envs.showdown.server.players import Playing
 
 pytestmark = pytest.mark.showdown
 
@@ -33,9 +34,8 @@ class Anything:
 
 def play(server, policy, battle_format, opponent, battles, *, on_drop, concurrency=4):
     played = []
-    setting = arena.Setting(
-        server.websocket_url, battle_format, opponent, policy, concurrency, seed=0
-    )
+    playing = Playing(policy, battle_format)
+    setting = arena.Setting(server.websocket_url, playing, opponent, concurrency, seed=0)
     asyncio.run(arena.play(setting, battles, on_result=played.append, on_drop=on_drop))
     return played
 

@@ -14,6 +14,7 @@ from poke.envs.showdown import installation, layout
 from poke.envs.showdown.decoding import decode
 from poke.envs.showdown.formats import FormatError
 from poke.envs.showdown.replays import Importer
+from poke.record import main
 
 HERE = Path(__file__).parent
 SHORT = (HERE / "replays" / "short.log").read_text()
@@ -342,6 +343,20 @@ def test_a_format_that_is_not_read_is_refused(tmp_path):
         FormatError, match="gen1randombatle is unknown: did you mean gen1randombattle"
     ):
         import_logs(tmp_path, {"a.log": SHORT}, format="gen1randombatle")
+
+
+def test_why_nothing_is_taken_is_said_file_by_file(tmp_path, capsys):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "torn.log").write_text("|gen|1\n|tier|[Gen 9] OU\n")
+    (tmp_path / "logs" / "page.html").write_text("<html></html>")
+    out = tmp_path / "out.parquet"
+    assert main([f"replays={tmp_path / 'logs'}", f"format={FORMAT}", f"out={out}"]) == 1
+    said = capsys.readouterr()
+    page, torn = said.out.splitlines()
+    assert page == f"left out {tmp_path / 'logs' / 'page.html'}: the page holds no log"
+    assert torn.startswith(f"left out {tmp_path / 'logs' / 'torn.log'}:")
+    assert said.err == "poke: no file holds a battle that can be taken: nothing is written\n"
+    assert not out.exists()
 
 
 def test_where_nothing_is_taken_nothing_is_written(tmp_path):

@@ -34,13 +34,23 @@ def import_replays(config: Mapping[str, Any]) -> int:
         num_workers=(config["env"] or {}).get("num_workers", 1),
     )
     out = config["out"]
-    with stops(importer.stop) as signals:
-        summary = importer.run(Path(config["replays"]), Path(out), on_progress=_lines())
+    show = _lines()
+    so_far: list[Summary] = []
+
+    def on_progress(summary: Summary) -> None:
+        so_far[:] = [summary]
+        show(summary)
+
+    try:
+        with stops(importer.stop) as signals:
+            summary = importer.run(Path(config["replays"]), Path(out), on_progress=on_progress)
+    finally:  # also where there is no file in the end: these say why
+        for found in so_far:
+            for left_out in found.left_out:
+                print(f"left out {left_out}")
     if summary is None:
         print("stopped: nothing is written", file=sys.stderr)
         return 128 + signals[0]
-    for left_out in summary.left_out:
-        print(f"left out {left_out}")
     print(f"{out} holds {_said(summary)}")
     return 0
 

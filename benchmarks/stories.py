@@ -8,7 +8,6 @@ disturbed, bit for bit, or a chapter ended in the status that is promised for it
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import random
@@ -441,7 +440,4 @@ def _in_child(run: Callable[[], object]) -> None:
 def _write_battles(path: Path, first: int, end: int) -> None:
     data = trajectories.read("sample:gen1randombattle")
     chosen = (data.episode >= first) & (data.episode < end)
-    columns = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
-    metadata = columns.pop("metadata")
-    some = {name: column[chosen] for name, column in columns.items()}
-    trajectories.write(path, trajectories.Trajectories(**some, metadata=metadata))
+    trajectories.write(path, data.select(chosen))

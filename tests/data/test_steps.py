@@ -10,7 +10,7 @@ import pytest
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.steps import DataError, Trajectories, assemble, described
+from poke.data.steps import DataError, Trajectories, assemble, check, described
 from poke.spaces import ActionSpace, Entry, ObservationSpace
 
 DISCRETE = {"kind": "discrete", "num_actions": 3}
@@ -353,3 +353,61 @@ def test_what_was_assembled_is_what_it_was():
     one = assemble(arrays(), metadata())
     again = assemble(vars(replace(one)) | {"metadata": None}, one.metadata)
     assert_same(again, one)
+
+
+def imported(**changes):
+    """Steps of which not all is known: observations of two bytes, one of three choices."""
+    return assemble(
+        arrays(
+            observation=np.arange(12, dtype=np.int8).reshape(6, 2),
+            action=np.array([0, -1, 2, 0, 1, -1]),
+            # Known and filled bytes, then known and filled bits of the mask.
+            marks=np.array([[0b01, 0b10, 0b111, 0]] * 3 + [[0b11, 0, 0b001, 0b110]] * 3, np.uint8),
+            **changes,
+        ),
+        metadata({"dtype": "int8", "shape": [2]}),
+    )
+
+
+def test_what_is_not_known_is_written_and_read_back(tmp_path, path):
+    wanted = imported()
+    if path.suffix == ".npz":
+        save(
+            path,
+            {f.name: getattr(wanted, f.name) for f in fields(wanted) if f.name != "metadata"},
+            wanted.metadata,
+        )
+    else:
+        trajectories.write(path, wanted)
+    found = trajectories.read(path)
+    assert_same(found, wanted)
+    assert found.is_chosen.tolist() == [True, False, True, True, True, False]
+    assert found.is_known(slice(2, 4)).tolist() == [[True, False], [True, True]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"marks": np.zeros((6, 3), np.uint8)}, r"marks has shape \[6, 3\], not \[6, 4\]"),
+        ({"marks": None}, r"action is not one of 0 to 2 \(row 1 and 1 more\)"),
+    ],
+)
+def test_marks_that_cannot_be_are_refused(changes, line):
+    known = imported()
+    with pytest.raises(DataError, match=line):
+        check(replace(known, **changes))
+
+
+@pytest.mark.parametrize(
+    "made", [imported, lambda: assemble(arrays()), lambda: imported(action_mask=None)]
+)
+def test_some_rows_have_every_column_of_theirs(made):
+    whole = made()
+    some = whole.select(whole.episode == 1)
+    check(replace(some, episode=some.episode - 1))
+    for f in fields(Trajectories):
+        one, all_of_it = getattr(some, f.name), getattr(whole, f.name)
+        if isinstance(all_of_it, np.ndarray):
+            np.testing.assert_array_equal(one, all_of_it[3:], err_msg=f.name)
+        else:
+            assert one == all_of_it

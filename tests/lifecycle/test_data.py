@@ -1,6 +1,5 @@
 """Data has an identity: a resume, a replay and a sweep notice when it is another one."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -26,11 +25,7 @@ def run(poke):
 def grow(path) -> None:
     """Append episodes to a recording."""
     data = trajectories.read("sample:gen1randombattle")
-    chosen = data.episode < GROWN
-    columns = {f.name: getattr(data, f.name) for f in dataclasses.fields(data)}
-    metadata = columns.pop("metadata")
-    some = {name: column[chosen] for name, column in columns.items()}
-    trajectories.write(path, trajectories.Trajectories(**some, metadata=metadata))
+    trajectories.write(path, data.select(data.episode < GROWN))
 
 
 def test_what_was_trained_on_is_in_the_account_and_in_every_checkpoint(run):

@@ -7,7 +7,7 @@ arrays and is what refuses them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,16 @@ class Trajectories:
         width = mark_sizes(self.observation[0].size, self.action_space.mask_size)[0]
         bits = np.unpackbits(self.marks[rows, :width], axis=1, bitorder="little")
         return bits[:, : self.observation[0].size].view(np.bool_)
+
+    def select(self, rows: np.ndarray) -> Trajectories:
+        """Return some of the rows, in every column that there is.
+
+        Args:
+            rows: `[N] bool`, or indices, of whole episodes; these keep their numbers.
+        """
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metadata"}
+        chosen = {n: column[rows] for n, column in columns.items() if column is not None}
+        return replace(self, **chosen)
 
     @property
     def num_episodes(self) -> int:

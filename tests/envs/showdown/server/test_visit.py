@@ -134,7 +134,15 @@ def test_the_ladder_finds_an_opponent(server):
     assert (first.room, first.outcome) == (second.room, -second.outcome)
 
 
-def test_after_a_lost_connection_battles_go_on(server):
+def test_after_a_lost_connection_battles_go_on(server, monkeypatch):
+    send, sent = client.Client.send_message, []
+
+    async def note(self, message, *where):
+        sent.append((self.username, message))
+        await send(self, message, *where)
+
+    monkeypatch.setattr(client.Client, "send_message", note)
+
     async def play():
         async with Line(server.port) as line:
             eve = Guest(line.url, "Eve", "accept", Mover(6, line.cut), battles=2)
@@ -145,6 +153,9 @@ def test_after_a_lost_connection_battles_go_on(server):
     eve, flo = asyncio.run(play())
     assert len(eve.said) == 1
     assert eve.said[0].startswith("the connection is lost")
+    # This server leads who comes back to its battle by itself; not all do.
+    joined = [message for name, message in sent if name == "Eve" and message.startswith("/join ")]
+    assert joined == [f"/join {min(eve.outcomes)}"]
     assert eve.outcomes == {room: -outcome for room, outcome in flo.outcomes.items()}
     assert not any(seat.fault or seat.is_forfeited for seat in [*eve.seats, *flo.seats])
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from poke.config import composing
 from poke.config.validation import validate_recording
-from poke.run.afterwards.recording import RecordingError, record
+from poke.run.afterwards.recording import RecordingError, record, show
 
 HELP = """\
 Record demonstrations: an expert battles opponents in the real simulator, into one Parquet file.
@@ -26,16 +26,19 @@ Knobs
   env=showdown                 where battles are played
   format=gen1randombattle      a random battle format, gen1 to gen9
   battles=1000                 in all, those of earlier sessions included
-  expert=simple_heuristics     simple_heuristics, max_base_power or random
+  expert=simple_heuristics     simple_heuristics, max_base_power, random, or a run
+  experts='[{player: random, share: .8}, {player: RUN, share: .2}]'   several, each in its share
   opponents=[random,...]       played in turn; where the expert meets itself both sides are recorded
+  both_sides=true              opponents' decisions are recorded too
   out=FILE                     the file; FILE.parts holds what is recorded until it is whole
   seed=0                       of everything: the same seed gives the same file, bit for bit
   concurrency=64               battles at a time; changes speed only
   env.num_workers=2            processes that play them; changes speed only
 
-A trained policy is recorded in the environment of its run
-  env=cartpole policy=RUN_DIR  by its most probable actions
-  episodes=100                 in all
+A trained policy is recorded in its environment, by its most probable actions
+  policy=RUN_DIR               in battles, against opponents=
+  env=cartpole policy=RUN_DIR  in the environment of its run
+  episodes=100                 in all, of such
   trust=[my_package]           whose classes may be built, for a network or environment of your own
 
 Replays, logs of battles that others have played, are imported
@@ -43,6 +46,9 @@ Replays, logs of battles that others have played, are imported
   format=gen1ou                any singles format; what is of another is left out
   min_rating=1500              only players with at least this one
   keep_names=true              the file says who played, which it does not otherwise
+
+What a file holds, who played and how it went
+  python -m poke.record show FILE
 
 Once before the first recording of battles
   pip install 'poke[showdown]'
@@ -73,6 +79,8 @@ def _main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
         print(HELP, end="")
         return 0
+    if argv[:1] == ["show"]:
+        return _show(argv[1:])
     composed = composing.to_plain(composing.compose("record", argv))
     validate_recording(composed)
     try:
@@ -80,6 +88,19 @@ def _main(argv: list[str]) -> int:
     except RecordingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return 1
+
+
+def _show(files: list[str]) -> int:
+    if not files:
+        print("poke: show which file? as in: python -m poke.record show FILE", file=sys.stderr)
+        return 2
+    try:
+        for file in files:
+            show(file)
+    except RecordingError as error:
+        print(f"poke: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -452,13 +452,17 @@ class RecordConfig:
     env: Any = knob(help="where battles are played")
     format: str = knob(help="a random battle format, such as gen1randombattle")
     battles: int = knob(at_least=1, help="in all, those of earlier sessions included")
-    expert: str = knob(choices=PLAYERS, help="whose decisions are recorded")
-    opponents: list[str] = knob(choices=PLAYERS, help="played in turn")
+    expert: str = knob(help="whose decisions are recorded: a player, or a run")
+    experts: list[Any] | None = knob(
+        help="several, with shares of the battles, as in [{player: random, share: 1}]"
+    )
+    opponents: list[str] = knob(help="played in turn: players, or runs")
+    both_sides: bool = knob(help="opponents' decisions are recorded too")
     out: str = knob(help="the file")
     seed: int = knob(at_least=0, help="of everything: the same seed gives the same file")
     concurrency: int = knob(at_least=1, at_most=4096, help="battles at a time")
-    policy: str | None = knob(help="a run whose policy is recorded in its own environment")
-    episodes: int = knob(at_least=1, help="of policy")
+    policy: str | None = knob(help="a run whose policy is recorded, in env")
+    episodes: int = knob(at_least=1, help="of policy, in a Gymnasium environment")
     trust: list[str] = knob(
         default=None, help="packages whose classes policy's run may name besides poke's own"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -66,9 +67,9 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         _check_replays(config)
         return
     target = (config["env"] or {}).get("_target_")
-    if config["policy"] is not None:
-        if target is None or target == BATTLES:
-            raise ConfigError("policy= plays a Gymnasium environment, as in env=cartpole")
+    if config["policy"] is not None and target != BATTLES:
+        if target is None:
+            raise ConfigError("policy= plays an environment: name it, as in env=cartpole")
         return
     if target == "poke.envs.gym.GymEnvironment":
         raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
@@ -80,6 +81,43 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         )
     if not config["opponents"]:
         raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+    _check_players("opponents", config["opponents"])
+    _check_players("experts" if config["experts"] else "expert", experts_of(config))
+
+
+def experts_of(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return who is recorded in battles, with shares of them, of a composed recording config.
+
+    Raises:
+        ConfigError: it says so twice, or wrongly.
+    """
+    mixture = config["experts"]
+    if not mixture:
+        return {config["policy"] or config["expert"]: 1.0}
+    if config["policy"] is not None:
+        raise ConfigError("experts= and policy= both say who is recorded: give one of them")
+    shares: dict[str, float] = {}
+    for entry in mixture:
+        if not isinstance(entry, Mapping) or set(entry) != {"player", "share"}:
+            raise ConfigError(
+                "experts is a list of players and shares, as in "
+                f"[{{player: simple_heuristics, share: .2}}, {{player: random, share: .8}}], not {entry!r}"
+            )
+        player, share = entry["player"], entry["share"]
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < math.inf:
+            raise ConfigError(f"experts: the share of {player} must be above 0, not {share!r}")
+        if player in shares:
+            raise ConfigError(f"experts names {player} twice")
+        shares[str(player)] = float(share)
+    return shares
+
+
+def _check_players(key: str, names: Iterable[str]) -> None:
+    """Refuse who is neither a player of the worker's nor a run."""
+    for name in names:
+        if name not in SCRIPTED and not Path(name).exists():
+            near = did_you_mean(name, [*SCRIPTED])
+            raise ConfigError(f"{key}: {name} is neither one of {', '.join(SCRIPTED)} nor a run{near}")
 
 
 def _check_replays(config: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ _DTYPES = {
     "timestep": np.int32,
     "outcome": np.int8,
     "marks": np.uint8,
+    "agent": np.int16,
 }
 
 
@@ -50,6 +51,7 @@ class Trajectories:
         metadata: the file's JSON block; at least `observation` and `action`.
         marks: `[N, bytes] uint8`, which bits of observation and mask are known to be right, as `poke.data.trajectories`
             has it; None where all are. Where there are marks, an action may be `UNKNOWN_ACTION`.
+        agent: `[N] int16`, who decided, as an index into the metadata's ``agents``; None where nobody says.
     """
 
     observation: np.ndarray
@@ -64,6 +66,7 @@ class Trajectories:
     outcome: np.ndarray
     metadata: dict[str, Any]
     marks: np.ndarray | None = None
+    agent: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.action)
@@ -181,6 +184,9 @@ def check(trajectories: Trajectories) -> None:
     _check_marks(t)
     _refuse("reward is not finite", ~np.isfinite(t.reward))
     _refuse("outcome is not -1, 0 or 1", np.abs(t.outcome.astype(np.int16)) > 1)
+    if t.agent is not None:
+        count = len(t.metadata.get("agents", ()))
+        _refuse(f"agent is none of the metadata's {count} agents", ~_within(t.agent, count))
     _check_order(t)
 
 
@@ -320,6 +326,10 @@ def _as(name: str, array: np.ndarray, dtype: Any) -> np.ndarray:
     elif array.dtype.kind in "iu" and name == "observation":
         _refuse(f"{name} is too large for {dtype}", ~_all(values.astype(np.float64) == array))
     return values
+
+
+def _within(numbers: np.ndarray, count: int) -> np.ndarray:
+    return np.asarray((numbers >= 0) & (numbers < count))
 
 
 def _all(true: np.ndarray) -> np.ndarray:

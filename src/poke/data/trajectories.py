@@ -4,7 +4,7 @@ Columns: ``episode`` (int32), ``player`` (int8), ``timestep`` (int32, from 0 for
 episode), ``observation`` and ``action_mask`` (fixed-size binary: the array's bytes; the mask
 packed, lowest bit first), ``action``, ``reward`` (float32), ``terminated``, ``truncated`` (bool)
 and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an episode's player's
-rows). The metadata's key ``poke`` holds JSON::
+rows); where the metadata lists ``agents``, ``agent`` (text): which of them decided. The metadata's key ``poke`` holds JSON::
 
     {"schema": "poke.trajectories", "version": 1,
      "observation": {"dtype": "int8", "shape": [2859]},
@@ -56,6 +56,7 @@ __all__ = [
     "DataError",
     "Trajectories",
     "check",
+    "count_rows",
     "join",
     "locate",
     "read",
@@ -111,6 +112,11 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         raise _unreadable(file, error) from error
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
+
+
+def count_rows(path: str | Path) -> int:
+    """Return how many decisions a file holds that `read_metadata` takes, without reading them."""
+    return int(pq.read_metadata(locate(path)).num_rows)
 
 
 def read(path: str | Path) -> Trajectories:
@@ -209,6 +215,8 @@ def join(
             for kind in ("observation", "action"):
                 if t.metadata[kind] != metadata[kind]:
                     raise DataError(f"{part} holds another kind of {kind} than the whole")
+            if t.metadata.get("agents") != metadata.get("agents"):
+                raise DataError(f"{part} names other agents than the whole")
             yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
             num_episodes += t.num_episodes
 
@@ -250,7 +258,7 @@ def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int
                         table.schema,
                         compression="zstd",
                         compression_level=compression_level,
-                        use_dictionary=False,
+                        use_dictionary=["agent"],
                         store_schema=False,  # a second copy of the metadata
                         # A page is compressed alone, and a battle repeats itself over many rows.
                         data_page_size=1 << 26,
@@ -299,6 +307,8 @@ def _from_parquet(parquet: pq.ParquetFile) -> Trajectories:
     if "marks" in schema.names:
         width = sum(mark_sizes(math.prod(observation["shape"]), space.mask_size))
         columns["marks"] = _bytes_column(parquet, "marks", "uint8", [width])
+    if "agent" in schema.names and "agents" in metadata:
+        columns["agent"] = _agent_column(parquet, metadata["agents"])
     for name in _PLAIN_COLUMNS.keys() & set(schema.names):
         text = name == "episode" and _is_text(schema.field(name).type)
         columns[name] = (_text_column if text else _plain_column)(parquet, name)
@@ -338,6 +348,23 @@ def _text_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
     column = parquet.read(columns=[name]).column(0)
     _refuse_empty_cells(name, column)
     return np.asarray(column.to_pylist())
+
+
+def _agent_column(parquet: pq.ParquetFile, agents: Sequence[str]) -> np.ndarray:
+    """Return names as indices into the metadata's list, `[N] int16`."""
+    if not _is_text(parquet.schema_arrow.field("agent").type):
+        raise DataError("column agent is no text")
+    column = parquet.read(columns=["agent"]).column(0)
+    _refuse_empty_cells("agent", column)
+    column = column.dictionary_encode()
+    numbers = []
+    for chunk in column.chunks:
+        names = chunk.dictionary.to_pylist()
+        if strange := [name for name in names if name not in agents]:
+            raise DataError(f"agent {strange[0]} is none of the metadata's agents")
+        known = np.array([agents.index(name) for name in names], np.int16)
+        numbers.append(known[_numbers(chunk.indices)])
+    return np.concatenate(numbers)
 
 
 def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
@@ -395,6 +422,11 @@ def _to_table(t: Trajectories) -> pa.Table:
         )
     if t.marks is not None:
         columns["marks"] = _to_bytes_column(t.marks)
+    if t.agent is not None:
+        names = pa.array(t.metadata["agents"], pa.string())
+        columns["agent"] = pa.DictionaryArray.from_arrays(pa.array(t.agent), names).cast(
+            pa.string()
+        )
     block = {"schema": SCHEMA, "version": VERSION, **t.metadata}
     return pa.table(columns).replace_schema_metadata({"poke": json.dumps(block)})
 

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
-from poke.config.validation import BATTLES
+from poke.config.validation import BATTLES, experts_of
 from poke.run.afterwards.importing import import_replays
 from poke.run.afterwards.progress import shown
 from poke.run.afterwards.stopping import stops
@@ -35,13 +35,27 @@ def record(config: Mapping[str, Any]) -> int:
     with _failures():
         if config["replays"] is not None:
             return import_replays(config)
-        return _record_battles(config) if config["policy"] is None else _record_policy(config)
+        if config["policy"] is not None and config["env"]["_target_"] != BATTLES:
+            return _record_policy(config)
+        return _record_battles(config)
+
+
+def show(path: str) -> int:
+    """Print the card of a recording, and return the exit status.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    from poke.data.card import card
+
+    with _failures():
+        print("\n".join(card(path)))
+    return 0
 
 
 def _record_battles(config: Mapping[str, Any]) -> int:
-    values = ("format", "expert", "opponents", "seed", "concurrency")
     try:
-        recorder = _recorder(config["env"], **{name: config[name] for name in values})
+        recorder = _recorder(config)
     except ImportError as error:
         raise RecordingError(
             f"recording needs {error.name}: pip install 'poke[showdown]'"
@@ -56,13 +70,27 @@ def _record_battles(config: Mapping[str, Any]) -> int:
     return 0
 
 
-def _recorder(env: Mapping[str, Any], **values: Any) -> Any:
+def _recorder(config: Mapping[str, Any]) -> Any:
     """Return what records: of battles poke's own, else what the node itself names."""
+    env = config["env"]
+    values = {name: config[name] for name in ("format", "opponents", "seed", "concurrency")}
     if env["_target_"] != BATTLES:
-        return instantiate(env, **values)
+        return instantiate(env, expert=config["expert"], **values)
     from poke.envs.showdown.recording import Recorder
 
-    return Recorder(**values, num_workers=env["num_workers"], accelerate=env["accelerate"])
+    def load(place: str) -> Any:
+        from poke.policies.loading import load  # torch is not for who records scripted players
+
+        return load(place, trust=config["trust"] or ())
+
+    return Recorder(
+        **values,
+        experts=experts_of(config),
+        both_sides=config["both_sides"],
+        num_workers=env["num_workers"],
+        accelerate=env["accelerate"],
+        load=load,
+    )
 
 
 def _record_policy(config: Mapping[str, Any]) -> int:

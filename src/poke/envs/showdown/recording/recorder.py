@@ -1,12 +1,13 @@
-"""Record demonstrations: an expert battles opponents in the workers, into one Parquet file.
+"""Record demonstrations: experts battle opponents in the workers, into one Parquet file.
 
-Battle i is against opponent i modulo their number, the expert in either seat in turn, and all of its chances come from
-the recording's seed and i: the file depends on nothing else, however often it was interrupted, bit for bit.
+Battle i is against opponent i modulo their number, the expert in either seat in turn; who of several experts plays it,
+and all of its chances, come from the recording's seed and i: the file depends on nothing else, however often it was
+interrupted, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,17 @@ import numpy as np
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation
 from poke.envs.showdown.installation import ShowdownError, pinned_version
-from poke.envs.showdown.names import SCRIPTED
+from poke.envs.showdown.names import SCRIPTED, is_run
 from poke.envs.showdown.pipes.records import (
     ASKED,
     ENDED,
     LOST,
     NUM_SEATS,
-    REFUSED,
     Start,
     battle_seeds,
 )
 from poke.envs.showdown.pipes.workers import BattleWorkers
+from poke.envs.showdown.recording.agents import Mind, Policies, drawn
 from poke.envs.showdown.recording.store import RecordedBattle, Side, Store, alone
 
 _TRIES = 3  # of a battle that is lost with its worker
@@ -50,43 +51,51 @@ class Progress:
 
 
 class Recorder:
-    """Records the expert's decisions, both sides' where the expert meets itself.
+    """Records experts' decisions, both sides' where the opponent is an expert too, or where both are asked for.
 
     Decisions of a single legal action are nobody's and not recorded, nor are choices that the simulator refused.
 
     Args:
         format: a singles format whose teams the simulator draws, such as ``gen1randombattle``.
-        expert: the scripted player to record, one of `poke.envs.showdown.names.SCRIPTED`.
-        opponents: scripted players to meet in turn; repeat one to meet it more often.
+        experts: who is recorded, with shares of the battles: scripted players, see `poke.envs.showdown.names.SCRIPTED`,
+            or places of runs, whose policies play what is most probable.
+        opponents: likewise, to meet in turn; repeat one to meet it more often.
         seed: of everything.
         concurrency: battles at a time; changes speed only.
+        both_sides: record opponents too.
         num_workers: processes that play them; changes speed only.
         accelerate: as of `BattleWorkers`; changes speed only.
+        load: returns the policy of a run; needed where one plays.
 
     Raises:
-        ValueError: a player that does not exist, or a format that is not as above.
+        ValueError: a player that cannot play, or a format that is not as above.
     """
 
     def __init__(
         self,
         *,
         format: str,
-        expert: str,
+        experts: Mapping[str, float],
         opponents: Sequence[str],
         seed: int,
         concurrency: int,
+        both_sides: bool = False,
         num_workers: int = 1,
         accelerate: bool = True,
+        load: Callable[[str], Any] | None = None,
     ) -> None:
-        unknown = [name for name in (expert, *opponents) if name not in SCRIPTED]
-        if unknown:
-            raise ValueError(f"no player {unknown[0]} (choose from {', '.join(SCRIPTED)})")
+        self._agents = list(dict.fromkeys([*experts, *opponents]))
+        runs = [name for name in self._agents if is_run(name)]
+        if runs and load is None:
+            raise ValueError(f"no player {runs[0]} (choose from {', '.join(SCRIPTED)})")
         self._generation = generation(format)
+        self._policies = Policies(runs, format, load) if load is not None else None
         self._format = format
-        self._expert = expert
+        self._experts = dict(experts)
         self._opponents = list(opponents)
         self._seed = seed
         self._concurrency = concurrency
+        self._both_sides = both_sides
         self._num_workers = num_workers
         self._accelerate = accelerate
         self._stop_requested = False
@@ -133,8 +142,11 @@ class Recorder:
             },
             "env": "showdown",
             "format": self._format,
-            "expert": self._expert,
+            "experts": self._experts,
             "opponents": self._opponents,
+            "agents": self._agents,
+            "both_sides": self._both_sides,
+            "policies": {} if self._policies is None else self._policies.digests,
             "seed": self._seed,
             "versions": {"pokemon-showdown": pinned_version()},
             "layout": layout.describe(self._generation),
@@ -157,16 +169,16 @@ class Recorder:
         )
         unplayed = iter(numbers)
         with workers, store:
-            tables = [_Table(workers, place) for place in range(places)]
+            tables = [_Table(workers, place, self._policies) for place in range(places)]
             for table in tables:
                 table.begin(self._match(next(unplayed)))
             while not self._stop_requested and any(table.match for table in tables):
                 # Those that are ready are answered while the others simulate.
                 records = workers.exchange(wait_for_all=False)
-                for record in records:
-                    tables[record["battle"]].take(record)
-                asked = records[records["flags"] & ASKED != 0]
-                workers.choose(asked["battle"], asked["seat"], asked["advice"])
+                actions = [tables[record["battle"]].take(record) for record in records]
+                is_asked = records["flags"] & ASKED != 0
+                asked = records[["battle", "seat"]][is_asked]
+                workers.choose(asked["battle"], asked["seat"], np.array(actions)[is_asked])
                 progress.dropped = workers.num_lost
                 for place in np.unique(records["battle"]).tolist():
                     recorded = tables[place].finish()
@@ -182,14 +194,22 @@ class Recorder:
 
     def _match(self, number: int) -> _Match:
         turn, which = divmod(number, len(self._opponents))
-        opponent, seat = self._opponents[which], turn % NUM_SEATS
-        players, teachers = [opponent, opponent], ["", ""]
-        for n in range(NUM_SEATS):
-            if n == seat or opponent == self._expert:
-                players[n], teachers[n] = "asked", self._expert
+        expert, opponent = drawn(self._experts, number), self._opponents[which]
+        seat = turn % NUM_SEATS
+        agents = (expert, opponent) if seat == 0 else (opponent, expert)
+        recorded = tuple(
+            n == seat or self._both_sides or opponent == expert for n in range(NUM_SEATS)
+        )
+        # Who is recorded or a policy is asked; of the worker's players it is told what they advise.
+        is_asked = [recorded[n] or is_run(agents[n]) for n in range(NUM_SEATS)]
+        players = ["asked" if is_asked[n] else agents[n] for n in range(NUM_SEATS)]
+        teachers = [
+            agents[n] if is_asked[n] and not is_run(agents[n]) else "" for n in range(NUM_SEATS)
+        ]
         return _Match(
             number,
-            opponent,
+            agents,
+            recorded,
             Start(
                 battle=0,
                 seed=battle_seeds(self._seed, number),
@@ -205,22 +225,25 @@ class _Match:
 
     Args:
         number: of the battle in the recording.
-        opponent: who is met.
+        agents: who sits in either seat.
+        recorded: whose decisions are kept, by seat.
         start: all that decides it, at any place.
     """
 
     number: int
-    opponent: str
+    agents: tuple[str, str]
+    recorded: tuple[bool, ...]
     start: Start
 
 
 class _Table:
     """A place of the workers where one battle after another is played."""
 
-    def __init__(self, workers: BattleWorkers, place: int) -> None:
+    def __init__(self, workers: BattleWorkers, place: int, policies: Policies | None) -> None:
         self.match: _Match | None = None
-        self._workers, self._place = workers, place
+        self._workers, self._place, self._policies = workers, place, policies
         self._sides: list[Side] = []
+        self._minds: list[Mind | None] = []
         self._ended = self._lost = 0  # seats
         self._tries = 0
 
@@ -229,21 +252,30 @@ class _Table:
         if match is not self.match:
             self._tries = 0
         self.match = match
-        self._sides = [Side(n) for n in range(NUM_SEATS)]
+        self._sides = [Side(n, agent) for n, agent in enumerate(match.agents)]
+        self._minds = [
+            self._policies.mind(agent) if self._policies is not None and is_run(agent) else None
+            for agent in match.agents
+        ]
         self._ended = self._lost = 0
         self._workers.begin([replace(match.start, battle=self._place)])
 
-    def take(self, record: np.void) -> None:
-        """Take note of what a worker told of a seat; an advice that comes is followed."""
-        side, flags = self._sides[record["seat"]], int(record["flags"])
+    def take(self, record: np.void) -> int:
+        """Take note of what a worker told of a seat, and return what is chosen there; -1 where nothing is asked."""
+        seat, flags = int(record["seat"]), int(record["flags"])
+        side = self._sides[seat]
         self._lost += flags & LOST != 0
+        if not flags & LOST:
+            side.hear_refused(int(record["refused"]))
         if flags & ENDED:
             self._ended += 1
             side.outcome = int(record["outcome"])
-        elif flags & ASKED:
-            if flags & REFUSED:
-                side.forget_last()
-            side.add(record["observation"].copy(), int(record["mask"]), int(record["advice"]))
+        if not flags & ASKED:
+            return -1
+        observation, mask, mind = record["observation"].copy(), int(record["mask"]), self._minds[seat]
+        action = int(record["advice"]) if mind is None else mind.choose(observation, mask)
+        side.add(observation, mask, action)
+        return action
 
     def finish(self) -> RecordedBattle | None:
         """Return the battle once it has ended; one that was lost with its worker begins anew.
@@ -261,4 +293,5 @@ class _Table:
             self.begin(match)
             return None
         self.match = None
-        return RecordedBattle(match.number, match.opponent, [s for s in self._sides if s.actions])
+        sides = [side for side in self._sides if match.recorded[side.player]]
+        return RecordedBattle(match.number, match.agents, sides)

@@ -19,9 +19,9 @@ from poke.envs.showdown.decoding import check_ranges
 from poke.envs.showdown.pipes.records import unpack_masks
 
 _BATTLES_A_PART = 200
-_COUNTS = ("battles", "decisions", "won", "drawn", "lost")
+_COUNTS = ("battles", "decisions", "won", "drawn", "lost", "refused")
 
-Results = dict[str, dict[str, int]]
+Results = dict[str, dict[str, dict[str, int]]]  # by who is recorded and whom it met
 
 
 @dataclass
@@ -30,17 +30,21 @@ class Side:
 
     Args:
         player: 0 where it is p1, 1 where p2.
+        agent: who sits there.
         observations: each ``[layout.SIZE]`` int8, what it knew.
         masks: bits of what was legal.
         actions: what it chose.
         outcome: 1 won, 0 drawn, -1 lost.
+        refused: choices that the simulator did not take.
     """
 
     player: int
+    agent: str
     observations: list[np.ndarray] = field(default_factory=list)
     masks: list[int] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
     outcome: int = 0
+    refused: int = 0
 
     def add(self, observation: np.ndarray, mask: int, action: int) -> None:
         """Take a decision."""
@@ -48,24 +52,31 @@ class Side:
         self.masks.append(mask)
         self.actions.append(action)
 
-    def forget_last(self) -> None:
-        """Take the last decision back: it was refused."""
+    def hear_refused(self, refused: int) -> None:
+        """Take the last decision back if it was refused: it is asked for again, or the one that is left is made.
+
+        Args:
+            refused: how many have been in this battle.
+        """
+        if refused == self.refused:
+            return
+        self.refused = refused
         for kept in (self.observations, self.masks, self.actions):
             kept.pop()
 
 
 @dataclass(frozen=True)
 class RecordedBattle:
-    """One battle's decisions of the expert.
+    """One battle's decisions.
 
     Args:
         number: of the battle in the recording.
-        opponent: the player it was played against.
-        sides: the expert's, both where it met itself; without those that decided nothing.
+        agents: who sat in either seat.
+        sides: those that are recorded; one may have had nothing to decide.
     """
 
     number: int
-    opponent: str
+    agents: tuple[str, str]
     sides: list[Side]
 
 
@@ -110,7 +121,7 @@ class Store:
         self._waiting: dict[int, RecordedBattle] = {}
         self._buffer: list[RecordedBattle] = []
         self._sources: list[Path] = []
-        self._results = _no_results(setup)
+        self._results: Results = {}
         self._written = 0  # battles
         for source in [out] if out.exists() else []:
             self._take(source)
@@ -143,7 +154,8 @@ class Store:
         while self.num_battles in self._waiting:
             ready = self._waiting.pop(self.num_battles)
             for side in ready.sides:
-                check_ranges(np.stack(side.observations), self._setup["layout"])
+                if side.actions:
+                    check_ranges(np.stack(side.observations), self._setup["layout"])
             self._buffer.append(ready)
             if len(self._buffer) == _BATTLES_A_PART:
                 self._flush()
@@ -165,7 +177,8 @@ class Store:
     def _flush(self) -> None:
         if not self._buffer:
             return
-        first, results = self._written, _no_results(self._setup)
+        first = self._written
+        results: Results = {}
         _count(results, self._buffer)
         metadata = self._metadata(first, self.num_battles, results)
         part = self._folder / f"part-{first:08d}.parquet"
@@ -193,27 +206,34 @@ class Store:
             return
         self._sources.append(source)
         self._written = stop
-        for opponent, counts in results.items():
-            for name, count in counts.items():
-                self._results[opponent][name] += count
-
-
-def _no_results(setup: dict[str, Any]) -> Results:
-    return {opponent: dict.fromkeys(_COUNTS, 0) for opponent in setup["opponents"]}
+        for agent, met in results.items():
+            for opponent, counts in met.items():
+                for name, count in counts.items():
+                    _counts(self._results, agent, opponent)[name] += count
 
 
 def _count(results: Results, battles: Sequence[RecordedBattle]) -> None:
-    """Count battles, and the recorded sides' decisions and outcomes, by opponent."""
+    """Count the recorded sides' battles, decisions and outcomes; one against itself is a battle of either side."""
     for battle in battles:
-        counts = results[battle.opponent]
-        counts["battles"] += 1
         for side in battle.sides:
+            counts = _counts(results, side.agent, battle.agents[1 - side.player])
+            counts["battles"] += 1
             counts["decisions"] += len(side.actions)
+            counts["refused"] += side.refused
             counts[("drawn", "won", "lost")[side.outcome]] += 1
 
 
+def _counts(results: Results, agent: str, opponent: str) -> dict[str, int]:
+    return results.setdefault(agent, {}).setdefault(opponent, dict.fromkeys(_COUNTS, 0))
+
+
 def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]) -> Trajectories:
-    sides = [(episode, side) for episode, battle in enumerate(battles) for side in battle.sides]
+    sides = [
+        (episode, side)
+        for episode, battle in enumerate(battles)
+        for side in battle.sides
+        if side.actions
+    ]
     lengths = [len(side.actions) for _, side in sides]
     masks = np.array([mask for _, side in sides for mask in side.masks], np.uint32)
     result = np.repeat(np.array([side.outcome for _, side in sides], dtype=np.int8), lengths)
@@ -230,5 +250,8 @@ def _to_trajectories(battles: Sequence[RecordedBattle], metadata: dict[str, Any]
         player=np.repeat(np.array([side.player for _, side in sides], dtype=np.int8), lengths),
         timestep=np.concatenate([np.arange(n, dtype=np.int32) for n in lengths]),
         outcome=result,
+        agent=np.repeat(
+            np.array([metadata["agents"].index(side.agent) for _, side in sides], np.int16), lengths
+        ),
         metadata=metadata,
     )

@@ -71,7 +71,7 @@ MISTAKES = {
     "out=x": "out must end in .parquet, not 'x'",
     "battles=3": "out must be given, as in out=VALUE",
     "format=gen1ou out=x.parquet": "format must be gen1randombattle to gen9randombattle, not 'gen1ou'",
-    "expert=me out=x.parquet": "expert must be one of simple_heuristics, max_base_power, random, not 'me'",
+    "expert=me out=x.parquet": "expert: me is neither one of random, max_base_power, simple_heuristics nor a run",
     "opponents=[] out=x.parquet": "opponents must name at least one player, as in opponents=[random]",
     "env=cartpole out=x.parquet": "this environment needs a teacher, as in policy=RUN_DIR",
 }

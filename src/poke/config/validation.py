@@ -104,7 +104,11 @@ def experts_of(config: Mapping[str, Any]) -> dict[str, float]:
                 f"[{{player: simple_heuristics, share: .2}}, {{player: random, share: .8}}], not {entry!r}"
             )
         player, share = entry["player"], entry["share"]
-        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < math.inf:
+        if (
+            not isinstance(share, int | float)
+            or isinstance(share, bool)
+            or not 0 < share < math.inf
+        ):
             raise ConfigError(f"experts: the share of {player} must be above 0, not {share!r}")
         if player in shares:
             raise ConfigError(f"experts names {player} twice")
@@ -117,7 +121,9 @@ def _check_players(key: str, names: Iterable[str]) -> None:
     for name in names:
         if name not in SCRIPTED and not Path(name).exists():
             near = did_you_mean(name, [*SCRIPTED])
-            raise ConfigError(f"{key}: {name} is neither one of {', '.join(SCRIPTED)} nor a run{near}")
+            raise ConfigError(
+                f"{key}: {name} is neither one of {', '.join(SCRIPTED)} nor a run{near}"
+            )
 
 
 def _check_replays(config: Mapping[str, Any]) -> None:

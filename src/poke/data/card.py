@@ -56,7 +56,9 @@ def _played(about: Mapping[str, Any]) -> str:
 
 
 def _with_share(name: str, shares: Mapping[str, float]) -> str:
-    return name if len(shares) == 1 else f"{name} ({100 * shares[name] / sum(shares.values()):.3g} %)"
+    return (
+        name if len(shares) == 1 else f"{name} ({100 * shares[name] / sum(shares.values()):.3g} %)"
+    )
 
 
 def _unknown(imported: Mapping[str, Any], rows: int) -> str:

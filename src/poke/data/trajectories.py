@@ -4,7 +4,8 @@ Columns: ``episode`` (int32), ``player`` (int8), ``timestep`` (int32, from 0 for
 episode), ``observation`` and ``action_mask`` (fixed-size binary: the array's bytes; the mask
 packed, lowest bit first), ``action``, ``reward`` (float32), ``terminated``, ``truncated`` (bool)
 and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an episode's player's
-rows); where the metadata lists ``agents``, ``agent`` (text): which of them decided. The metadata's key ``poke`` holds JSON::
+rows); where the metadata lists ``agents``, ``agent`` (text): which of them decided. The metadata's
+key ``poke`` holds JSON::
 
     {"schema": "poke.trajectories", "version": 1,
      "observation": {"dtype": "int8", "shape": [2859]},

@@ -1,15 +1,20 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from poke.config.schema import PLAYERS
 from poke.data import trajectories
 from poke.data.trajectories import DataError
 from poke.envs.showdown import layout
+from poke.envs.showdown.battles.environment import spaces
 from poke.envs.showdown.decoding import ObservationError, check_ranges
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.names import SCRIPTED
+from poke.envs.showdown.names import SCRIPTED, BattleError
+from poke.envs.showdown.pipes.workers import ENDED
 from poke.envs.showdown.recording import Recorder, recorder, store
 from poke.envs.showdown.server.scripted import OPPONENTS
+from poke.policies.policy import Choice, Memory
 
 from .simulated import ScriptedWorkers, Turn
 
@@ -19,7 +24,7 @@ FOES = ["simple_heuristics", "random"]
 def record_of(**changes):
     setup = {
         "format": "gen1randombattle",
-        "expert": "simple_heuristics",
+        "experts": {"simple_heuristics": 1.0},
         "opponents": FOES,
         "seed": 0,
         "concurrency": 4,
@@ -78,13 +83,111 @@ def test_the_experts_decisions_become_one_file(tmp_path, played):
     assert (data.action == 0).all()
     assert data.action_mask.all()
     about = data.metadata
+    counts = ("battles", "decisions", "won", "drawn", "lost", "refused")
     assert about["results"] == {
-        "simple_heuristics": {"battles": 2, "decisions": 8, "won": 2, "drawn": 0, "lost": 2},
-        "random": {"battles": 2, "decisions": 4, "won": 1, "drawn": 0, "lost": 1},
+        "simple_heuristics": {
+            "simple_heuristics": dict(zip(counts, (4, 8, 2, 0, 2, 0), strict=True)),
+            "random": dict(zip(counts, (2, 4, 1, 0, 1, 0), strict=True)),
+        }
     }
-    assert (about["battles"], about["expert"]) == ([0, 4], "simple_heuristics")
+    assert (about["battles"], about["experts"]) == ([0, 4], {"simple_heuristics": 1.0})
+    assert names(data) == ["simple_heuristics"] * 12
     assert about["layout"] == layout.describe(1)
     assert [p.name for p in out.parent.iterdir()] == ["t.parquet"]
+
+
+def names(data):
+    return [data.metadata["agents"][number] for number in data.agent]
+
+
+def test_a_mixture_has_its_shares_and_every_row_says_who_decided(tmp_path, played):
+    out = tmp_path / "t.parquet"
+    mixture = {"max_base_power": 0.25, "simple_heuristics": 0.75}
+    record_of(experts=mixture, opponents=["random"]).record(out, 40, on_progress=ignore)
+    data = trajectories.read(out)
+    first = np.flatnonzero(data.timestep == 0)
+    who = [names(data)[row] for row in first]
+    assert sorted({*who}) == sorted(mixture)
+    assert 8 <= who.count("max_base_power") <= 12
+    shown = pq.read_table(out, columns=["agent"]).column(0).to_pylist()
+    assert shown == names(data)
+
+
+def test_both_sides_are_recorded_when_asked_for(tmp_path, played):
+    out = tmp_path / "t.parquet"
+    record_of(opponents=["random"], both_sides=True).record(out, 2, on_progress=ignore)
+    data = trajectories.read(out)
+    # The expert sits in p1's seat, then in p2's; p1 decides three times, p2 once.
+    assert data.player.tolist() == [0, 0, 0, 1] * 2
+    assert names(data) == [*["simple_heuristics"] * 3, *["random"] * 4, "simple_heuristics"]
+    results = data.metadata["results"]
+    assert results["random"]["simple_heuristics"]["won"] == 1
+    assert results["simple_heuristics"]["random"]["won"] == 1
+
+
+class Second:
+    """A policy that takes the second legal action, and the next one at each later decision of a battle."""
+
+    def __init__(self):
+        self.observation_space, self.action_space = spaces("gen1randombattle")
+
+    def initial_state(self):
+        return Memory(np.zeros((1, 1), np.float32))
+
+    def choose(self, observation, *, action_mask, state):
+        state.values = state.values + 1
+        assert observation.shape == (1, layout.SIZE)
+        legal = np.flatnonzero(action_mask[0])
+        return Choice(legal[[int(state.values[0, 0])]], None, None, None)
+
+    def get_state(self):
+        return {"network": {"weight": torch.ones(1)}, "normalizer": None}
+
+
+def test_a_policy_is_recorded_battle_by_battle_however_many_at_a_time(tmp_path, played):
+    files = []
+    for concurrency in (1, 5):
+        files.append(tmp_path / f"{concurrency}.parquet")
+        one = record_of(
+            experts={"runs/mine": 1.0},
+            opponents=["random", "runs/mine"],
+            concurrency=concurrency,
+            load=lambda place: Second(),
+        )
+        one.record(files[-1], 6, on_progress=ignore)
+    data = trajectories.read(files[0])
+    assert (
+        data.action.tolist() == (data.timestep + 1).tolist()
+    )  # it remembers its own seat's battle
+    assert {*names(data)} == {"runs/mine"}
+    assert list(data.metadata["policies"]) == ["runs/mine"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_policy_of_another_game_is_refused(tmp_path, played):
+    class Other(Second):
+        def __init__(self):
+            self.observation_space, self.action_space = spaces("gen9randombattle")
+
+    with pytest.raises(BattleError, match=r"runs/mine is of generation 9"):
+        record_of(experts={"runs/mine": 1.0}, load=lambda place: Other())
+
+
+def test_a_refused_choice_after_which_only_one_is_left_is_not_recorded(
+    tmp_path, played, monkeypatch
+):
+    """Nobody is asked again then: the next that is heard of the seat says how many were refused."""
+
+    class Forced(Played):
+        def exchange(self, *args, **how):
+            records = super().exchange(*args, **how)
+            records["refused"] = (records["turn"] > 0) | (records["flags"] & ENDED != 0)
+            return records
+
+    monkeypatch.setattr(recorder, "BattleWorkers", Forced)
+    record_of(opponents=["random"]).record(tmp_path / "t.parquet", 1, on_progress=ignore)
+    data = trajectories.read(tmp_path / "t.parquet")
+    assert data.observation[:, 0].tolist() == [1, 2]  # the turns; the first one's was refused
 
 
 def test_a_refused_choice_is_not_recorded(tmp_path, played, monkeypatch):
@@ -173,18 +276,23 @@ def test_parts_left_over_by_a_stop_after_joining_count_once(tmp_path, played, mo
     assert record_of().record(out, 6, on_progress=ignore)
     data = trajectories.read(out)
     assert (data.num_episodes, data.metadata["battles"]) == (6, [0, 6])
-    assert data.metadata["results"]["random"]["battles"] == 3
+    assert data.metadata["results"]["simple_heuristics"]["random"]["battles"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
 
 
 @pytest.mark.parametrize(
     ("key", "other"),
-    [("expert", "random"), ("format", "gen9randombattle"), ("opponents", ["random"]), ("seed", 1)],
+    [
+        ("experts", {"random": 1.0}),
+        ("format", "gen9randombattle"),
+        ("opponents", ["random"]),
+        ("seed", 1),
+    ],
 )
 def test_another_recording_is_not_mixed_in(tmp_path, played, key, other):
     out = tmp_path / "t.parquet"
     record_of().record(out, 2, on_progress=ignore)
-    differs = "observation|action|layout" if key == "format" else key
+    differs = {"format": "observation|action|layout", "opponents": "opponents|agents"}.get(key, key)
     with pytest.raises(DataError, match=rf"holds another recording \(its ({differs}) differs\)"):
         record_of(**{key: other}).record(out, 4, on_progress=ignore)
 

@@ -272,7 +272,11 @@ class _Table:
             side.outcome = int(record["outcome"])
         if not flags & ASKED:
             return -1
-        observation, mask, mind = record["observation"].copy(), int(record["mask"]), self._minds[seat]
+        observation, mask, mind = (
+            record["observation"].copy(),
+            int(record["mask"]),
+            self._minds[seat],
+        )
         action = int(record["advice"]) if mind is None else mind.choose(observation, mask)
         side.add(observation, mask, action)
         return action

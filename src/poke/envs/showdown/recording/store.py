@@ -61,6 +61,8 @@ class Side:
         if refused == self.refused:
             return
         self.refused = refused
+        if not self.actions:  # a scripted player's, whom nobody asks
+            return
         for kept in (self.observations, self.masks, self.actions):
             kept.pop()
 

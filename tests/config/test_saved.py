@@ -218,5 +218,7 @@ def test_relative_paths_are_found_again_from_where_they_were_given(tmp_path, mon
     folders = [str(tmp_path / "gone"), str(tmp_path / "then"), str(tmp_path / "now")]
     assert from_folders(plain, folders)["data"]["path"] == str(tmp_path / "then" / "x.npz")
     assert plain["data"]["path"] == "x.npz"
+    several = from_folders({"data": {"path": ["x.npz", "sample:y", "/z"]}}, folders)
+    assert several["data"]["path"] == [str(tmp_path / "then" / "x.npz"), "sample:y", "/z"]
     missing = {"data": {"path": "sample:gen1randombattle"}, "init_from": {"path": "/absolute"}}
     assert from_folders(missing, folders) == missing

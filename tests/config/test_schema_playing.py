@@ -144,7 +144,7 @@ def test_the_command_line_chooses_over_the_algorithms_own_choice():
     ("overrides", "line"),
     [
         (["env=cartpole"], "this environment needs a teacher, as in policy=RUN_DIR"),
-        (["policy=run"], "policy= plays a Gymnasium environment, as in env=cartpole"),
+        (["policy=run"], "policy=run: there is no such run"),
     ],
 )
 def test_a_recording_needs_who_plays_it(overrides, line):

@@ -151,13 +151,13 @@ def test_identifying_imports_no_torch(path):
 def test_appended_episodes_leave_the_old_ones_on_their_side(seed):
     rng = np.random.default_rng(seed)
     fraction, sizes = rng.uniform(0.001, 0.9), np.sort(rng.integers(1, 5000, 2))
-    before, after = (held_out(int(size), fraction) for size in sizes)
+    before, after = (held_out([int(size)], fraction) for size in sizes)
     assert np.array_equal(after[: len(before)], before)
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.05, 0.1, 0.25, 0.5, 0.9])
 def test_every_stretch_of_episodes_has_its_share(fraction):
-    chosen = held_out(5000, fraction)
+    chosen = held_out([5000], fraction)
     excess = np.concatenate([[0], np.cumsum(chosen - fraction)])
     assert excess.max() - excess.min() < 4  # of any stretch, from the share exactly
 
@@ -165,20 +165,20 @@ def test_every_stretch_of_episodes_has_its_share(fraction):
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25, 0.5])
 @pytest.mark.parametrize("num_episodes", [2, 3, 10, 47, 2700])
 def test_both_sides_have_episodes(num_episodes, fraction):
-    chosen = held_out(num_episodes, fraction)
+    chosen = held_out([num_episodes], fraction)
     assert chosen[0]
     assert not chosen.all()
 
 
 def test_the_ends_of_the_scale():
-    assert not held_out(100, 0.0).any()
-    assert held_out(100, 1.0).all()
-    assert held_out(100, 1e-18).sum() == 1
+    assert not held_out([100], 0.0).any()
+    assert held_out([100], 1.0).all()
+    assert held_out([100], 1e-18).sum() == 1
 
 
 def test_which_episodes_are_held_out_is_the_same_everywhere():
     exact = [i for i in range(500) if i * 11400714819323198485 % 2**64 < 0.1 * 2**64]
-    assert np.flatnonzero(held_out(500, 0.1)).tolist() == exact
+    assert np.flatnonzero(held_out([500], 0.1)).tolist() == exact
 
 
 def test_a_grown_recording_keeps_its_held_out_decisions(path):

@@ -374,7 +374,11 @@ def test_what_is_not_known_is_written_and_read_back(tmp_path, path):
     if path.suffix == ".npz":
         save(
             path,
-            {f.name: getattr(wanted, f.name) for f in fields(wanted) if f.name != "metadata"},
+            {
+                f.name: column
+                for f in fields(wanted)
+                if f.name != "metadata" and (column := getattr(wanted, f.name)) is not None
+            },
             wanted.metadata,
         )
     else:

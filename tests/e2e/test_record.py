@@ -1,17 +1,23 @@
 import importlib.util
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import yaml
 
 from poke.data import trajectories
 
 from .conftest import account
+
+BATTLES = Path(__file__).with_name("battles.parquet")
+TINY = ("algo=bc", "data=file", "network=mlp", "network.hidden_sizes=[8]", "device=cpu")
 
 
 @pytest.fixture
@@ -64,6 +70,46 @@ def test_a_recording_stopped_by_sigterm_goes_on(poke, installed):
     assert not (poke.cwd / "t.parquet.parts").exists()
 
 
+MIXTURE = "experts=[{player: simple_heuristics, share: .25}, {player: random, share: .75}]"
+
+
+@pytest.mark.showdown
+def test_a_mixture_says_who_decided_and_shows_it(poke, installed):
+    poke("poke.record", MIXTURE, "opponents=[max_base_power]", "battles=8", "out=mixed.parquet")
+    rows = pandas.read_parquet(poke.cwd / "mixed.parquet", columns=["episode", "agent"])
+    battles = rows.groupby("agent").episode.nunique()
+    assert battles.sum() == 8, "one of them decides a battle"
+    assert 4 <= battles["random"] <= 7
+    card = poke("poke.record", "show", "mixed.parquet")
+    assert "played     8 battles of gen1randombattle\n" in card
+    assert "recorded   simple_heuristics (25 %), random (75 %)\n" in card
+    assert re.search(rf"decisions  {len(rows):,}\n", card)
+    assert re.search(
+        rf"random +max_base_power +{battles['random']} +\d+ +[\d.]+% +[\d.]+% +[\d.]+% +\d+\n", card
+    )
+
+
+@pytest.mark.showdown
+def test_a_policy_is_recorded_in_battles_and_both_sides_are_learned_from(poke, installed):
+    train = ("poke.train", *TINY, "trainer.max_steps=20")
+    poke(*train, f"data.path={BATTLES}", "hydra.run.dir=run")
+    record = ("poke.record", "policy=run", "opponents=[random]", "both_sides=true", "battles=2")
+    poke(*record, "out=one.parquet")
+    poke(*record, "out=two.parquet", "concurrency=1", "env.num_workers=1")
+    assert (poke.cwd / "one.parquet").read_bytes() == (poke.cwd / "two.parquet").read_bytes()
+    data = trajectories.read(poke.cwd / "one.parquet")
+    assert data.metadata["agents"] == ["run", "random"]
+    assert [*np.unique(data.agent)] == [0, 1]
+    theirs = data.select(data.agent == 0)
+    told = poke_load(poke.cwd / "run").act(theirs.observation, action_mask=theirs.action_mask)
+    assert np.array_equal(told, theirs.action)
+    poke("poke.record", "expert=random", "battles=2", "seed=1", "out=other.parquet")
+    poke(*train, "data.path=[one.parquet,other.parquet]", "hydra.run.dir=both")
+    recorded = account(poke.cwd / "both")["data"]
+    assert recorded["source"] == ["one.parquet", "other.parquet"]
+    assert recorded["rows"] == len(data) + len(trajectories.read(poke.cwd / "other.parquet"))
+
+
 MISTAKES = {
     "battles=0 out=x.parquet": "battles must be >= 1, not 0",
     "battles=many out=x.parquet": "battles must be a whole number, not 'many'",
@@ -73,6 +119,23 @@ MISTAKES = {
     "format=gen1ou out=x.parquet": "format must be gen1randombattle to gen9randombattle, not 'gen1ou'",
     "expert=me out=x.parquet": "expert: me is neither one of random, max_base_power, simple_heuristics nor a run",
     "opponents=[] out=x.parquet": "opponents must name at least one player, as in opponents=[random]",
+    "opponents=[random,simple] out=x.parquet": (
+        "opponents: simple is neither one of random, max_base_power, simple_heuristics nor a run"
+    ),
+    "experts=[random] out=x.parquet": (
+        "experts is a list of players and shares, as in "
+        "[{player: simple_heuristics, share: .2}, {player: random, share: .8}], not 'random'"
+    ),
+    "experts=[{player:random,share:0}] out=x.parquet": "experts: the share of random must be above 0, not 0",
+    "experts=[{player:me,share:1}] out=x.parquet": (
+        "experts: me is neither one of random, max_base_power, simple_heuristics nor a run"
+    ),
+    "experts=[{player:random,share:1},{player:random,share:2}] out=x.parquet": "experts names random twice",
+    "experts=[{player:random,share:1}] policy=tests out=x.parquet": (
+        "experts= and policy= both say who is recorded: give one of them"
+    ),
+    "policy=nowhere out=x.parquet": "policy=nowhere: there is no such run",
+    "show": "show which file? as in: python -m poke.record show FILE",
     "env=cartpole out=x.parquet": "this environment needs a teacher, as in policy=RUN_DIR",
 }
 

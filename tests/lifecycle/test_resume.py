@@ -207,11 +207,14 @@ def test_relative_paths_keep_working_from_another_folder(poke):
     (poke.cwd / "data").mkdir()
     battles = next(o for o in SMALL if o.startswith("data.path=")).partition("=")[2]
     shutil.copyfile(battles, poke.cwd / "data" / "b.parquet")
-    poke(*SMALL, "data.path=data/b.parquet", "hydra.run.dir=run", "trainer.max_steps=60")
+    shutil.copyfile(battles, poke.cwd / "data" / "c.parquet")
+    paths = ["data/b.parquet", "data/c.parquet"]
+    path = f"data.path=[{','.join(paths)}]"
+    poke(*SMALL, path, "hydra.run.dir=run", "trainer.max_steps=60")
     (poke.cwd / "elsewhere").mkdir()
     poke(f"resume={poke.cwd / 'run'}", "trainer.max_steps=90", cwd=poke.cwd / "elsewhere")
     config = json.loads((poke.cwd / "run" / "config.json").read_text())
-    assert config["data"]["path"] == "data/b.parquet"
+    assert config["data"]["path"] == paths
     poke(f"fork={poke.cwd / 'run'}", "hydra.run.dir=new", cwd=poke.cwd / "elsewhere")
 
 

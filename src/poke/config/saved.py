@@ -93,13 +93,20 @@ def from_folders(plain: Mapping[str, Any], folders: Sequence[str]) -> dict[str, 
         group, _, name = key.partition(".")
         node = found.get(group) or {}
         value = node.get(name)
-        if not isinstance(value, str) or Path(value).is_absolute():
-            continue
-        for folder in folders:
-            if Path(folder, value).exists():
-                node[name] = value if Path(folder) == Path.cwd() else str(Path(folder, value))
-                break
+        if isinstance(value, list):  # of several files each
+            node[name] = [_found_again(part, folders) for part in value]
+        elif value is not None:
+            node[name] = _found_again(value, folders)
     return found
+
+
+def _found_again(path: Any, folders: Sequence[str]) -> Any:
+    if not isinstance(path, str) or Path(path).is_absolute():
+        return path
+    for folder in folders:
+        if Path(folder, path).exists():
+            return path if Path(folder) == Path.cwd() else str(Path(folder, path))
+    return path
 
 
 def _load(run_dir: Path) -> DictConfig:

@@ -72,7 +72,9 @@ class BattleNetworkConfig:
 class DemonstrationsConfig:
     """`data=sample` and `data=file`."""
 
-    path: str = knob(help="a file of demonstrations, or sample:NAME for one shipped with poke")
+    path: str | list[str] = knob(
+        help="a file of demonstrations, sample:NAME for one shipped with poke, or several"
+    )
     batch_size: int = knob(at_least=1, help="decisions an update")
     val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
     sequence_length: int = knob(

@@ -68,9 +68,7 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         return
     target = (config["env"] or {}).get("_target_")
     if config["policy"] is not None and target != BATTLES:
-        if target is None:
-            raise ConfigError("policy= plays an environment: name it, as in env=cartpole")
-        return
+        return  # in any other environment
     if target == "poke.envs.gym.GymEnvironment":
         raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
     if target is None or TARGETS.get(target, ShowdownConfig) is not ShowdownConfig:
@@ -81,8 +79,12 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         )
     if not config["opponents"]:
         raise ConfigError("opponents must name at least one player, as in opponents=[random]")
+    experts = experts_of(config)
     _check_players("opponents", config["opponents"])
-    _check_players("experts" if config["experts"] else "expert", experts_of(config))
+    if config["policy"] is None:
+        _check_players("experts" if config["experts"] else "expert", experts)
+    elif not Path(config["policy"]).exists():
+        raise ConfigError(f"policy={config['policy']}: there is no such run")
 
 
 def experts_of(config: Mapping[str, Any]) -> dict[str, float]:

@@ -28,7 +28,7 @@ def card(path: str | Path) -> list[str]:
     lines = [f"{path}  {size / 1e6:.1f} MB, {about['schema']} {about['version']}"]
     lines += [f"  {name:{width}}  {text}" for name, text in told]
     results = about.get("results")
-    return [*lines, *_table(results)] if _is_nested(results) else lines
+    return [*lines, *_table(results)] if results and _is_nested(results) else lines
 
 
 def _told(about: Mapping[str, Any], rows: int) -> Iterator[tuple[str, str]]:
@@ -67,10 +67,9 @@ def _unknown(imported: Mapping[str, Any], rows: int) -> str:
     return f", the choice of {imported['unknown'] / max(1, rows):.1%} is not known"
 
 
-def _is_nested(results: Any) -> bool:
-    """Whether results are by who played and whom it met, as poke's recordings have them."""
-    counts = [c for met in (results or {}).values() for c in met.values()]
-    return bool(counts) and all(isinstance(c, Mapping) for c in counts)
+def _is_nested(results: Mapping[str, Any]) -> bool:
+    """Whether results are by who played and whom it met: of earlier recordings they are by whom it met alone."""
+    return all(isinstance(counts, Mapping) for met in results.values() for counts in met.values())
 
 
 def _table(results: Mapping[str, Mapping[str, Mapping[str, int]]]) -> list[str]:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poke.data import trajectories
-from poke.data.fingerprint import file_digest, fingerprint, held_out
+from poke.data.fingerprint import files_digest, fingerprint, held_out
+from poke.data.several import paths_of, read_all
 from poke.data.trajectories import DataError, Trajectories
 
 
@@ -48,7 +48,7 @@ class Learner(Protocol):
 
 
 class Demonstrations:
-    """Source: a file of demonstrations, shuffled anew every epoch.
+    """Source: a file of demonstrations, or several as one, shuffled anew every epoch.
 
     Which episodes are held out does not depend on the run's seed: runs with different seeds are judged on the same
     decisions, and after episodes were appended on the old ones still. The incomplete last batch of an epoch is left
@@ -60,7 +60,8 @@ class Demonstrations:
     An algorithm whose policy has a memory is given sequences in place of single decisions, once it is attached.
 
     Args:
-        path: a file in poke's schema, ``sample:NAME`` for one shipped with poke, or what was read already.
+        path: a file in poke's schema, ``sample:NAME`` for one shipped with poke, several of these, or what was read
+            already.
         batch_size: decisions an update; of sequences, as many as have so many decisions if none is cut short.
         sequence_length: decisions a sequence; an episode's last one may be shorter.
         val_fraction: share of the episodes held out.
@@ -75,7 +76,7 @@ class Demonstrations:
 
     def __init__(
         self,
-        path: str | Trajectories,
+        path: str | Sequence[str] | Trajectories,
         *,
         batch_size: int,
         val_fraction: float,
@@ -84,10 +85,17 @@ class Demonstrations:
         device: str | torch.device = "cpu",
         filled: str = "keep",
     ) -> None:
-        # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
-        file = None if isinstance(path, Trajectories) else file_digest(path)
-        data = path if isinstance(path, Trajectories) else trajectories.read(path)
-        path = data.metadata.get("name", "the data") if isinstance(path, Trajectories) else path
+        file: str | None = None
+        source: str | Sequence[str]
+        if isinstance(path, Trajectories):
+            data, episodes = path, [path.num_episodes]
+            source = data.metadata.get("name", "the data")
+        else:
+            paths = paths_of(path)
+            # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
+            file = files_digest(paths)
+            data, episodes = read_all(paths)
+            source = path
         self.observation_space = data.observation_space
         self.action_space = data.action_space
         self.masked = data.action_mask is not None
@@ -97,21 +105,22 @@ class Demonstrations:
         self.action_kinds = _action_kinds(layout, self.action_space.num_outputs, device)
         self.epoch = 0
 
-        kept_back = held_out(data.num_episodes, val_fraction)[data.episode]
+        kept_back = held_out(episodes, val_fraction)[data.episode]
+        self.fingerprint = fingerprint(data, source, val_fraction, file=file, episodes=episodes)
+        name = self.fingerprint.name
         if not kept_back.any() or kept_back.all():
             side = "training" if kept_back.all() else "validation"
             raise DataError(
-                f"{path} has {data.num_episodes} episodes: "
+                f"{name} has {data.num_episodes} episodes: "
                 f"with data.val_fraction={val_fraction} the {side} split is empty"
             )
-        self.fingerprint = fingerprint(data, str(path), val_fraction, file=file)
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
         self._decisions = _all_decisions(data, device, filled)
         self._is_chosen = data.is_chosen
         rows = [np.flatnonzero(side & self._is_chosen) for side in (~kept_back, kept_back)]
         self._training, self._validation = (torch.from_numpy(side).to(device) for side in rows)
         if not all(map(len, rows)):
-            raise DataError(f"{path}: one side of the split has no decision whose choice is known")
+            raise DataError(f"{name}: one side of the split has no decision whose choice is known")
         self._episodes = episodes_of(data)
         self._kept_back = kept_back
         self._sequences: Sequences | None = None  # that are trained on, for a policy with a memory

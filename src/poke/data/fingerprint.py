@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import xxhash
 
 from poke.data import trajectories
+from poke.data.several import paths_of, read_all
 from poke.data.steps import DataError, Trajectories
 
 # What is learned from, and where episodes begin and end. An outcome or the metadata's wording changes no result.
@@ -35,15 +36,15 @@ class Fingerprint:
     """Recorded data, and which of it is held out.
 
     Args:
-        source: the path as it was given, or a data set's id.
-        file: xxh3_128 of the file's bytes in hex; None where the data is no single file.
+        source: the path as it was given, or several, or a data set's id.
+        file: xxh3_128 in hex of the file's bytes, or of several files' digests; None where the data is no file.
         content: xxh3_128 of the decoded arrays in hex: the same for another compression of the same rows.
         rows: decisions.
         episodes: whole episodes.
         split: xxh3_64, in hex, of which episodes are held out and of the fraction asked for.
     """
 
-    source: str
+    source: str | tuple[str, ...]
     file: str | None
     content: str
     rows: int
@@ -52,7 +53,8 @@ class Fingerprint:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, as JSON and a checkpoint can hold them."""
-        return asdict(self)
+        source = self.source if isinstance(self.source, str) else list(self.source)
+        return {**asdict(self), "source": source}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
@@ -64,7 +66,8 @@ class Fingerprint:
         names = [f.name for f in fields(cls)]
         if missing := [name for name in names if name not in values]:
             raise DataError(f"this is no fingerprint of data: it has no {missing[0]}")
-        return cls(**{name: values[name] for name in names})
+        known = {name: values[name] for name in names}
+        return cls(**{**known, "source": _hashable(known["source"])})
 
     def change(self, now: Fingerprint) -> str | None:
         """Return one line that says how data differs from this, which a run began with; None where it does not.
@@ -75,57 +78,77 @@ class Fingerprint:
             now: of the data as it is found.
         """
         if self.content != now.content:
-            line = f"{now.source} has changed since the run began"
+            line = f"{now.name} has changed since the run began"
             if self.source != now.source:
-                line = f"{now.source} holds other data than {self.source}, with which the run began"
+                line = f"{now.name} holds other data than {self.name}, with which the run began"
             return f"{line}: {self._rows()} then, {now._rows()} now"
         if self.split != now.split:
             return (
-                f"{now.source} holds out other episodes than when the run began: "
+                f"{now.name} holds out other episodes than when the run began: "
                 f"split {self.split[:8]} then, {now.split[:8]} now"
             )
         return None
+
+    @property
+    def name(self) -> str:
+        """The source in words."""
+        return self.source if isinstance(self.source, str) else " + ".join(self.source)
 
     def _rows(self) -> str:
         return f"{self.rows:,} rows (content {self.content[:8]})"
 
 
 def identify(
-    path: str | Path, val_fraction: float, *, known: Fingerprint | None = None
+    path: str | Path | Sequence[str], val_fraction: float, *, known: Fingerprint | None = None
 ) -> Fingerprint:
-    """Fingerprint a file without serving it.
+    """Fingerprint a file, or several, without serving them.
 
     Args:
-        path: as `trajectories.read` takes it.
+        path: as `trajectories.read` takes it; of several each.
         val_fraction: share of the episodes held out.
         known: an earlier fingerprint; where the file still has its very bytes, the rows are not read again.
 
     Raises:
         DataError: the file is missing or wrong.
     """
-    digest = file_digest(path)
-    if known is not None and known.file == digest:
-        content, rows, episodes = known.content, known.rows, known.episodes
-    else:
-        data = trajectories.read(path)
-        content, rows, episodes = _content_digest(data), len(data), data.num_episodes
-    split = _split_digest(held_out(episodes, val_fraction), val_fraction)
-    return Fingerprint(str(path), digest, content, rows, episodes, split)
+    paths = paths_of(path)
+    digest = files_digest(paths)
+    source = str(path) if isinstance(path, str | Path) else tuple(paths)
+    if len(paths) == 1 and known is not None and known.file == digest:
+        split = _split_digest(held_out([known.episodes], val_fraction), val_fraction)
+        return replace(known, source=source, split=split)
+    data, episodes = read_all(paths)
+    return fingerprint(data, source, val_fraction, file=digest, episodes=episodes)
 
 
 def fingerprint(
-    data: Trajectories, source: str, val_fraction: float, *, file: str | None = None
+    data: Trajectories,
+    source: str | Sequence[str],
+    val_fraction: float,
+    *,
+    file: str | None = None,
+    episodes: Sequence[int] | None = None,
 ) -> Fingerprint:
     """Fingerprint data that was read already.
 
     Args:
         data: the decoded arrays.
-        source: the path as it was given, or a data set's id.
+        source: the path as it was given, or several, or a data set's id.
         val_fraction: share of the episodes held out.
-        file: `file_digest` of the file it was read from, if it was one.
+        file: `files_digest` of what it was read from, if that was files.
+        episodes: how many each of several files holds.
     """
-    split = _split_digest(held_out(data.num_episodes, val_fraction), val_fraction)
-    return Fingerprint(source, file, _content_digest(data), len(data), data.num_episodes, split)
+    split = _split_digest(held_out(episodes or [data.num_episodes], val_fraction), val_fraction)
+    content = _content_digest(data)
+    return Fingerprint(_hashable(source), file, content, len(data), data.num_episodes, split)
+
+
+def files_digest(paths: Sequence[str]) -> str:
+    """Return `file_digest` of the one file, or xxh3_128 in hex of several files' digests."""
+    digests = [file_digest(path) for path in paths]
+    if len(digests) == 1:
+        return digests[0]
+    return xxhash.xxh3_128_hexdigest(" ".join(digests).encode())
 
 
 def file_digest(path: str | Path) -> str:
@@ -150,23 +173,29 @@ def file_digest(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def held_out(num_episodes: int, fraction: float) -> np.ndarray:
-    """Return `[num_episodes]` bool: which episodes are kept back for validation.
+def held_out(num_episodes: Sequence[int], fraction: float) -> np.ndarray:
+    """Return `[sum of num_episodes]` bool: which episodes are kept back for validation.
 
-    An episode's number alone decides, never how many there are, so episodes that are appended leave the old ones on
-    their side. Numbers times the golden ratio, modulo 1, fill the interval evenly: any stretch of episodes has its
-    share to within a few, however a recording cycles through opponents. In 64-bit integers it is the same on
-    every machine. Episode 0 is always held out, so validation is never empty.
+    An episode's number in its file alone decides, never how many there are, so episodes that are appended leave the old
+    ones on their side, and a file holds out the same whatever else is trained on. Numbers times the golden ratio,
+    modulo 1, fill the interval evenly: any stretch of episodes has its share to within a few, however a recording
+    cycles through opponents. In 64-bit integers it is the same on every machine. Episode 0 is always held out, so
+    validation is never empty.
 
     Args:
-        num_episodes: numbered from 0.
+        num_episodes: of each file, numbered from 0.
         fraction: share to hold out, between 0 and 1.
     """
     threshold = min(math.ceil(fraction * 2**64), 2**64)  # exact: a float times a power of 2
     if threshold <= 0:
-        return np.zeros(num_episodes, np.bool_)
-    position = np.arange(num_episodes, dtype=np.uint64) * np.uint64(_GOLDEN)  # modulo 2^64
+        return np.zeros(sum(num_episodes), np.bool_)
+    number = np.concatenate([np.arange(count, dtype=np.uint64) for count in num_episodes])
+    position = number * np.uint64(_GOLDEN)  # modulo 2^64
     return position <= np.uint64(threshold - 1)
+
+
+def _hashable(source: str | Sequence[str]) -> str | tuple[str, ...]:
+    return source if isinstance(source, str) else tuple(source)
 
 
 def _content_digest(data: Trajectories) -> str:

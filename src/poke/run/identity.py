@@ -63,24 +63,29 @@ def change_since(recorded: Mapping[str, Any] | None, folders: Sequence[str]) -> 
     if recorded is None or recorded["file"] is None:
         return None
     known = Fingerprint.from_dict(recorded)
-    if known.source.startswith("sample:"):
-        places = [known.source]
-    else:
-        places = [str(p) for folder in folders if (p := Path(folder, known.source)).is_file()]
-    if not places:
+    sources = (known.source,) if isinstance(known.source, str) else known.source
+    places = [place for source in sources for place in _place(source, folders)]
+    if len(places) < len(sources):
         return None
     try:
-        now = _identified(places[0], known, _stamp(places[0]))
+        now = _identified(tuple(places), known, tuple(map(_stamp, places)))
     except DataError as error:
         return str(error)
     # What is held out is the config's to say.
     return known.change(replace(now, source=known.source, split=known.split))
 
 
+def _place(source: str, folders: Sequence[str]) -> list[str]:
+    """Where a file is, if it is in one of the folders."""
+    if source.startswith("sample:"):
+        return [source]
+    return [str(p) for folder in folders if (p := Path(folder, source)).is_file()][:1]
+
+
 @functools.lru_cache
-def _identified(path: str, known: Fingerprint, stamp: object) -> Fingerprint:
-    """The fingerprint of a file; thousands of jobs of a sweep ask for the same one."""
-    return identify(path, 0.5, known=known)
+def _identified(paths: tuple[str, ...], known: Fingerprint, stamps: object) -> Fingerprint:
+    """The fingerprint of files; thousands of jobs of a sweep ask for the same one."""
+    return identify(paths, 0.5, known=known)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

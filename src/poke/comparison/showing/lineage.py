@@ -110,7 +110,9 @@ def describe_data(data: Any) -> str:
     """Return a data fingerprint in short; nothing where there is none."""
     if not isinstance(data, dict):
         return ""
-    parts = [str(data[key]) for key in ("source", "file") if data.get(key)]
+    source = data.get("source")
+    names = source if isinstance(source, list) else [source]  # of several files each
+    parts = [str(part) for part in (*names, data.get("file")) if part]
     parts += [
         f"{data[key]:,} {key}" for key in ("rows", "episodes") if isinstance(data.get(key), int)
     ]

@@ -7,6 +7,7 @@
     python benchmarks/showdown.py opponents      # do the worker's players decide as poke-env's; needs poke[showdown]
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
     python benchmarks/showdown.py replays        # imported logs against what the players saw and chose
+    python benchmarks/showdown.py recording      # poke.record beside that of 0.1.0; needs poke[showdown]
     python benchmarks/showdown.py learning       # PPO beside the battles that it learns from
 
 `... COMMAND --help` says what each takes.
@@ -16,7 +17,16 @@ from __future__ import annotations
 
 import argparse
 
-from battles import acceleration, learning, memory, opponents, replays, throughput, truth
+from battles import (
+    acceleration,
+    learning,
+    memory,
+    opponents,
+    recording,
+    replays,
+    throughput,
+    truth,
+)
 
 COMMANDS = {
     "throughput": throughput.throughput,
@@ -27,6 +37,7 @@ COMMANDS = {
     "opponents": opponents.opponents,
     "learning": learning.learning,
     "replays": replays.replays,
+    "recording": recording.recording,
 }
 
 

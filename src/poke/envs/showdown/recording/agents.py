@@ -1,4 +1,4 @@
-"""Who plays in a recording: players of the worker's, and policies of runs, which decide on this side of the pipes."""
+"""Policies of runs in a recording: they decide on this side of the pipes. Imports torch, which only they need."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from poke.envs.showdown.battles.environment import spaces
 from poke.envs.showdown.battles.opponents import misfit
 from poke.envs.showdown.names import BattleError, is_run
 from poke.envs.showdown.pipes.records import unpack_masks
-
-# 2^64 divided by the golden ratio, odd: the multiplier of Fibonacci hashing (Knuth, TAOCP 3, section 6.4).
-_GOLDEN = 11400714819323198485
 
 
 class Policy(Protocol):
@@ -93,19 +90,6 @@ class Mind:
         legal = unpack_masks(np.array([mask], np.uint32), self._num_actions)
         chosen = self._policy.choose(observation[None], action_mask=legal, state=self._memory)
         return int(chosen.action[0])
-
-
-def drawn(shares: Mapping[str, float], number: int) -> str:
-    """Return who of several is it in battle `number`, so that any stretch of battles has the shares to within a few.
-
-    Numbers times the golden ratio, modulo 1, fill the interval evenly; in 64-bit integers it is the same everywhere.
-    """
-    place = (number * _GOLDEN % 2**64) / 2**64 * sum(shares.values())
-    for name, share in shares.items():
-        place -= share
-        if place < 0:
-            return name
-    return list(shares)[-1]
 
 
 def _digest(policy: Policy) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,9 +27,13 @@ from poke.envs.showdown.pipes.records import (
     battle_seeds,
 )
 from poke.envs.showdown.pipes.workers import BattleWorkers
-from poke.envs.showdown.recording.agents import Mind, Policies, drawn
 from poke.envs.showdown.recording.store import RecordedBattle, Side, Store, alone
 
+if TYPE_CHECKING:
+    from poke.envs.showdown.recording.agents import Mind, Policies
+
+# 2^64 divided by the golden ratio, odd: the multiplier of Fibonacci hashing (Knuth, TAOCP 3, section 6.4).
+_GOLDEN = 11400714819323198485
 _TRIES = 3  # of a battle that is lost with its worker
 
 
@@ -89,7 +93,7 @@ class Recorder:
         if runs and load is None:
             raise ValueError(f"no player {runs[0]} (choose from {', '.join(SCRIPTED)})")
         self._generation = generation(format)
-        self._policies = Policies(runs, format, load) if load is not None else None
+        self._policies = _policies(runs, format, load) if runs and load is not None else None
         self._format = format
         self._experts = dict(experts)
         self._opponents = list(opponents)
@@ -194,7 +198,7 @@ class Recorder:
 
     def _match(self, number: int) -> _Match:
         turn, which = divmod(number, len(self._opponents))
-        expert, opponent = drawn(self._experts, number), self._opponents[which]
+        expert, opponent = _drawn(self._experts, number), self._opponents[which]
         seat = turn % NUM_SEATS
         agents = (expert, opponent) if seat == 0 else (opponent, expert)
         recorded = tuple(
@@ -217,6 +221,25 @@ class Recorder:
                 teachers=(teachers[0], teachers[1]),
             ),
         )
+
+
+def _policies(runs: Sequence[str], format: str, load: Callable[[str], Any]) -> Policies:
+    from poke.envs.showdown.recording.agents import Policies
+
+    return Policies(runs, format, load)
+
+
+def _drawn(shares: Mapping[str, float], number: int) -> str:
+    """Return who of several is it in battle `number`, so that any stretch of battles has the shares to within a few.
+
+    Numbers times the golden ratio, modulo 1, fill the interval evenly; in 64-bit integers it is the same everywhere.
+    """
+    place = (number * _GOLDEN % 2**64) / 2**64 * sum(shares.values())
+    for name, share in shares.items():
+        place -= share
+        if place < 0:
+            return name
+    return list(shares)[-1]
 
 
 @dataclass(frozen=True)

@@ -147,18 +147,14 @@ class Store:
         self._flush()
 
     def add(self, battle: RecordedBattle) -> None:
-        """Take a battle; every so many are written to a part.
+        """Take a battle; every so many are checked and written to a part.
 
         Raises:
             ObservationError: an observation holds what its layout does not allow, which is a bug.
         """
         self._waiting[battle.number] = battle
         while self.num_battles in self._waiting:
-            ready = self._waiting.pop(self.num_battles)
-            for side in ready.sides:
-                if side.actions:
-                    check_ranges(np.stack(side.observations), self._setup["layout"])
-            self._buffer.append(ready)
+            self._buffer.append(self._waiting.pop(self.num_battles))
             if len(self._buffer) == _BATTLES_A_PART:
                 self._flush()
 
@@ -170,7 +166,7 @@ class Store:
                 self._out,
                 self._sources,
                 metadata,
-                compression_level=15,
+                compression_level=9,  # 15: 4 % smaller, in 7 times the time
                 episodes_a_group=_BATTLES_A_PART,
             )
         for part in self._folder.glob("part-*.parquet"):
@@ -184,7 +180,9 @@ class Store:
         _count(results, self._buffer)
         metadata = self._metadata(first, self.num_battles, results)
         part = self._folder / f"part-{first:08d}.parquet"
-        trajectories.write(part, _to_trajectories(self._buffer, metadata), compression_level=3)
+        recorded = _to_trajectories(self._buffer, metadata)
+        check_ranges(recorded.observation, self._setup["layout"])
+        trajectories.write(part, recorded, compression_level=3)
         self._buffer = []
         self._take(part)
 

@@ -33,7 +33,7 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=|--help))|experiment=ppo_gen|poke\.play": "showdown",
+    r"poke\.record (?!.*(policy=outputs/2026|policy=outputs/teacher|--help))|experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.
@@ -52,6 +52,8 @@ SHORTER = {
     r"poke\.play": ["--battles=4"],
     r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
     r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
+    r"poke\.record show ": [],
+    r"poke\.record .*battles=50": ["battles=2"],
     r"poke\.record .*policy=": ["episodes=20"],
     r"poke\.record .*replays=": [],
     r"poke\.record (?!--help)": ["battles=2"],
@@ -71,6 +73,10 @@ PREPARED = {
     r"policy=outputs/2026": (
         RUN,
         f"python -m poke.train algo=ppo trainer.max_steps=512 eval.episodes=1 hydra.run.dir={RUN}",
+    ),
+    r"policy=outputs/gen1": (
+        "outputs/gen1",
+        f"python -m poke.train trainer.max_steps=20 data.path={BATTLES} hydra.run.dir=outputs/gen1",
     ),
     r"outputs/2026|RUN_DIR|=FILE": (
         RUN,

@@ -162,15 +162,20 @@ def test_teams_of_a_file_are_drawn_by_the_battles_seed(installed, tmp_path, read
 
 
 @pytest.mark.showdown
+@pytest.mark.parametrize(
+    ("format", "trapped_team"),
+    [
+        ("gen9anythinggoes", TRAPPED),
+        ("gen7anythinggoes", TRAPPED.replace("- Rest\n", "")),  # one choice is left
+    ],
+)
 def test_a_refused_choice_asks_the_same_decision_again_with_a_smaller_mask(
-    installed, tmp_path, read
+    installed, tmp_path, read, format, trapped_team
 ):
     teams = tmp_path / "teams.txt"
-    teams.write_text(f"=== a ===\n{TRAPPING}\n=== b ===\n{TRAPPED}")
+    teams.write_text(f"=== a ===\n{TRAPPING}\n=== b ===\n{trapped_team}")
     num_battles = 8
-    with BattleWorkers(
-        "gen9anythinggoes", num_battles=num_battles, num_workers=1, teams=teams
-    ) as workers:
+    with BattleWorkers(format, num_battles=num_battles, num_workers=1, teams=teams) as workers:
         workers.begin(Start(i, battle_seeds(i)) for i in range(num_battles))
         first = workers.exchange()
         species = [own_species(record, read)[0] for record in first]
@@ -189,7 +194,8 @@ def test_a_refused_choice_asks_the_same_decision_again_with_a_smaller_mask(
             assert record["flags"] == ASKED | REFUSED
             assert record["turn"] == before["turn"] == 1
             assert record["refused"] == 1
-            assert before["mask"] & 0b111111 == 0b110
+            others = (1 << len(trapped_team.split(BLANK))) - 2  # all but the first of the team
+            assert before["mask"] & 0b111111 == others
             assert record["mask"] == before["mask"] & ~np.uint32(0b111111)
             # the other has chosen already, and is not asked again
             assert (again["battle"] == record["battle"]).sum() == 1

@@ -176,18 +176,18 @@ def test_a_policy_of_another_game_is_refused(tmp_path, played):
 def test_a_refused_choice_after_which_only_one_is_left_is_not_recorded(
     tmp_path, played, monkeypatch
 ):
-    """Nobody is asked again then: the next that is heard of the seat says how many were refused."""
+    class Few(Played):
+        def __init__(self, *args, **how):
+            super().__init__(*args, **how)
+            self._all = 0b11
 
-    class Forced(Played):
-        def exchange(self, *args, **how):
-            records = super().exchange(*args, **how)
-            records["refused"] = (records["turn"] > 0) | (records["flags"] & ENDED != 0)
-            return records
-
-    monkeypatch.setattr(recorder, "BattleWorkers", Forced)
+    monkeypatch.setattr(recorder, "BattleWorkers", Few)
+    monkeypatch.setattr(Played, "turns", (Turn(refused=((0, 0),)), Turn()))
     record_of(opponents=["random"]).record(tmp_path / "t.parquet", 1, on_progress=ignore)
     data = trajectories.read(tmp_path / "t.parquet")
-    assert data.observation[:, 0].tolist() == [1, 2]  # the turns; the first one's was refused
+    assert data.observation[:, 0].tolist() == [1]  # the turn; the first one's was refused
+    counted = data.metadata["results"]["simple_heuristics"]["random"]
+    assert (counted["decisions"], counted["refused"]) == (1, 1)
 
 
 def test_a_refused_choice_is_not_recorded(tmp_path, played, monkeypatch):

@@ -301,7 +301,8 @@ class _Table:
             self._minds[seat],
         )
         action = int(record["advice"]) if mind is None else mind.choose(observation, mask)
-        side.add(observation, mask, action)
+        if mask & (mask - 1):  # else it is what was left after a refusal
+            side.add(observation, mask, action)
         return action
 
     def finish(self) -> RecordedBattle | None:

@@ -53,7 +53,7 @@ class Side:
         self.actions.append(action)
 
     def hear_refused(self, refused: int) -> None:
-        """Take the last decision back if it was refused: it is asked for again, or the one that is left is made.
+        """Take the last decision back if it was refused: it is asked for again.
 
         Args:
             refused: how many have been in this battle.

@@ -124,7 +124,9 @@ class Battle {
     if (!seat.mask) {
       throw new Error(`${IDS[n]} has no legal choice: ${JSON.stringify(seat.request)}`);
     }
-    seat.action = only(seat.mask);
+    // After a refusal the same decision is asked for again even where one choice is left: whoever asked for
+    // the refused one takes it back.
+    seat.action = seat.wasRefused ? -1 : only(seat.mask);
     if (seat.action >= 0) return;
     const scripted = this.scripted(seat);
     if (seat.name !== ASKED) {

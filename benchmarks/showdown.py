@@ -8,6 +8,7 @@
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
     python benchmarks/showdown.py replays        # imported logs against what the players saw and chose
     python benchmarks/showdown.py recording      # poke.record beside that of 0.1.0; needs poke[showdown]
+    python benchmarks/showdown.py cloning        # from imported replays and from a recording
     python benchmarks/showdown.py learning       # PPO beside the battles that it learns from
 
 `... COMMAND --help` says what each takes.
@@ -19,6 +20,7 @@ import argparse
 
 from battles import (
     acceleration,
+    cloning,
     learning,
     memory,
     opponents,
@@ -38,6 +40,7 @@ COMMANDS = {
     "learning": learning.learning,
     "replays": replays.replays,
     "recording": recording.recording,
+    "cloning": cloning.cloning,
 }
 
 

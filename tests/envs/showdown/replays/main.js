@@ -1,6 +1,7 @@
 'use strict';
 // node main.js PACKAGE WORKER < SETTINGS: what the importer makes of the logs of battles whose players' views are at hand.
-//   {"format": "gen1randombattle", "layout": ..., "tables": ..., "battles": [first, past the last], "teams": null}
+//   {"format": "gen1randombattle", "layout": ..., "tables": ..., "battles": [first, past the last], "teams": null,
+//    "teacher": who decides in place of chance, "keep": a folder for the logs}
 // Prints a report as JSON.
 
 const fs = require('fs');
@@ -27,7 +28,7 @@ const report = new Report();
 let seconds = 0;
 const [first, end] = settings.battles;
 for (let n = first; n < end; n++) {
-  const played = play({ Battle, rules, encoder, moveNumbers: settings.tables.move, PRNG: simulator.PRNG }, n);
+  const played = play({ Battle, rules, encoder, moveNumbers: settings.tables.move, PRNG: simulator.PRNG }, n, settings.teacher || '');
   if (settings.keep) fs.writeFileSync(`${settings.keep}/${n}.log`, played.log);
   output.clear();
   const begin = process.cpuUsage();

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -11,10 +14,10 @@ from poke.envs.showdown.battles.environment import spaces
 from poke.envs.showdown.decoding import ObservationError, check_ranges
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import SCRIPTED, BattleError
-from poke.envs.showdown.pipes.workers import ENDED
 from poke.envs.showdown.recording import Recorder, recorder, store
 from poke.envs.showdown.server.scripted import OPPONENTS
 from poke.policies.policy import Choice, Memory
+from poke.record import main
 
 from .simulated import ScriptedWorkers, Turn
 
@@ -265,6 +268,35 @@ def test_parts_are_written_along_the_way(tmp_path, played, monkeypatch):
     record_of().record(tmp_path / "t.parquet", 7, on_progress=look)
     assert parts == {"part-00000000.parquet", "part-00000003.parquet"}
     assert trajectories.read(tmp_path / "t.parquet").num_episodes == 7
+
+
+@pytest.mark.parametrize("failing", range(5))
+def test_a_full_disk_costs_one_line_and_nothing_that_was_written(
+    tmp_path, played, monkeypatch, capsys, failing
+):
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 3)
+    monkeypatch.chdir(tmp_path)
+    command = ["battles=10", "expert=random", "opponents=[random]"]
+    assert main([*command, "out=whole.parquet"]) == 0
+    written = []
+
+    def write(path, *args):
+        written.append(path)
+        if len(written) > failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, *args)
+
+    whole = trajectories._write_tables
+    with monkeypatch.context() as full:
+        full.setattr(trajectories, "_write_tables", write)
+        assert main([*command, "out=t.parquet"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "poke: t.parquet cannot be written: No space left on device; "
+        "what is recorded is kept: the same command goes on from there"
+    )
+    assert len(list(tmp_path.glob("t.parquet.parts/part-*"))) == failing
+    assert main([*command, "out=t.parquet"]) == 0
+    assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_parts_left_over_by_a_stop_after_joining_count_once(tmp_path, played, monkeypatch):

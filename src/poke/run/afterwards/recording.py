@@ -62,7 +62,13 @@ def _record_battles(config: Mapping[str, Any]) -> int:
         ) from error
     out, battles = config["out"], config["battles"]
     with stops(recorder.stop) as signals, shown(battles) as show:
-        complete = recorder.record(out, battles, on_progress=show)
+        try:
+            complete = recorder.record(out, battles, on_progress=show)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise RecordingError(
+                f"{out} cannot be written: {why}; what is recorded is kept: the same command goes on from there"
+            ) from error
     if not complete:
         print("stopped; what is recorded is kept: the same command goes on from there")
         return 128 + signals[0]

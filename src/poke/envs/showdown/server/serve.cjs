@@ -20,6 +20,8 @@ net.Server.prototype.listen = function (...args) {
 	this.once("listening", () => {
 		port = this.address().port || port;
 	});
+	// Where the processor is wanted by others, a minute may pass before a request is read: it would be answered by a 408.
+	this.headersTimeout = this.requestTimeout = 0;
 	this.once("error", error => {
 		console.error(error.message);
 		process.exit(1);

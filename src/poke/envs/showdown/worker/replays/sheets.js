@@ -162,8 +162,6 @@ class Revealed {
   }
 
   read(text, at, { kind, parts }) {
-    // Of two names the second is who could not move: it tells nothing of him.
-    if (kind === 'cant' && parts.some(part => part.startsWith('[of] '))) return;
     this.tracker.read(text);
     const { team, active } = this.tracker.opponent;
     for (const seen of team.slice(kind === 'poke' || kind === 'replace' ? 0 : -1)) {

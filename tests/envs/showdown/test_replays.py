@@ -362,6 +362,28 @@ def test_who_may_be_bound_to_a_disabled_move_may_have_nothing_but_struggle_again
     assert not any(are_known(data, after, "move", move=j) for j in range(2))
 
 
+LEAVING = """\
+|switch|p1a: Meganium|Meganium, M|100/100
+|switch|p2a: Bisharp|Bisharp, F|100/100
+|turn|1
+|
+|move|p2a: Bisharp|Pursuit|p1a: Meganium|[from] move: Pursuit
+|-resisted|p1a: Meganium
+|-damage|p1a: Meganium|67/100
+|switch|p1a: Minior|Minior-Meteor|100/100
+|
+|upkeep
+|turn|2"""
+
+
+@pytest.mark.parametrize(("tag", "is_known"), [("|[from] move: Pursuit", False), ("", True)])
+def test_who_is_hit_as_it_leaves_may_be_an_illusion_still(tmp_path, tag, is_known):
+    text = LEAVING.replace("|[from] move: Pursuit", tag)
+    _, data = import_logs(tmp_path, {"a.log": log_of(7, text, size=3)}, format="gen7ou")
+
+    assert are_known(data, 0, "revealed") is is_known
+
+
 MORPEKO = """\
 |switch|p1a: Morpeko|Morpeko, M|100/100
 |switch|p2a: Blissey|Blissey, F|100/100

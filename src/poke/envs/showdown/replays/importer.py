@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,9 @@ class Importer:
         with (
             alone(out) as folder,
             Store(out, folder, self._setup(), options, paths) as store,
+            closing(self._readings(paths[store.summary.files :])) as readings,
         ):
-            for path, found in self._readings(paths[store.summary.files :]):
+            for path, found in readings:
                 self._take(path, found, store)
                 on_progress(store.summary)
                 if self._stop_requested:
@@ -122,7 +124,7 @@ class Importer:
             sides, below, reason = rated, len(sides) - len(rated), "no player has that rating"
         store.take(ImportedBattle(sides) if sides else LeftOut(path, 0, reason), below=below)
 
-    def _readings(self, paths: list[Path]) -> Iterator[tuple[Path, ImportedBattle | LeftOut]]:
+    def _readings(self, paths: list[Path]) -> Generator[tuple[Path, ImportedBattle | LeftOut]]:
         """Yield what each file holds, in their order; several workers read ahead."""
         readers: list[_Reader] = []
         try:
@@ -152,7 +154,7 @@ class Importer:
     @staticmethod
     def _finish(
         under_way: list[tuple[Path, _Reader | LeftOut]], free: list[_Reader]
-    ) -> Iterator[tuple[Path, ImportedBattle | LeftOut]]:
+    ) -> Generator[tuple[Path, ImportedBattle | LeftOut]]:
         """Yield the results up to the first one that a reader is free after."""
         while under_way:
             path, source = under_way.pop(0)

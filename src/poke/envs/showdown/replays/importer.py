@@ -124,7 +124,7 @@ class Importer:
             sides, below, reason = rated, len(sides) - len(rated), "no player has that rating"
         store.take(ImportedBattle(sides) if sides else LeftOut(path, 0, reason), below=below)
 
-    def _readings(self, paths: list[Path]) -> Generator[tuple[Path, ImportedBattle | LeftOut]]:
+    def _readings(self, paths: list[Path]) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
         """Yield what each file holds, in their order; several workers read ahead."""
         readers: list[_Reader] = []
         try:
@@ -154,7 +154,7 @@ class Importer:
     @staticmethod
     def _finish(
         under_way: list[tuple[Path, _Reader | LeftOut]], free: list[_Reader]
-    ) -> Generator[tuple[Path, ImportedBattle | LeftOut]]:
+    ) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
         """Yield the results up to the first one that a reader is free after."""
         while under_way:
             path, source = under_way.pop(0)

@@ -78,9 +78,6 @@ class Store:
         Raises:
             ObservationError: an observation holds what its layout does not allow, which is a bug.
         """
-        if isinstance(found, ImportedBattle):
-            for side in found.sides:
-                check_ranges(side.rows["observation"], self._setup["layout"])
         summary = self.summary
         self._name(self._paths[summary.files])
         summary.files += 1
@@ -148,8 +145,9 @@ class Store:
             "players": self._players[before.battles :],
         }
         part = self._folder / f"part-{before.files:08d}.parquet"
-        metadata = {**self._setup, **self._options, "part": held}
-        trajectories.write(part, _to_trajectories(self._buffer, metadata), compression_level=1)
+        rows = _to_trajectories(self._buffer, {**self._setup, **self._options, "part": held})
+        check_ranges(rows.observation, self._setup["layout"])
+        trajectories.write(part, rows, compression_level=1)
         self._buffer = []
         self._parts.append(part)
         self._written = replace(now)

@@ -281,11 +281,11 @@ def log_of(generation, text, *, size=2):
     return "\n".join([*head, *sizes, f"|tier|[Gen {generation}] OU", "|start", text, "|win|Ann"])
 
 
-def are_known(data, row, name, *, move=None):
-    """Return whether the bytes of a feature of who stands in battle are marked as known."""
+def are_known(data, row, name, *, place=0, move=None):
+    """Return whether the bytes of a feature of an own Pokemon, or of a move of it, are marked as known."""
     described = layout.describe(data.metadata["layout"]["generation"])
     kind = described["kinds"]["pokemon"]
-    start = described["groups"][1]["offset"]
+    start = described["groups"][1]["offset"] + place * described["groups"][1]["size"]
     if move is not None:
         kind = kind["moves"]
         start += kind["offset"] + move * kind["size"]
@@ -382,6 +382,42 @@ def test_who_is_hit_as_it_leaves_may_be_an_illusion_still(tmp_path, tag, is_know
     _, data = import_logs(tmp_path, {"a.log": log_of(7, text, size=3)}, format="gen7ou")
 
     assert are_known(data, 0, "revealed") is is_known
+
+
+MASKED = """\
+|switch|p1a: Machamp|Machamp, M|100/100
+|switch|p2a: Garbodor|Garbodor, F|100/100
+|turn|1
+|
+{}
+|move|p2a: Garbodor|Drain Punch|p1a: Machamp
+|-damage|p1a: Machamp|30/100
+|replace|p1a: Zoroark|Zoroark, F
+|-end|p1a: Zoroark|Illusion
+|
+|upkeep
+|turn|2"""
+TRICK = """\
+|move|p1a: Machamp|Trick|p2a: Garbodor
+|-activate|p1a: Machamp|move: Trick|[of] p2a: Garbodor
+|-item|p2a: Garbodor|Life Orb|[from] move: Trick
+|-item|p1a: Machamp|Black Sludge|[from] move: Trick"""
+BERRY = "|-enditem|p1a: Machamp|Sitrus Berry|[eat]"
+
+
+@pytest.mark.parametrize(
+    ("course", "first", "then"),
+    [(TRICK, None, "blacksludge"), (BERRY, "sitrusberry", "noitem")],
+    ids=["tricked", "eaten"],
+)
+def test_what_an_illusion_had_at_first(tmp_path, course, first, then):
+    log = log_of(5, MASKED.format(course))
+    _, data = import_logs(tmp_path, {"a.log": log}, format="gen5ou")
+    mine = np.flatnonzero(data.player == 0)
+    before, after = own(data, mine[0])[1], own(data, mine[-1])[0]
+
+    assert (before["species"], before["item"]) == ("zoroark", first)
+    assert (after["species"], after["item"]) == ("zoroark", then)
 
 
 MORPEKO = """\

@@ -84,8 +84,8 @@ def run_replays(options: argparse.Namespace) -> None:
         "",
         f"`python benchmarks/showdown.py replays --battles {options.battles} --first {options.first}`: random players, "
         "both sides.",
-        "Known, filled: of an observation's bytes. Decisions a second of one core's processor time: read by the worker, "
-        "and imported into a file, by all processes together from their start to their end.",
+        "Known, filled: of an observation's bytes. Decisions a second of one core's processor time: read by the "
+        "worker, and imported into a file, by all processes together from their start to their end.",
         "",
         "| gen | decisions | choices known | of moves | wrong | known | filled | differing | read/s | imported/s |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -100,7 +100,9 @@ def run_replays(options: argparse.Namespace) -> None:
                     pool.submit(compare, generation, n, min(n + CHUNK, end), logs) for n in starts
                 ]
                 report = merge([job.result() for job in jobs])
-                imported = import_all(generation, logs)  # with nothing beside it that is counted too
+                imported = import_all(
+                    generation, logs
+                )  # with nothing beside it that is counted too
             moves, seen, wrong = report["moves"], report["bytes"], report["wrong"]
             lines.append(
                 f"| {generation} | {report['decisions']:,} | {report['chosen'] / report['decisions']:.1%} "

@@ -290,7 +290,9 @@ def are_known(data, row, name, *, place=0, move=None):
         kind = kind["moves"]
         start += kind["offset"] + move * kind["size"]
     sizes = {f["name"]: (f["offset"], f["size"]) for f in kind["dense"]}
-    offset, size = sizes.get(name) or next((f["offset"], 2) for f in kind["ids"] if f["name"] == name)
+    offset, size = sizes.get(name) or next(
+        (f["offset"], 2) for f in kind["ids"] if f["name"] == name
+    )
     known = data.is_known(slice(row, row + 1))[0]
     return bool(known[start + offset : start + offset + size].all())
 

@@ -118,13 +118,19 @@ class Importer:
         if isinstance(found, LeftOut):
             store.take(found)
             return
-        sides, below, reason = [s for s in found.sides if len(s.rows)], 0, "nobody in it had to choose"
+        sides, below, reason = (
+            [s for s in found.sides if len(s.rows)],
+            0,
+            "nobody in it had to choose",
+        )
         if sides and self._min_rating is not None:
             rated = [side for side in sides if (side.rating or 0) >= self._min_rating]
             sides, below, reason = rated, len(sides) - len(rated), "no player has that rating"
         store.take(ImportedBattle(sides) if sides else LeftOut(path, 0, reason), below=below)
 
-    def _readings(self, paths: list[Path]) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
+    def _readings(
+        self, paths: list[Path]
+    ) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
         """Yield what each file holds, in their order; several workers read ahead."""
         readers: list[_Reader] = []
         try:

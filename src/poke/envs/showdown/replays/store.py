@@ -107,7 +107,9 @@ class Store:
         if not self._parts:
             raise DataError("no file holds a battle that can be taken: nothing is written")
         found = self.summary
-        about = {name: getattr(found, name) for name in ("battles", "decisions", "unknown", "files")}
+        about = {
+            name: getattr(found, name) for name in ("battles", "decisions", "unknown", "files")
+        }
         metadata = {**self._setup, "imported": {**about, "left_out": len(found.left_out)}}
         if self._players:
             metadata["players"] = self._players

@@ -281,11 +281,11 @@ def log_of(generation, text, *, size=2):
     return "\n".join([*head, *sizes, f"|tier|[Gen {generation}] OU", "|start", text, "|win|Ann"])
 
 
-def are_known(data, row, name, *, place=0, move=None):
-    """Return whether the bytes of a feature of an own Pokemon, or of a move of it, are marked as known."""
+def are_known(data, row, name, *, move=None):
+    """Return whether the bytes of a feature of who stands in battle are marked as known."""
     described = layout.describe(data.metadata["layout"]["generation"])
     kind = described["kinds"]["pokemon"]
-    start = described["groups"][1]["offset"] + place * described["groups"][1]["size"]
+    start = described["groups"][1]["offset"]
     if move is not None:
         kind = kind["moves"]
         start += kind["offset"] + move * kind["size"]
@@ -387,9 +387,20 @@ def test_who_is_hit_as_it_leaves_may_be_an_illusion_still(tmp_path, tag, is_know
 
 
 MASKED = """\
-|switch|p1a: Machamp|Machamp, M|100/100
+|switch|p1a: Snorlax|Snorlax, M|100/100
 |switch|p2a: Garbodor|Garbodor, F|100/100
 |turn|1
+|
+|move|p2a: Garbodor|Drain Punch|p1a: Snorlax
+|-damage|p1a: Snorlax|60/100
+|
+|upkeep
+|turn|2
+|
+|switch|p1a: Machamp|Machamp, M|100/100
+|
+|upkeep
+|turn|3
 |
 {}
 |move|p2a: Garbodor|Drain Punch|p1a: Machamp
@@ -398,7 +409,7 @@ MASKED = """\
 |-end|p1a: Zoroark|Illusion
 |
 |upkeep
-|turn|2"""
+|turn|4"""
 TRICK = """\
 |move|p1a: Machamp|Trick|p2a: Garbodor
 |-activate|p1a: Machamp|move: Trick|[of] p2a: Garbodor
@@ -413,10 +424,10 @@ BERRY = "|-enditem|p1a: Machamp|Sitrus Berry|[eat]"
     ids=["tricked", "eaten"],
 )
 def test_what_an_illusion_had_at_first(tmp_path, course, first, then):
-    log = log_of(5, MASKED.format(course))
+    log = log_of(5, MASKED.format(course), size=3)
     _, data = import_logs(tmp_path, {"a.log": log}, format="gen5ou")
     mine = np.flatnonzero(data.player == 0)
-    before, after = own(data, mine[0])[1], own(data, mine[-1])[0]
+    before, after = own(data, mine[0])[2], own(data, mine[-1])[0]
 
     assert (before["species"], before["item"]) == ("zoroark", first)
     assert (after["species"], after["item"]) == ("zoroark", then)
@@ -637,7 +648,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("how", ["stopped", "fails", "killed"])
 def test_an_import_goes_on_where_it_was(tmp_path, monkeypatch, how):
-    """Files 2 and 4 end parts; what is killed leaves no more than whole parts."""
+    """Files 1 and 4 end parts; what is killed leaves no more than whole parts."""
     monkeypatch.setattr(store, "_BATTLES_A_PART", 2)
     _, whole = import_logs(tmp_path, SEVERAL, keep_names=True)
     out, logs = tmp_path / "out.parquet", tmp_path / "logs"

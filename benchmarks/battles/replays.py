@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 from battles.command import Command
 from poke.envs.showdown import installation, layout
+from poke.envs.showdown.replays import Importer
 
 ROOT = Path(__file__).resolve().parents[2]
 HARNESS = ROOT / "tests" / "envs" / "showdown" / "replays" / "main.js"
@@ -29,13 +32,14 @@ CHUNK = 100  # battles a process
 NUMBERS = ("decisions", "rows", "extra", "chosen", "seconds")
 
 
-def compare(generation: int, first: int, end: int) -> dict[str, Any]:
-    """Play battles [first, end), import their logs and return the harness's report."""
+def compare(generation: int, first: int, end: int, logs: str) -> dict[str, Any]:
+    """Play battles [first, end), import their logs, keep these and return the harness's report."""
     settings = {
         "format": f"gen{generation}randombattle",
         "layout": layout.describe(generation),
         "tables": layout.tables(),
         "battles": [first, end],
+        "keep": logs,
     }
     command = [installation.find_node(), str(HARNESS), str(installation.find_package())]
     done = subprocess.run(
@@ -45,6 +49,23 @@ def compare(generation: int, first: int, end: int) -> dict[str, Any]:
         raise RuntimeError(f"generation {generation}: {done.stderr[-2000:]}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def processor_seconds() -> float:
+    """Return the time that this process and those it has waited for have computed."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def import_all(generation: int, logs: str) -> float:
+    """Import logs as a user does, and return decisions a second of processor time."""
+    before = processor_seconds()
+    with tempfile.TemporaryDirectory() as folder:
+        summary = Importer(format=f"gen{generation}randombattle").run(
+            Path(logs), Path(folder) / "out.parquet", on_progress=lambda _: None
+        )
+    assert summary is not None
+    return summary.decisions / (processor_seconds() - before)
 
 
 def merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -63,24 +84,32 @@ def run_replays(options: argparse.Namespace) -> None:
         "",
         f"`python benchmarks/showdown.py replays --battles {options.battles} --first {options.first}`: random players, "
         "both sides.",
-        "Decisions a second of one core's processor time, in the worker. Known, filled: of an observation's bytes.",
+        "Known, filled: of an observation's bytes. Decisions a second of one core's processor time: read by the "
+        "worker, and imported into a file, by all processes together from their start to their end.",
         "",
-        "| gen | decisions | choices known | of moves | wrong | known | filled | differing | decisions/s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| gen | decisions | choices known | of moves | wrong | known | filled | differing | read/s | imported/s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     differing: list[str] = []
     with ThreadPoolExecutor(options.workers) as pool:
         for generation in options.generations:
             starts = range(options.first, options.first + options.battles, CHUNK)
             end = options.first + options.battles
-            jobs = [pool.submit(compare, generation, n, min(n + CHUNK, end)) for n in starts]
-            report = merge([job.result() for job in jobs])
+            with tempfile.TemporaryDirectory() as logs:
+                jobs = [
+                    pool.submit(compare, generation, n, min(n + CHUNK, end), logs) for n in starts
+                ]
+                report = merge([job.result() for job in jobs])
+                imported = import_all(
+                    generation, logs
+                )  # with nothing beside it that is counted too
             moves, seen, wrong = report["moves"], report["bytes"], report["wrong"]
             lines.append(
                 f"| {generation} | {report['decisions']:,} | {report['chosen'] / report['decisions']:.1%} "
                 f"| {moves['chosen'] / moves['decisions']:.1%} | {wrong['choice']} "
                 f"| {seen['known'] / seen['all']:.1%} | {seen['filled'] / seen['all']:.1%} "
-                f"| {wrong.total() - wrong['choice']} | {report['rows'] / report['seconds']:,.0f} |"
+                f"| {wrong.total() - wrong['choice']} | {report['rows'] / report['seconds']:,.0f} "
+                f"| {imported:,.0f} |"
             )
             print(lines[-1], flush=True)
             for kind, number in wrong.most_common(10):

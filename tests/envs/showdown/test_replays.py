@@ -13,7 +13,7 @@ from poke.data.demonstrations import Demonstrations
 from poke.envs.showdown import installation, layout
 from poke.envs.showdown.decoding import decode
 from poke.envs.showdown.formats import FormatError
-from poke.envs.showdown.replays import Importer
+from poke.envs.showdown.replays import Importer, store
 from poke.record import main
 
 HERE = Path(__file__).parent
@@ -274,6 +274,232 @@ def test_old_words_for_passing_and_going_on_and_forms_that_preview_leaves_open(t
     assert data.action[second].tolist() == [6, -1, -1]
 
 
+def log_of(generation, text, *, size=2):
+    """Return a log of a battle that Ann won, from lines after the head."""
+    head = ["|player|p1|Ann|1|", "|player|p2|Bob|2|", "|gametype|singles", f"|gen|{generation}"]
+    sizes = [f"|teamsize|p{n}|{size}" for n in (1, 2)]
+    return "\n".join([*head, *sizes, f"|tier|[Gen {generation}] OU", "|start", text, "|win|Ann"])
+
+
+def are_known(data, row, name, *, move=None):
+    """Return whether the bytes of a feature of who stands in battle are marked as known."""
+    described = layout.describe(data.metadata["layout"]["generation"])
+    kind = described["kinds"]["pokemon"]
+    start = described["groups"][1]["offset"]
+    if move is not None:
+        kind = kind["moves"]
+        start += kind["offset"] + move * kind["size"]
+    sizes = {f["name"]: (f["offset"], f["size"]) for f in kind["dense"]}
+    offset, size = sizes.get(name) or next(
+        (f["offset"], 2) for f in kind["ids"] if f["name"] == name
+    )
+    known = data.is_known(slice(row, row + 1))[0]
+    return bool(known[start + offset : start + offset + size].all())
+
+
+PURSUIT = """\
+|switch|p1a: Fearow|Fearow, M|100/100
+|switch|p2a: Moltres|Moltres|100/100
+|-ability|p2a: Moltres|Pressure
+|turn|1
+|
+|move|p1a: Fearow|Pursuit|p2a: Moltres|[from] Pursuit
+|-damage|p2a: Moltres|80/100
+|switch|p2a: Blissey|Blissey, F|100/100
+|
+|upkeep
+|turn|2"""
+
+
+@pytest.mark.parametrize(("generation", "pp"), [(3, 94), (4, 97)])
+def test_a_pursuit_of_who_leaves_asks_no_pressure_in_gen_4(tmp_path, generation, pp):
+    format = f"gen{generation}ou"
+    _, data = import_logs(tmp_path, {"a.log": log_of(generation, PURSUIT)}, format=format)
+    row = np.flatnonzero(data.player == 0)[-1]
+
+    assert own(data, row)[0]["moves"][0]["pp"] == pp
+    assert are_known(data, row, "pp", move=0)
+
+
+STRUGGLE = """\
+|switch|p1a: Manectric|Manectric, M|100/100
+|switch|p2a: Dragapult|Dragapult, F|100/100
+|turn|1
+|
+|move|p1a: Manectric|Overheat|p2a: Dragapult
+|-damage|p2a: Dragapult|60/100
+|-start|p1a: Manectric|Disable|Overheat|[from] ability: Cursed Body|[of] p2a: Dragapult
+|
+|upkeep
+|turn|2
+|
+|-activate|p1a: Manectric|move: Struggle
+|move|p1a: Manectric|Struggle|p2a: Dragapult
+|-immune|p2a: Dragapult
+|
+|upkeep
+|turn|3
+|
+|switch|p1a: Snorlax|Snorlax, M|100/100
+|
+|upkeep
+|turn|4
+|
+|switch|p1a: Manectric|Manectric, M|76/100
+|
+|upkeep
+|turn|5
+|
+|move|p1a: Manectric|Switcheroo|p2a: Dragapult
+|
+|upkeep
+|turn|6"""
+
+
+def test_who_may_be_bound_to_a_disabled_move_may_have_nothing_but_struggle_again(tmp_path):
+    _, data = import_logs(tmp_path, {"a.log": log_of(8, STRUGGLE)}, format="gen8ou")
+    after = np.flatnonzero(data.player == 0)[2]  # where it leaves, bound by what is not told
+
+    assert own(data, after)[0]["species"] == "manectric"
+    assert not any(are_known(data, after, "move", move=j) for j in range(2))
+
+
+LEAVING = """\
+|switch|p1a: Meganium|Meganium, M|100/100
+|switch|p2a: Bisharp|Bisharp, F|100/100
+|turn|1
+|
+|move|p2a: Bisharp|Pursuit|p1a: Meganium|[from] move: Pursuit
+|-resisted|p1a: Meganium
+|-damage|p1a: Meganium|67/100
+|switch|p1a: Minior|Minior-Meteor|100/100
+|
+|upkeep
+|turn|2"""
+
+
+@pytest.mark.parametrize(("tag", "is_known"), [("|[from] move: Pursuit", False), ("", True)])
+def test_who_is_hit_as_it_leaves_may_be_an_illusion_still(tmp_path, tag, is_known):
+    text = LEAVING.replace("|[from] move: Pursuit", tag)
+    _, data = import_logs(tmp_path, {"a.log": log_of(7, text, size=3)}, format="gen7ou")
+
+    assert are_known(data, 0, "revealed") is is_known
+
+
+MASKED = """\
+|switch|p1a: Snorlax|Snorlax, M|100/100
+|switch|p2a: Garbodor|Garbodor, F|100/100
+|turn|1
+|
+|move|p2a: Garbodor|Drain Punch|p1a: Snorlax
+|-damage|p1a: Snorlax|60/100
+|
+|upkeep
+|turn|2
+|
+|switch|p1a: Machamp|Machamp, M|100/100
+|
+|upkeep
+|turn|3
+|
+{}
+|move|p2a: Garbodor|Drain Punch|p1a: Machamp
+|-damage|p1a: Machamp|30/100
+|replace|p1a: Zoroark|Zoroark, F
+|-end|p1a: Zoroark|Illusion
+|
+|upkeep
+|turn|4"""
+TRICK = """\
+|move|p1a: Machamp|Trick|p2a: Garbodor
+|-activate|p1a: Machamp|move: Trick|[of] p2a: Garbodor
+|-item|p2a: Garbodor|Life Orb|[from] move: Trick
+|-item|p1a: Machamp|Black Sludge|[from] move: Trick"""
+BERRY = "|-enditem|p1a: Machamp|Sitrus Berry|[eat]"
+
+
+@pytest.mark.parametrize(
+    ("course", "first", "then"),
+    [(TRICK, None, "blacksludge"), (BERRY, "sitrusberry", "noitem")],
+    ids=["tricked", "eaten"],
+)
+def test_what_an_illusion_had_at_first(tmp_path, course, first, then):
+    log = log_of(5, MASKED.format(course), size=3)
+    _, data = import_logs(tmp_path, {"a.log": log}, format="gen5ou")
+    mine = np.flatnonzero(data.player == 0)
+    before, after = own(data, mine[0])[2], own(data, mine[-1])[0]
+
+    assert (before["species"], before["item"]) == ("zoroark", first)
+    assert (after["species"], after["item"]) == ("zoroark", then)
+
+
+MORPEKO = """\
+|switch|p1a: Morpeko|Morpeko, M|100/100
+|switch|p2a: Blissey|Blissey, F|100/100
+|turn|1
+|
+|move|p1a: Morpeko|Protect||[still]
+|-fail|p1a: Morpeko
+|
+|-formechange|p1a: Morpeko|Morpeko-Hangry||[from] ability: Hunger Switch
+|upkeep
+|turn|2
+|
+|-terastallize|p1a: Morpeko|Electric
+|move|p1a: Morpeko|Aura Wheel|p2a: Blissey
+|-damage|p2a: Blissey|77/100
+|
+|upkeep
+|turn|3
+|
+|switch|p1a: Snorlax|Snorlax, M|100/100
+|
+|upkeep
+|turn|4
+|
+|switch|p1a: Morpeko|Morpeko-Hangry, M, tera:Electric|100/100
+|
+|upkeep
+|turn|5
+|
+|move|p1a: Morpeko|Aura Wheel|p2a: Blissey
+|-damage|p2a: Blissey|55/100
+|
+|upkeep
+|turn|6"""
+
+
+def test_morpeko_comes_back_as_it_was_when_it_terastallized(tmp_path):
+    _, data = import_logs(tmp_path, {"a.log": log_of(9, MORPEKO)}, format="gen9ou")
+    mine = np.flatnonzero(data.player == 0)
+
+    assert [one["species"] for one in own(data, mine[0])] == ["morpeko", "snorlax"]
+    last = own(data, mine[-1])
+    assert [one["species"] for one in last] == ["morpekohangry", "snorlax"]
+    assert [move["id"] for move in last[0]["moves"]] == ["protect", "aurawheel"]
+    assert data.action[mine[4]] == 7
+
+
+DAMP = """\
+|switch|p1a: Snorlax|Snorlax, M|100/100
+|switch|p2a: Quagsire|Quagsire, M|100/100
+|turn|1
+|
+|move|p1a: Snorlax|Self-Destruct|p2a: Quagsire|[still]
+|cant|p2a: Quagsire|ability: Damp|Self-Destruct|[of] p1a: Snorlax
+|
+|upkeep
+|turn|2"""
+
+
+def test_an_ability_that_forbids_a_move_is_its_holders(tmp_path):
+    _, data = import_logs(tmp_path, {"a.log": log_of(9, DAMP)}, format="gen9ou")
+    mover, holder = (own(data, np.flatnonzero(data.player == n)[-1])[0] for n in range(2))
+
+    assert (mover["ability"], holder["ability"]) == (None, "damp")
+    assert data.action[data.player == 0].tolist() == [6, -1]
+
+
 def test_a_team_that_was_shown_openly_is_known(tmp_path):
     shown = "|showteam|p1|Snorlax||leftovers||bodyslam,earthquake,rest,reflect|||||||]Gengar||||hypnosis|||||||"
     _, data = import_logs(tmp_path, {"a.log": lines(SHORT, shown, after="|rule")})
@@ -408,6 +634,82 @@ def test_files_that_hold_no_log(tmp_path):
         "the page holds no log",
         "it cannot be unpacked",
     ]
+
+
+# ---- what is read is kept
+
+
+SEVERAL = {f"{n}.log": SHORT if n != 2 else "hello" for n in range(7)}
+
+
+class Killed(BaseException):
+    """Ends a process at a known point."""
+
+
+@pytest.mark.parametrize("how", ["stopped", "fails", "killed"])
+def test_an_import_goes_on_where_it_was(tmp_path, monkeypatch, how):
+    """Files 1 and 4 end parts; what is killed leaves no more than whole parts."""
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 2)
+    _, whole = import_logs(tmp_path, SEVERAL, keep_names=True)
+    out, logs = tmp_path / "out.parquet", tmp_path / "logs"
+    expected = out.read_bytes()
+    out.unlink()
+    importer = Importer(format=FORMAT, keep_names=True)
+
+    def on_progress(summary):
+        if summary.files < 6:
+            return
+        if how == "stopped":
+            importer.stop()
+            return
+        if how == "killed":
+            monkeypatch.setattr(store.Store, "_flush", lambda self: None)
+        raise Killed
+
+    if how == "stopped":
+        assert importer.run(logs, out, on_progress=on_progress) is None
+    else:
+        with pytest.raises(Killed):
+            importer.run(logs, out, on_progress=on_progress)
+    assert not out.exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 2)
+
+    seen = []
+    summary = Importer(format=FORMAT, keep_names=True).run(
+        logs, out, on_progress=lambda so_far: seen.append(so_far.files)
+    )
+    assert seen == ([6, 7] if how == "killed" else [7])
+    assert out.read_bytes() == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "out.parquet"]
+    assert (summary.files, summary.battles, len(summary.left_out)) == (7, 6, 1)
+    assert summary.decisions == len(whole.action)
+    assert [one.path.name for one in summary.left_out] == ["2.log"]
+
+
+OTHERS = {
+    "other files": ({"0.log": SHORT + "|c|Ann|bye\n"}, {}, "is of other files"),
+    "other people": ({}, {"min_rating": 1400}, "is of another import .its min_rating differs"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_kept_of_another_import_is_not_gone_on_with(tmp_path, name):
+    changed, options, said = OTHERS[name]
+    logs, out = tmp_path / "logs", tmp_path / "logs" / "out.parquet"  # beside what is read
+    logs.mkdir()
+    for file, log in SEVERAL.items():
+        (logs / file).write_text(log)
+    importer = Importer(format=FORMAT)
+    assert importer.run(logs, out, on_progress=lambda _: importer.stop()) is None
+    for file, log in changed.items():
+        (logs / file).write_text(log)
+
+    with pytest.raises(trajectories.DataError, match=said):
+        Importer(format=FORMAT, **options).run(logs, out, on_progress=lambda _: None)
+    if not changed:
+        summary = Importer(format=FORMAT).run(logs, out, on_progress=lambda _: None)
+        assert (summary.files, len(summary.left_out)) == (7, 1)
 
 
 # ---- people

@@ -7,6 +7,13 @@ from poke.envs.showdown import layout
 pytestmark = pytest.mark.showdown
 
 SEED = "sodium,00000000000000000000000000000001"
+# What abilities forbid others to use.
+FORBIDDEN = {
+    "Damp": "Explosion",
+    "Dazzling": "Quick Attack",
+    "Queenly Majesty": "Quick Attack",
+    "Armor Tail": "Quick Attack",
+}
 # A row of choices a step, one a player.
 BATTLES = {
     "recharge": (
@@ -80,6 +87,43 @@ BATTLES = {
         ],
         [["default", "default"], ["move 1", "move 1"]],
     ),
+    "terastallized morpeko": (
+        "gen9customgame",
+        [
+            "Morpeko\nAbility: Hunger Switch\nTera Type: Fire\n- Splash\n\n"
+            "Blissey\nAbility: Natural Cure\n- Splash",
+            "Blissey\nAbility: Natural Cure\n- Splash",
+        ],
+        [
+            ["default", "default"],
+            ["move 1", "move 1"],
+            ["move 1 terastallize", "move 1"],
+            ["switch 2", "move 1"],
+            ["switch 2", "move 1"],
+        ],
+    ),
+    **{
+        f"pursuit gen{gen}": (
+            f"gen{gen}customgame",
+            [
+                "Fearow\nAbility: Keen Eye\n- Pursuit\n- Peck",
+                "Moltres\nAbility: Pressure\n- Roost\n\nBlissey\nAbility: Natural Cure\n- Splash",
+            ],
+            [*([["default", "default"]] if gen > 4 else []), ["move 1", "switch 2"]],
+        )
+        for gen in (3, 4, 5)
+    },
+    **{
+        ability: (
+            "gen9customgame",
+            [
+                f"Pikachu\nAbility: Static\n- {move}",
+                f"Blissey\nAbility: {ability}\n- Splash",
+            ],
+            [["default", "default"], ["move 1", "move 1"]],
+        )
+        for ability, move in FORBIDDEN.items()
+    },
     "terastallized illusion": (
         "gen9customgame",
         [
@@ -262,6 +306,31 @@ def test_what_an_illusion_did_is_its_own(know):
 def test_a_pressure_that_a_gas_suppresses_costs_no_pp(know):
     (weezing,) = know("gas", "p2")["observation"]["opponent"]
     assert moves(weezing, "pp") == {"tackle": 98}  # 55 of 56, not 54
+
+
+@pytest.mark.parametrize(("generation", "pp"), [(3, 94), (4, 97), (5, 94)])
+def test_a_pursuit_of_who_leaves_costs_no_more_under_pressure_in_gen_4(know, generation, pp):
+    for player, group in [("p1", "own"), ("p2", "opponent")]:
+        (fearow,) = know(f"pursuit gen{generation}", player)["observation"][group]
+        assert moves(fearow, "pp")["pursuit"] == pp
+
+
+@pytest.mark.parametrize("ability", FORBIDDEN)
+def test_an_ability_that_forbids_moves_is_its_holders(know, ability):
+    (holder,) = know(ability, "p1")["observation"]["opponent"]
+    (mover,) = know(ability, "p2")["observation"]["opponent"]
+    assert holder["ability"] == ability.lower().replace(" ", "")
+    assert mover["ability"] == ""
+    assert len(mover["moves"]) == 1
+
+
+def test_morpeko_stays_as_it_was_when_it_terastallized(know):
+    seen = know("terastallized morpeko", "p2")["observation"]["opponent"]
+    assert {(p["species"], p["active"], p["ability"]) for p in seen} == {
+        ("morpekohangry", 1, "hungerswitch"),
+        ("blissey", 0, ""),
+    }
+    assert know("terastallized morpeko", "p1")["observation"]["own"][0]["terastallized"] == 1
 
 
 def test_who_comes_in_without_a_tera_type_has_not_terastallized(know):

@@ -49,7 +49,7 @@ def import_replays(config: Mapping[str, Any]) -> int:
             for left_out in found.left_out:
                 print(f"left out {left_out}")
     if summary is None:
-        print("stopped: nothing is written", file=sys.stderr)
+        print("stopped; what is read is kept: the same command goes on from there")
         return 128 + signals[0]
     print(f"{out} holds {_said(summary)}")
     return 0
@@ -67,14 +67,17 @@ def _said(summary: Summary) -> str:
 def _lines() -> Callable[[Summary], None]:
     """Return what prints a line now and then."""
     begun = printed = time.monotonic()
+    earlier: int | None = None  # decisions that were there when it began
 
     def show(summary: Summary) -> None:
-        nonlocal printed
+        nonlocal printed, earlier
         now = time.monotonic()
+        if earlier is None:
+            earlier = summary.decisions
         if now - printed < _PRINT_SECONDS:
             return
         printed = now
-        rate = summary.decisions / (now - begun)
+        rate = (summary.decisions - earlier) / (now - begun)
         line = f"{summary.files} files, {summary.decisions} decisions, {rate:.0f}/s"
         print(f"{line}, {len(summary.left_out)} left out", file=sys.stderr, flush=True)
 

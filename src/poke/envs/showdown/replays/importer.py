@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import numpy as np
 
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation, refusal
-from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.installation import ShowdownError, pinned_version
 from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
+from poke.envs.showdown.recording.store import alone
 from poke.envs.showdown.replays.files import LogError, LogText, find, read
-from poke.envs.showdown.replays.store import ImportedBattle, ImportedSide, Store
+from poke.envs.showdown.replays.found import ImportedBattle, ImportedSide, LeftOut, Summary
+from poke.envs.showdown.replays.store import Store
 
 MARK_BYTES = (layout.SIZE + 7) // 8  # of one block of the marks
 ROW = np.dtype(
@@ -33,45 +35,6 @@ ROW = np.dtype(
     ]
 )
 _TIMEOUT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file, or what of it was not taken.
-
-    Args:
-        path: of the file.
-        line: that tells why, from 1 on; 0 for the whole file.
-        reason: in words.
-    """
-
-    path: Path
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.path}{f':{self.line}' if self.line else ''}: {self.reason}"
-
-
-@dataclass
-class Summary:
-    """What an import found.
-
-    Args:
-        files: that were looked at.
-        battles: that were taken.
-        decisions: in rows.
-        unknown: of them, those whose choice the log does not tell.
-        below: players that were left out because of their rating.
-        left_out: files, with what is wrong with them.
-    """
-
-    files: int = 0
-    battles: int = 0
-    decisions: int = 0
-    unknown: int = 0
-    below: int = 0
-    left_out: list[LeftOut] = field(default_factory=list)
 
 
 class Importer:
@@ -105,36 +68,39 @@ class Importer:
     def run(
         self, replays: Path, out: Path, *, on_progress: Callable[[Summary], None]
     ) -> Summary | None:
-        """Read all files and write what they hold, whole or not at all; None: stopped, and nothing is written.
+        """Read all files and write what they hold, whole or not at all; None: stopped.
+
+        What is read when it stops, or fails, is kept in parts beside the file; the next time goes on from there, and
+        the file is the same as if it had never stopped, bit for bit.
 
         Args:
-            replays: a file or a folder.
-            out: the file to write; what it held before is gone.
+            replays: a file of `poke.envs.showdown.replays.files`, or a folder of them; looked through in order.
+            out: the file; what was there before is gone.
             on_progress: called after every file.
 
         Raises:
             FileNotFoundError: there is no such file or folder.
             FormatError: the format is none that is read.
-            DataError: no file holds a battle that is taken.
+            DataError: no file holds a battle that is taken, or the parts are of something else.
             ShowdownError: node or the package is missing, or the workers do not run.
         """
-        summary = Summary()
-        paths = find(replays)
-        with Store(out, self._setup()) as store:
-            for path, found in self._readings(paths):
-                summary.files += 1
-                if isinstance(found, LeftOut):
-                    summary.left_out.append(found)
-                else:
-                    self._take(path, found, store, summary)
-                on_progress(summary)
+        paths = _logs(replays, out)
+        options = {"keep_names": self._keep_names, "min_rating": self._min_rating}
+        with (
+            alone(out) as folder,
+            Store(out, folder, self._setup(), options, paths) as store,
+            closing(self._readings(paths[store.summary.files :])) as readings,
+        ):
+            for path, found in readings:
+                self._take(path, found, store)
+                on_progress(store.summary)
                 if self._stop_requested:
                     return None
-            store.finish({"files": summary.files, "left_out": len(summary.left_out)})
-        return summary
+            store.finish()
+            return store.summary
 
     def stop(self) -> None:
-        """Make `run` return without a file; safe from signal handlers and threads."""
+        """Make `run` keep what is read and return; safe from signal handlers and threads."""
         self._stop_requested = True
 
     def _setup(self) -> dict[str, Any]:
@@ -144,30 +110,27 @@ class Importer:
             "env": "showdown",
             "format": self._format,
             "source": "replays",
+            "versions": {"pokemon-showdown": pinned_version()},
             "layout": layout.describe(self._generation),
         }
 
-    def _take(self, path: Path, battle: ImportedBattle, store: Store, summary: Summary) -> None:
-        sides = [side for side in battle.sides if len(side.rows)]
-        if self._min_rating is not None:
-            rated = [side for side in sides if (side.rating or 0) >= self._min_rating]
-            summary.below += len(sides) - len(rated)
-            sides = rated
-        if not sides:
-            reason = (
-                "nobody in it had to choose"
-                if self._min_rating is None
-                else "no player has that rating"
-            )
-            summary.left_out.append(LeftOut(path, 0, reason))
+    def _take(self, path: Path, found: ImportedBattle | LeftOut, store: Store) -> None:
+        if isinstance(found, LeftOut):
+            store.take(found)
             return
-        store.add(ImportedBattle(sides), keep_names=self._keep_names)
-        summary.battles += 1
-        for side in sides:
-            summary.decisions += len(side.rows)
-            summary.unknown += int((side.rows["action"] == 255).sum())
+        sides, below, reason = (
+            [s for s in found.sides if len(s.rows)],
+            0,
+            "nobody in it had to choose",
+        )
+        if sides and self._min_rating is not None:
+            rated = [side for side in sides if (side.rating or 0) >= self._min_rating]
+            sides, below, reason = rated, len(sides) - len(rated), "no player has that rating"
+        store.take(ImportedBattle(sides) if sides else LeftOut(path, 0, reason), below=below)
 
-    def _readings(self, paths: list[Path]) -> Iterator[tuple[Path, ImportedBattle | LeftOut]]:
+    def _readings(
+        self, paths: list[Path]
+    ) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
         """Yield what each file holds, in their order; several workers read ahead."""
         readers: list[_Reader] = []
         try:
@@ -197,7 +160,7 @@ class Importer:
     @staticmethod
     def _finish(
         under_way: list[tuple[Path, _Reader | LeftOut]], free: list[_Reader]
-    ) -> Iterator[tuple[Path, ImportedBattle | LeftOut]]:
+    ) -> Generator[tuple[Path, ImportedBattle | LeftOut], None, None]:
         """Yield the results up to the first one that a reader is free after."""
         while under_way:
             path, source = under_way.pop(0)
@@ -208,6 +171,17 @@ class Importer:
             free.append(source)
             yield path, result
             return
+
+
+def _logs(replays: Path, out: Path) -> list[Path]:
+    """Return the files to read; what is written, and its parts, may lie among them."""
+    paths = find(replays)
+    root, written = replays.resolve(), out.resolve()
+    if root not in written.parents:
+        return paths
+    depth = len(written.relative_to(root).parts)
+    own = {written, written.with_name(f"{written.name}.parts")}
+    return [p for p in paths if root.joinpath(*p.relative_to(replays).parts[:depth]) not in own]
 
 
 class _Reader:

@@ -102,7 +102,9 @@ function free(view, isFilled) {
   const isSure = !isForbidden && !isChoosy && !view.mayBeChoiceLocked();
   const held = mayBeHeld(view);
   const isUsedUp = pokemon.moves.length > 0 && pokemon.moves.every(({ pp }) => pp <= 0);
-  const mayStruggle = isUsedUp || pokemon.moves.every(({ move, pp }) => pp <= 0 || forbidden.has(move.id));
+  const isOut = slot => mayBeOut(view, pokemon, slot, forbidden);
+  const mayStruggle =
+    isUsedUp || pokemon.moves.every(isOut) || (view.mayBeChoiceLocked() && isLockedOut(pokemon, isOut));
   // Of fewer than four it may have another one.
   if (isUsedUp && pokemon.moves.length === 4) {
     return new Bound(alone('struggle'), { isTrapped: isHeld(view), isSure, trapIsSure: !held });
@@ -110,15 +112,27 @@ function free(view, isFilled) {
   return new Bound(listed(pokemon, mayStruggle ? new Set() : forbidden), {
     isTrapped: isHeld(view),
     isSure: isSure && !isUsedUp && !pokemon.transformed,
-    mayStruggle: mayStruggle || (!isSure && isLockedOut(pokemon, forbidden)),
+    mayStruggle,
     trapIsSure: !held,
     isFilled,
   });
 }
 
-/** Whether the one move that an unknown choice item would leave may not be chosen. */
-function isLockedOut(pokemon, forbidden) {
-  return pokemon.moves.some(({ move, pp }) => move.id === pokemon.lastMove && (pp <= 0 || forbidden.has(move.id)));
+/** Whether a move may be used up or forbidden. */
+function mayBeOut(view, pokemon, { move, pp, maxpp }, forbidden) {
+  const foe = view.tracker.opponent.active;
+  if (pp <= 0 || forbidden.has(move.id) || CHOOSY.has(move.id) || (foe && foe.has('imprison'))) return true;
+  // Of what it takes, Pressure takes half.
+  return view.isVague(pokemon, move.id) && (view.vague.get(pokemon) === null || 2 * pp <= maxpp);
+}
+
+/**
+ * Whether the one move that an unknown choice item or ability would leave may not be chosen. Which it is the last
+ * move tells, but for Struggle and for Z- and max moves, behind which it stays.
+ */
+function isLockedOut(pokemon, isOut) {
+  const last = pokemon.moves.find(({ move }) => move.id === pokemon.lastMove);
+  return !last || isOut(last);
 }
 
 /** Whether something, perhaps a hidden ability of the other one, may keep it from leaving. */

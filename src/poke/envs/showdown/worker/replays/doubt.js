@@ -3,6 +3,7 @@
 
 const { toID } = require('../tracker/tables');
 
+const PURSUING = /^\[from\] ?(move: )?Pursuit/;
 const LEARNED = new WeakMap(); // dex -> moves that one with Illusion may have
 
 function illusionists(dex) {
@@ -60,7 +61,8 @@ class Doubts {
   read(kind, parts, i, revealed) {
     const isOwn = (parts[2] || '').startsWith(this.id);
     const now = this.stints[this.stints.length - 1];
-    if (kind === 'move') this.mover = parts[2].slice(0, 2);
+    // Who is hit as it leaves keeps its Illusion.
+    if (kind === 'move') this.mover = parts.some(part => PURSUING.test(part)) ? '' : parts[2].slice(0, 2);
     if (kind === 'upkeep' || kind === '') this.mover = '';
     if (!isOwn) return;
     if (kind === 'switch' || kind === 'drag') {

@@ -49,6 +49,13 @@ class Course {
     this.known.push({ value, at });
   }
 
+  /** What was told of another one since a stint began was told of this one: what it had then need not be its first. */
+  takeOver(other, before, at) {
+    if (other.known.length === before.known.length) return;
+    if (before.isOpen && other.first !== null) this.begin(other.first, at);
+    this.isOpen = false;
+  }
+
   /** From here on it has something that nobody was told of. */
   forget(at) {
     this.change(null, at);
@@ -162,8 +169,6 @@ class Revealed {
   }
 
   read(text, at, { kind, parts }) {
-    // Of two names the second is who could not move: it tells nothing of him.
-    if (kind === 'cant' && parts.some(part => part.startsWith('[of] '))) return;
     this.tracker.read(text);
     const { team, active } = this.tracker.opponent;
     for (const seen of team.slice(kind === 'poke' || kind === 'replace' ? 0 : -1)) {
@@ -172,6 +177,7 @@ class Revealed {
     if (!active) return;
     const sheet = this.sheets.get(active);
     if (kind === 'replace' && parts[2].startsWith(this.id) && this.seeming !== sheet) {
+      sheet.item.takeOver(this.seeming.item, this.seeming.before.item, at);
       this.seeming.recall();
       this.unmasked.set(at, sheet);
     }

@@ -52,6 +52,15 @@ function changeForm(pokemon) {
   pokemon.baseAbility = id;
 }
 
+/** Morpeko stays for good in the form in which it terastallizes; no line says so. */
+function keepForm(pokemon) {
+  const { base, species } = pokemon;
+  if (species === base || species.baseSpecies !== 'Morpeko' || pokemon.transformed) return;
+  pokemon.details = pokemon.details.replace(base.name, species.name);
+  pokemon.base = species;
+  pokemon.formerAbility = pokemon.baseAbility; // its fall undoes the form
+}
+
 function loseAbility(pokemon, id) {
   if (id) showAbility(pokemon, id);
   pokemon.volatiles.set('gastroacid', true);
@@ -93,6 +102,7 @@ function pressure(tracker, pokemon, move, reachesNoFoe) {
 module.exports = {
   showAbility,
   changeForm,
+  keepForm,
   showItem,
   getAbility,
   loseAbility,

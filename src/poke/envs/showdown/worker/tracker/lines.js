@@ -272,6 +272,7 @@ const LINES = {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
     pokemon.teraType = pokemon.terastallized = parts[3];
+    held.keepForm(pokemon);
     pokemon.retype();
   },
   '-item': (tracker, parts) => {

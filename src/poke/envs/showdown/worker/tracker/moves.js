@@ -43,6 +43,8 @@ function useMove(tracker, parts) {
   const id = toID(isStatusZ ? parts[3].slice(2) : parts[3]);
   const isByItem = from.startsWith('item: '); // Quick Claw only makes it faster
   const fromID = from && !isByItem ? effectID(from) : '';
+  // Gen 4: a Pursuit of one who leaves is used beside the turn's order, and no Pressure is asked.
+  const isUnpressed = isByItem || (tracker.gen === 4 && fromID === 'pursuit');
   const isContinued =
     fromID === 'lockedmove' ||
     (tracker.gen === 1 && fromID === id) ||
@@ -64,7 +66,7 @@ function useMove(tracker, parts) {
     pokemon.calledMove = '';
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
-      const cost = 1 + (isByItem ? 0 : held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
+      const cost = 1 + (isUnpressed ? 0 : held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
       spend(tracker, pokemon, slot, cost);
     }
   }
@@ -126,16 +128,14 @@ function deductsNow(tracker, move, isContinued, wasPreparing) {
   return !isContinued;
 }
 
+/** Of two names the first is whose ability forbids it (Damp, Dazzling), the second who cannot move. */
 function cannotMove(tracker, parts) {
-  const pokemon = tracker.at(parts[2]);
+  const id = effectID(parts[3]);
+  const of = parts.find(part => part.startsWith('[of] '));
+  const named = tracker.at(parts[2]);
+  if (named && parts[3].startsWith('ability: ')) held.showAbility(named, id);
+  const pokemon = of ? tracker.at(of.slice(5)) : named;
   if (!pokemon) return;
-  const reason = parts[3];
-  const id = effectID(reason);
-  if (reason.startsWith('ability: ')) {
-    const of = parts.find(part => part.startsWith('[of] '));
-    const owner = of ? tracker.at(of.slice(5)) : pokemon;
-    if (owner) held.showAbility(owner, id);
-  }
   if (id === 'slp') {
     pokemon.statusCounter += pokemon.ability === 'earlybird' ? 2 : 1;
     pokemon.sleptThrough = pokemon.skippedSleep; // gen 3, if Sleep Talk or Snore follows

@@ -117,7 +117,7 @@ class Store:
             self._out,
             self._parts,
             metadata,
-            compression_level=15,
+            compression_level=9,
             episodes_a_group=_BATTLES_A_PART,
         )
         for part in self._parts:

@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "comparison.reading",
         "comparison.statistics",
     },
-    "compare": {"comparison"},
+    "compare": {"comparison", "run.signals"},
     "checkpoints": {"run"},
     "export": {"config", "run"},
     "train": {"config", "run", "sweep"},

@@ -175,16 +175,13 @@ DRAWN = random.Random(0).sample(list(itertools.product(DOORS, NUMBERS, range(1, 
 
 # A command that sends itself a signal at an import: the n-th after it is guarded, or one of a name.
 STRUCK = """
-import os, runpy, sys
+import os, runpy, signal, sys
 class Strike:
-    left = None
+    left = {after}
     def find_spec(self, name, path=None, target=None):
-        if self.left is not None:
-            self.left -= 1
+        self.left -= signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         if self.left == 0 or name == {name!r}:
             os.kill(os.getpid(), {number})
-        if name == "poke.run.signals":
-            self.left = {after}
 sys.meta_path.insert(0, Strike())
 sys.argv[1:] = {arguments!r}
 runpy.run_module("poke.{door}", run_name="__main__", alter_sys=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from poke.envs.showdown.browser.board import Board
 from poke.envs.showdown.browser.person import GivenUp, Person
@@ -14,7 +13,7 @@ from poke.envs.showdown.browser.site import Site
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.places import Account
-from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.players import Playing, PolicyPlayer, unless_lost
 from poke.envs.showdown.watching import Chronicle
 from poke.envs.showdown.watching.gallery import short_name
 from poke.envs.showdown.watching.page import render_page
@@ -77,7 +76,7 @@ async def host(
                 page = board.keep(render_page(chronicles)) if chronicles else None
                 person.end(page, note)
                 again.clear()
-                await _unless_lost(again.wait(), own, foe)
+                await unless_lost(again.wait(), own, foe)
                 person.begin()
         finally:
             person.give_up()
@@ -90,12 +89,12 @@ async def _battle(own: PolicyPlayer, foe: PolicyPlayer, person: Person) -> str:
     Raises:
         ShowdownError: a connection is lost, or the worker that reads battles.
     """
-    await _unless_lost(asyncio.gather(own.logged_in.wait(), foe.logged_in.wait()), own, foe)
+    await unless_lost(asyncio.gather(own.logged_in.wait(), foe.logged_in.wait()), own, foe)
     mine = asyncio.create_task(own.accept(foe.username))
     try:
-        await _unless_lost(foe.challenge(own.username), own, foe)
+        await unless_lost(foe.challenge(own.username), own, foe)
         person.give_up()  # what it is still asked is over with the battle
-        await _unless_lost(mine, own, foe)
+        await unless_lost(mine, own, foe)
     finally:
         mine.cancel()
         await asyncio.gather(mine, return_exceptions=True)
@@ -105,18 +104,3 @@ async def _battle(own: PolicyPlayer, foe: PolicyPlayer, person: Person) -> str:
         if fault is not None and not isinstance(fault, GivenUp):
             return f"{who} gave it up: {fault}"
     return ""
-
-
-async def _unless_lost(awaited: Awaitable[Any], *players: PolicyPlayer) -> None:
-    """Wait for something that takes the players' connections."""
-    task = asyncio.ensure_future(awaited)
-    try:
-        await asyncio.wait(
-            {task, *(player.listening for player in players)}, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not task.done():
-            raise ShowdownError("a player's connection to the server is lost")
-        task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -89,10 +89,10 @@ def test_who_needs_long_to_ask_for_a_connection_gets_it(installed, monkeypatch):
 def play_on_a_mortal(battles, prepare):
     """Play on a server that may die; return what was played before, and how that is said."""
     played = []
-    with pytest.raises(ShowdownError) as caught:  # noqa: PT012
-        with ShowdownServer() as mortal:
-            policy = prepare(lambda: os.kill(mortal.pid, signal.SIGKILL), played)
-            play(mortal, policy, battles, played)
+    mortal = ShowdownServer()
+    policy = prepare(lambda: os.kill(mortal.pid, signal.SIGKILL), played)
+    with pytest.raises(ShowdownError) as caught, mortal:
+        play(mortal, policy, battles, played)
     return len(played), str(caught.value)
 
 

@@ -14,6 +14,7 @@ from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.places import Account
 from poke.envs.showdown.server.players import Playing, PolicyPlayer, unless_lost
+from poke.envs.showdown.server.seat import Seat
 from poke.envs.showdown.watching import Chronicle
 from poke.envs.showdown.watching.gallery import short_name
 from poke.envs.showdown.watching.page import render_page
@@ -22,14 +23,20 @@ _NAMES = ("You", "Agent")
 
 
 async def host(
-    run: str, playing: Playing, websocket_url: str, *, say: Callable[[str], None]
+    run: str,
+    playing: Playing,
+    websocket_url: str,
+    *,
+    on_result: Callable[[Seat], None],
+    say: Callable[[str], None],
 ) -> None:
     """Play battle after battle; cancel it to stop.
 
     Args:
         run: what the policy is called.
-        playing: how it plays; the person's teams are of the same file.
+        playing: how it plays; the person's teams are of the same file. Its watcher is told all of the agent's battles.
         websocket_url: of the server.
+        on_result: called with the policy's seat after every battle, however it came to that.
         say: is told where the page is.
 
     Raises:
@@ -41,7 +48,11 @@ async def host(
 
     def clicked(place: str, numbers: dict[str, int]) -> None:
         if place == "choose":
-            person.choose(numbers.get("number", -1), numbers.get("action", -1))
+            # What is chosen goes by its rank: "1" for the action, or for who leads.
+            ranks = map(str, range(1, len(numbers)))
+            person.choose(
+                numbers.get("number", -1), [numbers[rank] for rank in ranks if rank in numbers]
+            )
         elif place == "forfeit":
             person.give_up()
         else:
@@ -52,7 +63,11 @@ async def host(
     chronicles: list[Chronicle] = []  # of the agent, in the battle under way
 
     def watch(battle_format: str, player: str) -> Chronicle:
-        chronicles[:] = [Chronicle(battle_format, player, agent=agent_name)]
+        chronicles[:] = [
+            playing.watcher(battle_format, player)
+            if playing.watcher
+            else Chronicle(battle_format, player, agent=agent_name)
+        ]
         return chronicles[0]
 
     # A person is asked in a thread: while it thinks, all else goes on.
@@ -61,6 +76,7 @@ async def host(
         policy=person,
         seconds=threading.TIMEOUT_MAX,
         watcher=person.watch,
+        order=person.order,
         seed=playing.seed + 1,
     )
     with LineWorker() as worker, Site(board) as site:
@@ -72,7 +88,12 @@ async def host(
         say(f"your battle is at {site.url} (Ctrl-C ends it)")
         try:
             while True:
-                note = await _battle(own, foe, person)
+                before = foe.last
+                try:
+                    note = await _battle(own, foe, person)
+                finally:
+                    if foe.last is not None and foe.last is not before and foe.last.over.is_set():
+                        on_result(foe.last)
                 page = board.keep(render_page(chronicles)) if chronicles else None
                 person.end(page, note)
                 again.clear()

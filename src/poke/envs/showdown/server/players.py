@@ -37,6 +37,8 @@ class Playing:
         seconds: for a decision, after which a scripted player's choice is made; None: as long as it takes.
         watcher: returns what is told of all that happens in a battle; None where nobody watches.
         seed: of the teams drawn.
+        order: asked in a thread for the order of the team at its preview, as a server takes it: ``team 3,1,2``; None:
+            it stays as it is.
     """
 
     policy: Policy
@@ -45,6 +47,7 @@ class Playing:
     seconds: float | None = None
     watcher: Watcher | None = None
     seed: int = 0
+    order: Callable[[], str] | None = None
 
 
 class PolicyPlayer:
@@ -215,7 +218,12 @@ class PolicyPlayer:
 
     def _sit_down(self, room: str) -> Seat:
         playing = self._playing
-        mind = Mind(playing.policy, seconds=playing.seconds, explains=playing.watcher is not None)
+        mind = Mind(
+            playing.policy,
+            seconds=playing.seconds,
+            explains=playing.watcher is not None,
+            order=playing.order,
+        )
         seat = Seat(
             room,
             name=self.username,

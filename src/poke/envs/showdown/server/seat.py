@@ -245,7 +245,9 @@ class Seat:
         assert self._tracker is not None
         begun = time.perf_counter()
         choice, action, thoughts = decision.forced, None, None
-        self._was_forced = bool(choice)
+        if choice and not decision.mask.any():
+            choice = await self._mind.order() or choice
+        self._was_forced = choice == decision.forced != ""
         if not choice:
             chosen = await self._mind.choose(decision)
             if chosen is None:

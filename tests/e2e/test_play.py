@@ -191,14 +191,16 @@ def test_who_interrupts_it_sees_what_was_played_so_far(clone, installed, first, 
 
 
 @pytest.mark.showdown
-def test_nothing_is_left_of_one_that_is_killed(clone, installed):
-    process = clone.start("poke.play", "run", "--battles", "5000", "--concurrency", "2")
+def test_nothing_is_left_of_one_that_is_killed_but_its_page(clone, installed):
+    how = ("--battles", "5000", "--concurrency", "2", "--page", "killed.html")
+    process = clone.start("poke.play", "run", *how)
     shown_with(process, "1/5000")
     children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
     assert len(children) >= 2, "a server, and a worker that reads battles"
     process.kill()
     process.communicate(timeout=60)
     assert_gone(children)
+    assert any(one["outcome"] is not None for one in battles_of(clone.cwd / "killed.html"))
 
 
 MISTAKES = {

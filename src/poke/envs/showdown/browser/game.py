@@ -42,32 +42,16 @@ async def host(
     Raises:
         ShowdownError: a connection is lost, or the worker that reads battles.
     """
-    loop = asyncio.get_running_loop()
     again = asyncio.Event()
     agent_name = short_name(run)
-
-    def clicked(place: str, numbers: dict[str, int]) -> None:
-        if place == "choose":
-            # What is chosen goes by its rank: "1" for the action, or for who leads.
-            ranks = map(str, range(1, len(numbers)))
-            person.choose(
-                numbers.get("number", -1), [numbers[rank] for rank in ranks if rank in numbers]
-            )
-        elif place == "forfeit":
-            person.give_up()
-        else:
-            loop.call_soon_threadsafe(again.set)
-
-    board = Board(clicked)
+    board = Board(lambda place, numbers: click(place, numbers))
     person = Person(board, agent_name)
+    click = _clicks(person, asyncio.get_running_loop(), again)
     chronicles: list[Chronicle] = []  # of the agent, in the battle under way
 
     def watch(battle_format: str, player: str) -> Chronicle:
-        chronicles[:] = [
-            playing.watcher(battle_format, player)
-            if playing.watcher
-            else Chronicle(battle_format, player, agent=agent_name)
-        ]
+        one = Chronicle(battle_format, player, agent=agent_name)
+        chronicles[:] = [playing.watcher(battle_format, player) if playing.watcher else one]
         return chronicles[0]
 
     # A person is asked in a thread: while it thinks, all else goes on.
@@ -88,12 +72,7 @@ async def host(
         say(f"your battle is at {site.url} (Ctrl-C ends it)")
         try:
             while True:
-                before = foe.last
-                try:
-                    note = await _battle(own, foe, person)
-                finally:
-                    if foe.last is not None and foe.last is not before and foe.last.over.is_set():
-                        on_result(foe.last)
+                note = await _battle(own, foe, person, on_result)
                 page = board.keep(render_page(chronicles)) if chronicles else None
                 person.end(page, note)
                 again.clear()
@@ -104,13 +83,35 @@ async def host(
             await asyncio.gather(own.leave(), foe.leave(), return_exceptions=True)
 
 
-async def _battle(own: PolicyPlayer, foe: PolicyPlayer, person: Person) -> str:
+def _clicks(
+    person: Person, loop: asyncio.AbstractEventLoop, again: asyncio.Event
+) -> Callable[[str, dict[str, int]], None]:
+    """Return what hands clicks, which come in any thread, on to the person and to who waits for another battle."""
+
+    def click(place: str, numbers: dict[str, int]) -> None:
+        if place == "choose":
+            # What is chosen goes by its rank: "1" for the action, or for who leads.
+            ranks = map(str, range(1, len(numbers)))
+            chosen = [numbers[rank] for rank in ranks if rank in numbers]
+            person.choose(numbers.get("number", -1), chosen)
+        elif place == "forfeit":
+            person.give_up()
+        else:
+            loop.call_soon_threadsafe(again.set)
+
+    return click
+
+
+async def _battle(
+    own: PolicyPlayer, foe: PolicyPlayer, person: Person, on_result: Callable[[Seat], None]
+) -> str:
     """Play a battle; return what there is to be said of its end: '' where it came to one by itself.
 
     Raises:
         ShowdownError: a connection is lost, or the worker that reads battles.
     """
     await unless_lost(asyncio.gather(own.logged_in.wait(), foe.logged_in.wait()), own, foe)
+    before = foe.last
     mine = asyncio.create_task(own.accept(foe.username))
     try:
         await unless_lost(foe.challenge(own.username), own, foe)
@@ -119,6 +120,8 @@ async def _battle(own: PolicyPlayer, foe: PolicyPlayer, person: Person) -> str:
     finally:
         mine.cancel()
         await asyncio.gather(mine, return_exceptions=True)
+        if foe.last is not None and foe.last is not before and foe.last.over.is_set():
+            on_result(foe.last)
     for who, fault in (("The agent", foe.fault), ("poke", own.fault)):
         if isinstance(fault, ShowdownError):
             raise fault

@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from poke.envs.showdown.names import BattleError
-from poke.envs.showdown.server.places import account_from_environment, login_url, websocket_url
+from poke.envs.showdown.server.places import (
+    Account,
+    account_from_environment,
+    login_url,
+    websocket_url,
+)
 from poke.envs.showdown.watching.gallery import Gallery
 from poke.run.afterwards.playing.players import PlayingError, cast, one_line
 from poke.run.afterwards.playing.reporting import reporting
@@ -56,11 +61,7 @@ def visit(
     Raises:
         PlayingError: it failed, or cannot be.
     """
-    try:
-        account = account_from_environment()
-        url, login = websocket_url(server), login_url(login)
-    except BattleError as error:
-        raise PlayingError(one_line(error), 2) from None
+    account, url, login = _who_and_where(server, login)
     played_by = cast([run], format=format, teams=teams, checkpoint=checkpoint, trust=trust)
     battle_format = played_by.battle_format
     gallery = Gallery(run, page=page, prints=watch)
@@ -85,6 +86,13 @@ def visit(
         )
         stoppable.run(lambda: visits.play(plan, on_result=on_result, say=_say))
     return stoppable.status
+
+
+def _who_and_where(server: str, login: str) -> tuple[Account, str, str]:
+    try:
+        return account_from_environment(), websocket_url(server), login_url(login)
+    except BattleError as error:
+        raise PlayingError(one_line(error), 2) from None
 
 
 def _say(line: str) -> None:

@@ -45,6 +45,9 @@ def play(server, policy, battles, played, opponent="random"):
 
 def test_a_server_that_stands_still_is_waited_for(server, monkeypatch):
     monkeypatch.setattr(arena, "_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(
+        arena, "_MAX_QUIET", 10**6
+    )  # of a server that answers: that would depend on load
     answer, asked = arena._answer, []
 
     async def go_on(*players):

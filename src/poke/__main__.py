@@ -35,6 +35,16 @@ def train() -> int:
     return run()
 
 
+def compare() -> int:
+    """`poke-compare`: as `python -m poke.compare`."""
+    from poke.run.signals import guard_the_door
+
+    guard_the_door()
+    from poke.compare import main as run
+
+    return run()
+
+
 def record() -> int:
     """`poke-record`: as `python -m poke.record`."""
     from poke.run.signals import guard_the_door

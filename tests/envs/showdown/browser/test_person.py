@@ -143,6 +143,23 @@ def test_the_request_tells_hp_pp_and_what_a_gimmick_makes_of_a_move():
     assert tera["detail"] == "3/24 PP"
 
 
+def test_who_is_dynamaxed_is_shown_its_max_moves():
+    active = {"name": "Snorlax", "active": True, "moves": [{"type": "Normal"}]}
+    drawn = {"own": [active], "options": [option("move", 6)]}
+    moves = [{"pp": 3, "maxpp": 24}]
+    with_details(
+        drawn, {"active": [{"moves": moves, "maxMoves": {"maxMoves": [{"move": "maxstrike"}]}}]}
+    )
+    assert drawn["options"][0]["label"] == "Max Strike"
+
+
+def test_an_ultra_burst_is_called_so():
+    active = {"name": "Necrozma-Dusk-Mane", "active": True, "moves": [{"type": "Steel"}]}
+    drawn = {"own": [active], "options": [option("mega", 10)]}
+    with_details(drawn, {"active": [{"moves": [{"pp": 3, "maxpp": 24}], "canUltraBurst": True}]})
+    assert drawn["options"][0]["verb"] == "Ultra Burst"
+
+
 def test_without_a_request_there_are_no_details():
     drawn = {"own": [], "options": [option("switch", 1), option("move", 7), option("z_move", 14)]}
     with_details(drawn, {})

@@ -184,6 +184,7 @@ def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
     """
     team = request.get("side", {}).get("pokemon", [])
     active = (request.get("active") or [{}])[0]
+    maxed = active.get("maxMoves", {}).get("maxMoves", [])
     for option in drawn["options"]:
         option |= {"detail": "", "type": ""}
         slot = option["action"]
@@ -203,6 +204,7 @@ def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
         z_moves = active.get("canZMove") or []
         if option["kind"] == "z_move" and slot < len(z_moves) and z_moves[slot]:
             option["label"] = z_moves[slot]["move"]
-        elif option["kind"] == "dynamax":
-            maxed = active.get("maxMoves", {}).get("maxMoves", [])
-            option["label"] = spelled("move", maxed[slot]["move"]) if slot < len(maxed) else ""
+        elif option["kind"] == "mega" and active.get("canUltraBurst"):
+            option["verb"] = "Ultra Burst"
+        elif slot < len(maxed) and (option["kind"] == "dynamax" or not active.get("canDynamax")):
+            option["label"] = spelled("move", maxed[slot]["move"])  # also while it is dynamaxed

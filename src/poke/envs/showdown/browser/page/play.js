@@ -89,7 +89,7 @@ function drawChoices() {
   byId("gimmicks").replaceChildren(...kinds.filter((one) => one !== "move").map((one) => element("button", {
     type: "button", "aria-pressed": String(one === kind), "data-kind": one,
     onclick: () => { kind = one === kind ? kinds[0] : one; drawChoices(); },
-  }, GIMMICK_VERBS[one])));
+  }, options.find((option) => option.kind === one).verb ?? GIMMICK_VERBS[one])));
   const of = (wanted) => options.filter((option) => option.kind === wanted).map((option) => choiceButton(option, isAsked));
   byId("moves").replaceChildren(...(kinds.length ? of(kind) : []));
   byId("switches").replaceChildren(...of("switch"), ...(isOrder ? options.map((option) => leadButton(option, isAsked)) : []));

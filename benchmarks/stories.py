@@ -88,7 +88,7 @@ class Stage:
         from poke.train import main
         from poke.training.checkpointing import writer
 
-        guard_the_door()
+        guard_the_door(of_runs=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         writer.RETRY_SECONDS = writer.LAST_RETRY_SECONDS = (0.0,)
         output = os.open(self.folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -26,9 +26,21 @@ def train() -> int:
     """`poke-train`: as `python -m poke.train`."""
     from poke.run.signals import guard_the_door
 
-    guard_the_door()  # before what takes time to import: a signal may come at any moment
+    guard_the_door(
+        of_runs=True
+    )  # before what takes time to import: a signal may come at any moment
     _find_modules_here()
     from poke.train import main as run
+
+    return run()
+
+
+def compare() -> int:
+    """`poke-compare`: as `python -m poke.compare`."""
+    from poke.run.signals import guard_the_door
+
+    guard_the_door()
+    from poke.compare import main as run
 
     return run()
 

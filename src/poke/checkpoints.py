@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from poke.run.signals import guard_the_door, interruptible
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from poke.run.directory import RunDirectoryError
 
@@ -17,9 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments; None takes the process's own.
 
     Returns:
-        The exit status: 0, 1 where ``verify`` found damage, 2 where what was asked cannot be done.
+        The exit status: 0, 1 where ``verify`` found damage, 2 where what was asked cannot be done, 128 + N after
+        signal N.
     """
     options = vars(_parser().parse_args(argv))
+    return interruptible(lambda: _run(options))
+
+
+def _run(options: dict[str, Any]) -> int:
     # After the arguments are known to be right: it imports torch.
     from poke.run.afterwards import checkpoints
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from poke.run.signals import guard_the_door, open_the_door
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import argparse
 import io
 import os
@@ -33,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0; 2 where what was asked cannot be answered; 130 when interrupted.
     """
+    open_the_door()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = COMMANDS.get(arguments[0]) if arguments else None
     parser, answer = command or (command_line.table_parser, _table)

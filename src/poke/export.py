@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from poke.run.signals import guard_the_door, interruptible
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import argparse
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from poke.config.knobs import ConfigError
 
@@ -20,10 +26,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments; None takes the process's own.
 
     Returns:
-        The exit status: 0, or 2 where what was asked cannot be done.
+        The exit status: 0, 2 where what was asked cannot be done, 128 + N after signal N, when nothing is written.
     """
     given = sys.argv[1:] if argv is None else argv
     options = vars(_parser().parse_args(_spelled_out(given)))
+    return interruptible(lambda: _export(options))
+
+
+def _export(options: dict[str, Any]) -> int:
     # After the arguments are known to be right: it imports torch.
     from poke.run.afterwards import exporting
 

@@ -8,6 +8,7 @@ if __name__ == "__main__":
     guard_the_door()  # before anything else is imported: a signal may come at any moment
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except playing.PlayingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:
+        return _unheard(error)
 
 
 def _league(arguments: Sequence[str]) -> int:
@@ -55,6 +58,15 @@ def _league(arguments: Sequence[str]) -> int:
     except PlayingError as error:
         print(f"poke: {error}", file=sys.stderr)
         return error.status
+    except OSError as error:
+        return _unheard(error)
+
+
+def _unheard(error: OSError) -> int:
+    """Say that what is printed has nowhere to go, such as on a full disk; what is left of it goes there quietly."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(f"poke: what is printed cannot be written: {error.strerror or error}", file=sys.stderr)
+    return 1
 
 
 def _read_kind(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
@@ -96,7 +108,7 @@ def _read_kind(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
 
 def _read_host(parser: argparse.ArgumentParser, options: dict[str, Any]) -> str:
     unused = ("server", "accept", "challenge", "ladder", "timer", "opponent", "battles")
-    for name in (*unused, "concurrency", "seconds", "watch", "page"):
+    for name in (*unused, "concurrency", "seconds", "watch"):
         if options.pop(name) not in (None, False):
             parser.error(f"--browser plays a person, battle by battle: leave out --{name}")
     del options["login"]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from poke.run.signals import guard_the_door, interruptible
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -13,7 +18,9 @@ from poke.run.telling.account import read_config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made."""
+    """Run the command line; the exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made, and
+    128 + N after signal N.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m poke.verify",
         description="Replay a run from one of its checkpoints to the next, and compare bit for bit.",
@@ -23,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--from", dest="start", metavar="STEP", type=int, help="default: the newest but one"
     )
     arguments = parser.parse_args(argv)
-    return composing.answer(lambda: _verify(arguments.run_dir, arguments.start))
+    return interruptible(
+        lambda: composing.answer(lambda: _verify(arguments.run_dir, arguments.start))
+    )
 
 
 def _verify(run_dir: Path, start: int | None) -> int:

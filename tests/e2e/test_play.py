@@ -94,16 +94,27 @@ def test_two_play_on_a_server_of_others_until_one_is_interrupted(clone, installe
     with ShowdownServer() as server:
         there = ("--server", f"ws://127.0.0.1:{server.port}")
         clone.env |= {"POKE_SHOWDOWN_USERNAME": "Ann", "POKE_SHOWDOWN_PASSWORD": ""}
-        ann = clone.start("poke.play", "run", *there, "--accept")
+        ann = clone.start("poke.play", "run", *there, "--accept", "--watch", "--page", "ann.html")
         heard(ann.stderr, "has let Ann in")
         clone.env |= {"POKE_SHOWDOWN_USERNAME": "Ben", "POKE_SHOWDOWN_PASSWORD": ""}
-        said = clone("poke.play", "run", *there, "--challenge", "Ann", "--seconds", "20")
+        said = clone(
+            "poke.play",
+            "run",
+            *there,
+            "--challenge",
+            "Ann",
+            "--seconds",
+            "20",
+            "--page",
+            "ben.html",
+        )
         told = re.search(
             r"^(won|lost|drawn) against Ann in \d+ turns: battle-gen1randombattle-1$", said, re.M
         )
         assert told
         assert "run as Ben in gen1randombattle: won " in said
         mirrored = {"won": "lost", "lost": "won", "drawn": "drawn"}[told[1]]
+        heard(ann.stdout, "── Turn 1 ──")
         heard(ann.stdout, f"{mirrored} against Ben in ")
         ben = clone.start("poke.play", "run", *there, "--challenge", "Ann", "--battles", "9")
         heard(ben.stdout, "against Ann")  # and the next battle begins
@@ -112,6 +123,12 @@ def test_two_play_on_a_server_of_others_until_one_is_interrupted(clone, installe
         ben.send_signal(signal.SIGINT)
         ben.communicate(timeout=60)
     assert ann.returncode == 130
+    (one,) = battles_of(clone.cwd / "ben.html")
+    other, *_ = battles_of(clone.cwd / "ann.html")
+    assert one["names"] == ["Ben", "Ann"] == other["names"][::-1]
+    assert told[1] == ("drawn", "won", "lost")[one["outcome"]]
+    assert other["outcome"] == -one["outcome"]
+    assert all(battle["scenes"] for battle in (one, other))
     assert re.search(r"run as Ann in gen1randombattle: won \d+ of [1-9], ", out)
     assert "Traceback" not in err
 
@@ -122,7 +139,7 @@ def test_a_server_that_is_not_there_is_said_in_one_line(clone, installed, monkey
     monkeypatch.setenv("POKE_SHOWDOWN_USERNAME", "Ann")
     assert main(["run", "--server", "ws://127.0.0.1:9", "--accept"]) == 1
     said = capsys.readouterr()
-    assert said.out == "no battle was played\n"
+    assert said.out == ""
     assert said.err.startswith("poke: ws://127.0.0.1:9/showdown/websocket does not let Ann in: ")
     assert said.err.count("\n") == 1
 
@@ -174,14 +191,16 @@ def test_who_interrupts_it_sees_what_was_played_so_far(clone, installed, first, 
 
 
 @pytest.mark.showdown
-def test_nothing_is_left_of_one_that_is_killed(clone, installed):
-    process = clone.start("poke.play", "run", "--battles", "5000", "--concurrency", "2")
+def test_nothing_is_left_of_one_that_is_killed_but_its_page(clone, installed):
+    how = ("--battles", "5000", "--concurrency", "2", "--page", "killed.html")
+    process = clone.start("poke.play", "run", *how)
     shown_with(process, "1/5000")
     children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
     assert len(children) >= 2, "a server, and a worker that reads battles"
     process.kill()
     process.communicate(timeout=60)
     assert_gone(children)
+    assert any(one["outcome"] is not None for one in battles_of(clone.cwd / "killed.html"))
 
 
 MISTAKES = {
@@ -321,12 +340,14 @@ def test_a_person_is_told_where_to_play_until_ctrl_c(clone, installed):
     children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (128 + signal.SIGINT, "", "")
+    assert (process.returncode, err) == (128 + signal.SIGINT, "")
+    assert out == "no battle was played\n"
     assert_gone(children)
 
 
 WRONG = {
     "--browser --watch": "--browser plays a person, battle by battle: leave out --watch",
+    "--browser --seconds 3": "--browser plays a person, battle by battle: leave out --seconds",
     "--browser --battles 3": "--browser plays a person, battle by battle: leave out --battles",
     "--watch --concurrency 2": "--watch shows one battle at a time: leave out --concurrency",
     "--page nowhere/battle.html": "argument --page: nowhere/battle.html is no place for a file",

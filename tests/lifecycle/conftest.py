@@ -47,7 +47,7 @@ PRELUDE = """
 import os, resource
 from poke.run.signals import guard_the_door
 from poke.training.checkpointing import writer
-guard_the_door()
+guard_the_door(of_runs=True)
 os.setpgid(0, 0)
 writer.RETRY_SECONDS = writer.LAST_RETRY_SECONDS = (0.0,)
 if {file_limit}:

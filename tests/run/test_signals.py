@@ -1,12 +1,15 @@
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+import poke
 from poke.run.signals import Interrupted, Signals
 
 
@@ -113,7 +116,7 @@ def run(code, *, send=None, preexec=None):
 
 AT_THE_DOOR = """
 from poke.run.signals import guard_the_door
-guard_the_door()
+guard_the_door(of_runs=True)
 print("ready", flush=True)
 input()
 print("went on")
@@ -165,3 +168,102 @@ with Signals() as signals:
         print("raised again")
 """
     assert run(code)[:2] == (0, "swallowed\nraised again\n")
+
+
+ROOT = Path(poke.__file__).parent
+DOORS = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+    for path in ROOT.rglob("*.py")
+    if '__name__ == "__main__"' in path.read_text() and path != ROOT / "__main__.py"
+}
+NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+DRAWN = [(door, NUMBERS[i % 3], 1 + 3 * i % 7) for i, door in enumerate(sorted(DOORS))]
+
+# A command that sends itself a signal at an import: the n-th after it is guarded, or one of a name.
+STRUCK = """
+import os, runpy, signal, sys
+class Strike:
+    left = {after}
+    def find_spec(self, name, path=None, target=None):
+        self.left -= signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        if self.left == 0 or name == {name!r}:
+            os.kill(os.getpid(), {number})
+sys.meta_path.insert(0, Strike())
+sys.argv[1:] = {arguments!r}
+runpy.run_module("poke.{door}", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(("door", "number", "after"), DRAWN)
+def test_at_every_door_a_signal_is_one_line_from_the_first_import_on(door, number, after):
+    code = STRUCK.format(door=door, number=int(number), after=after, name="", arguments=["--help"])
+    when = " before a run began" if door == "train" else ""
+    assert run(code) == (128 + number, "", f"poke: stopped by {number.name}{when}\n")
+
+
+def test_the_doors_are_found():
+    assert {"train", "play", "compare", "envs.showdown"} < DOORS
+
+
+BROKEN_OFF = {
+    "export": ["run", "--out", "policy.safetensors"],
+    "checkpoints": ["list", "run"],
+    "verify": ["run"],
+    "play": ["run"],
+    "envs.showdown": ["observe", "file"],
+}
+# What is imported when it is at work, where that is not torch.
+AT_WORK = {"verify": "poke.run.telling.account", "envs.showdown": "numpy"}
+
+
+@pytest.mark.parametrize(("door", "number"), list(zip(BROKEN_OFF, itertools.cycle(NUMBERS))))
+def test_work_that_is_broken_off_is_one_line_too(door, number, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = AT_WORK.get(door, "torch")
+    code = STRUCK.format(
+        door=door, number=int(number), after=-1, name=name, arguments=BROKEN_OFF[door]
+    )
+    assert run(code) == (128 + number, "", f"poke: stopped by {number.name}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_broken_off_tidies_up():
+    code = """
+import os, signal
+from poke.run.signals import guard_the_door, interruptible
+guard_the_door()
+def work():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        print("tidy")
+print(interruptible(work), interruptible(lambda: 3))
+"""
+    assert run(code) == (0, "tidy\n143 3\n", "poke: stopped by SIGTERM\n")
+
+
+@pytest.mark.parametrize("first", NUMBERS)
+def test_what_stops_when_asked_to_ends_in_one_line_at_the_second_signal(first):
+    code = f"""
+import os, signal
+from poke.run.afterwards.stopping import stops
+from poke.run.signals import guard_the_door
+guard_the_door()
+with stops(lambda: print("asked", flush=True)) as seen:
+    os.kill(os.getpid(), {int(first)})
+    assert seen == [{int(first)}]
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+    assert run(code) == (130, "asked\n", "poke: stopped by SIGINT\n")
+
+
+def test_after_a_run_nobody_says_that_none_began():
+    code = """
+import os, signal
+from poke.run.signals import Signals, guard_the_door
+guard_the_door(of_runs=True)
+with Signals():
+    pass
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    assert run(code) == (130, "", "poke: stopped by SIGINT\n")

@@ -1,9 +1,14 @@
-"""Signals, and whatever else asks a run to stop from outside. The first thing a command needs: imports nothing dear."""
+"""Signals, and whatever else asks a run to stop from outside. The first thing a command needs: imports nothing dear.
+
+A command's door is guarded first. What it then does either stops when it is asked to, as of `Signals`, or is broken off
+in its middle, as of `interruptible`. Where neither is at hand, and at a second signal, the guard ends the process.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,21 +21,54 @@ SAVING = signal.SIGUSR1
 
 
 class Interrupted(BaseException):
-    """A signal met before training began."""
+    """A signal met before training began, or in the middle of what is broken off."""
 
 
-def guard_the_door() -> None:
-    """Let a signal end the process at once, in one line, until a run has handlers of its own: nothing is begun yet."""
+def guard_the_door(*, of_runs: bool = False) -> None:
+    """Let a signal end the process at once, in one line, wherever nothing has handlers of its own.
+
+    Args:
+        of_runs: the door is one that runs begin at: the line says so as long as none has.
+    """
     for number in stopping_signals():
-        signal.signal(number, _leave)
+        signal.signal(number, _leave_before_a_run if of_runs else _leave)
     if signal.getsignal(SAVING) is signal.SIG_DFL:
         signal.signal(SAVING, nothing_to_save)
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
+def _leave(number: int, _frame: FrameType | None, when: str = "") -> None:
     # Nothing that could fail in the middle of an import.
-    os.write(2, f"poke: stopped by {signal.Signals(number).name} before a run began\n".encode())
+    os.write(2, f"poke: stopped by {signal.Signals(number).name}{when}\n".encode())
     os._exit(128 + number)
+
+
+def _leave_before_a_run(number: int, frame: FrameType | None) -> None:
+    _leave(number, frame, " before a run began")
+
+
+def interruptible(work: Callable[[], int]) -> int:
+    """Do what tidies up behind itself when a signal breaks it off; the signal is then told in one line.
+
+    Args:
+        work: returns an exit status; `Interrupted` is raised in its middle.
+
+    Returns:
+        Its status; 128 + N after signal N.
+    """
+    with Signals() as signals:
+        try:
+            with signals.interrupting():
+                return work()
+        except Interrupted:
+            name = signal.Signals(signals.received).name
+            print(f"poke: stopped by {name}", file=sys.stderr, flush=True)
+            return 128 + signals.received
+
+
+def open_the_door() -> None:
+    """Let Ctrl-C raise `KeyboardInterrupt` again, where that is how something usually ends."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def nothing_to_save(_number: int, _frame: FrameType | None) -> None:
@@ -113,7 +151,8 @@ class Signals:
             self._watcher.join()  # a thread that outlives the interpreter may crash it
         self._stop = self._save = None
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # There has been a run.
+            signal.signal(number, _leave if handler is _leave_before_a_run else handler)
 
     def _raise_if_received(self) -> None:
         if self.received:

@@ -80,7 +80,7 @@ def test_a_strong_opponent_beats_random_play(server):
 
 
 def test_a_battle_that_nobody_goes_on_with_does_not_count(server, monkeypatch):
-    monkeypatch.setattr(arena, "_STALL_SECONDS", 0.5)
+    monkeypatch.setattr(arena, "_QUIET_SECONDS", 0.25)
     to_lose = [True]
 
     dropped = []

@@ -1,7 +1,6 @@
 import json
 import os
 import select
-import socket
 import stat
 import subprocess
 import sys
@@ -149,35 +148,3 @@ def test_the_server_dies_with_a_killed_parent(installed):
     assert select.select([watch], [], [], 20)[0], "the server outlived its parent"
     os.close(watch)
     assert not Path(root).exists()
-
-
-HASTY = """
-const http = require("http");
-const create = http.createServer;
-const hasty = { headersTimeout: 1, requestTimeout: 1, connectionsCheckingInterval: 1 };
-http.createServer = (...given) =>
-	create({ ...(typeof given[0] === "object" ? given.shift() : {}), ...hasty }, ...given);
-"""
-
-
-@pytest.mark.showdown
-def test_a_request_may_take_its_time_on_a_busy_machine(installed, tmp_path, monkeypatch):
-    """As if minutes passed: node looks every millisecond for requests that take longer than one."""
-    (tmp_path / "hasty.cjs").write_text(HASTY)
-    monkeypatch.setenv("NODE_OPTIONS", f"--require {tmp_path / 'hasty.cjs'}")
-
-    def connect():
-        return socket.create_connection(("127.0.0.1", server.port), timeout=60)
-
-    with ShowdownServer() as server, connect() as slow:
-        slow.sendall(b"GET /showdown/websocket HTTP/1.1\r\nHost: localhost\r\n")
-        for _ in range(30):  # others come and go meanwhile
-            with connect() as other:
-                other.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                while other.recv(1 << 16):
-                    pass
-        slow.sendall(
-            b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        assert slow.recv(100).startswith(b"HTTP/1.1 101 ")

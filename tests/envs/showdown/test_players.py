@@ -355,3 +355,14 @@ def test_an_opponent_that_breaks_says_so_and_gives_up(said):
     assert isinstance(player.fault, Exception)
     assert said == ["/forfeit", f"/leave {ROOM}"]
     assert player.battles[ROOM].finished
+
+
+def test_an_opponent_whose_connection_is_lost_says_why():
+    async def listen():
+        foe = opponent_player("random", "foe0", "gen1randombattle", "ws://127.0.0.1:9/nobody")
+        await foe.listening
+
+    with pytest.raises(
+        ShowdownError, match=r"^the connection to .*:9/nobody is lost: .*Connect call failed"
+    ):
+        asyncio.run(listen())

@@ -1,5 +1,6 @@
 """Everyone against everyone: ratings, tables, and what an interruption leaves."""
 
+import errno
 import itertools
 import os
 import re
@@ -185,6 +186,25 @@ def test_a_league_goes_on_where_it_was_interrupted(league, monkeypatch, capsys, 
     assert league("random", "max_base_power", out="again") == 0
     assert "4 of 8 battles are known already" in capsys.readouterr().err
     assert (tmp_path / "again" / "league.csv").read_bytes() == whole
+
+
+@pytest.mark.showdown
+def test_on_a_full_disk_a_league_tells_what_was_played(league, monkeypatch, capsys, tmp_path):
+    written = playing.write_rows
+
+    def write_once(path, rows):
+        if len(rows) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written(path, rows)
+
+    monkeypatch.setattr(playing, "write_rows", write_once)
+    assert league("random", "max_base_power") == 1
+    said = capsys.readouterr()
+    assert re.search(r"^ 1 max_base_power +\d+", said.out, re.MULTILINE)
+    assert " of 8 drawn" in said.out
+    last = said.err.splitlines()[-1]
+    assert last.startswith("poke: [Errno 28] No space left on device: ")
+    assert [row.start for row in read_rows(tmp_path / "out" / "league.csv")] == [0]
 
 
 @pytest.mark.showdown

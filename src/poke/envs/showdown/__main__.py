@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from poke.run.signals import guard_the_door, interruptible
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import argparse
 import json
 import os
@@ -15,8 +20,12 @@ PROGRAM = installation.INSTALL_COMMAND.removesuffix(" install")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0 done, 1 failed, 2 mistyped, 130 interrupted."""
+    """Run the command line and return its exit status: 0 done, 1 failed, 2 mistyped, 128 + N after signal N."""
     options = _parser().parse_args(argv)
+    return interruptible(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         if options.command == "install":
             print(f"installing Pokemon Showdown {installation.pinned_version()} ...", flush=True)
@@ -34,8 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"poke: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from poke.run.signals import stopping_signals
+
 
 @contextmanager
 def stops(stop: Callable[[], object]) -> Iterator[list[int]]:
-    """Let the first SIGINT or SIGTERM stop cleanly and a second one at once; yield those seen.
+    """Let the first SIGINT, SIGTERM or SIGHUP stop cleanly and a second one at once; yield those seen.
 
     Args:
         stop: asked by the first one.
@@ -25,7 +27,7 @@ def stops(stop: Callable[[], object]) -> Iterator[list[int]]:
         stop()
 
     before: dict[int, Any] = {
-        number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, handle) for number in stopping_signals()
     }
     try:
         yield seen

@@ -1,8 +1,12 @@
 """A whole battle by clicks, against a policy, on a real server and in a real browser."""
 
 import asyncio
+import json
+import os
 import queue
+import signal
 import threading
+import urllib.request
 
 import numpy as np
 import pytest
@@ -10,6 +14,9 @@ import pytest
 pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdown]'")
 
 from poke.envs.showdown.browser import game
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.pipes.lines import LineWorker
+from poke.envs.showdown.server import ShowdownServer
 from poke.envs.showdown.server.players import Playing
 
 READY = "#again:visible, .choice:enabled"
@@ -35,10 +42,11 @@ class Dice:
 class Hosting:
     """A game that runs in a thread, until it is stopped as by Ctrl-C."""
 
-    def __init__(self, url, battle_format):
+    def __init__(self, url, battle_format, teams):
         self.policy, self.said, self.error = Dice(), queue.Queue(), None
+        self.seats = []
         self._loop = None
-        self._playing = Playing(self.policy, battle_format)
+        self._playing = Playing(self.policy, battle_format, teams)
         self._thread = threading.Thread(target=self._run, args=(url,))
         self._thread.start()
         self.url = next(word for word in self.said.get(timeout=120).split() if "http" in word)
@@ -47,15 +55,21 @@ class Hosting:
         async def host():
             self._loop = asyncio.get_running_loop()
             self._task = asyncio.current_task()
-            await game.host("runs/best", self._playing, url, say=self.said.put)
+            hear = {"on_result": self.seats.append, "say": self.said.put}
+            await game.host("runs/best", self._playing, url, **hear)
 
         try:
             asyncio.run(host())
         except asyncio.CancelledError:
             self.error = "stopped"
+        except ShowdownError as error:
+            self.error = str(error)
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._task.cancel)
+        self.join()
+
+    def join(self):
         self._thread.join()
 
 
@@ -63,8 +77,8 @@ class Hosting:
 def hosting(server):
     games = []
 
-    def start(battle_format):
-        games.append(Hosting(server.websocket_url, battle_format))
+    def start(battle_format, teams=()):
+        games.append(Hosting(server.websocket_url, battle_format, teams))
         return games[-1]
 
     yield start
@@ -117,15 +131,89 @@ def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_pag
     page.locator("#forfeit").click()
     page.locator("#again").wait_for()
     assert page.locator("#headline").inner_text().startswith("You lost.")
+    assert [seat.outcome for seat in hosted.seats] == [1 if "Agent won" in outcome else -1, 1]
+
+
+GIMMICKS = [
+    ("gen8randombattle", "Dynamax", "dynamaxed"),
+    ("gen9randombattle", "Terastallize", "terastallized:"),
+]
 
 
 @pytest.mark.showdown
-def test_a_gimmick_goes_with_a_move(hosting, open_page):
-    page = open_page(hosting("gen9randombattle").url)
+@pytest.mark.parametrize(("battle_format", "name", "said"), GIMMICKS)
+def test_a_gimmick_goes_with_a_move(hosting, open_page, battle_format, name, said):
+    page = open_page(hosting(battle_format).url)
     page.set_default_timeout(120_000)
     page.wait_for_selector(".choice:enabled")
-    page.get_by_role("button", name="Terastallize").click()
+    page.get_by_role("button", name=name).click()
     page.locator("#moves .choice:enabled").first.click()
-    page.get_by_text("terastallized:").first.wait_for()
+    page.get_by_text(said).first.wait_for()
     page.locator(READY).first.wait_for()
-    assert page.get_by_role("button", name="Terastallize").count() == 0
+    assert page.get_by_role("button", name=name).count() == 0
+
+
+TEAM = """\
+Rotom-Wash
+Ability: Levitate
+- Hydro Pump
+
+Blissey @ Leftovers
+Ability: Natural Cure
+- Soft-Boiled
+
+Charizard @ Charizardite X
+Ability: Blaze
+- Dragon Dance
+- Roost
+"""
+
+
+@pytest.mark.showdown
+def test_the_lead_is_chosen_and_mega_evolves(hosting, open_page, tmp_path):
+    (tmp_path / "team.txt").write_text(TEAM)
+    with LineWorker() as worker:
+        teams = worker.teams("gen6ou", tmp_path / "team.txt")
+    hosted = hosting("gen6ou", teams)
+    page = open_page(hosted.url)
+    page.set_default_timeout(120_000)
+    page.wait_for_selector("#switches .choice:enabled")
+    assert page.locator("#choices-heading").inner_text() == "Who leads?"
+    assert page.locator("#opponent").inner_text().count("Blissey") == 1
+    assert page.locator("#begin").is_disabled()
+    for name in ("Blissey", "Charizard", "Rotom-Wash", "Blissey", "Blissey"):
+        page.locator("#switches .choice", has_text=name).click()
+    chosen = page.locator("#switches .choice strong").all_inner_texts()
+    assert chosen == ["2. Rotom-Wash", "3. Blissey", "1. Charizard"]
+    page.locator("#begin").click()
+    page.locator("#moves .choice:enabled").first.wait_for()
+    assert page.locator("#own article strong").first.inner_text() == "Charizard"
+    assert page.locator("#switches strong").all_inner_texts() == ["Rotom-Wash", "Blissey"]
+    page.get_by_role("button", name="Mega evolve").click()
+    page.locator("#moves .choice", has_text="Dragon Dance").click()
+    page.get_by_text("mega evolved").first.wait_for()
+    page.locator(READY).first.wait_for()
+    assert page.get_by_role("button", name="Mega evolve").count() == 0
+
+
+def wait_for(url, phase):
+    """Follow the page's state, as its script does, until a phase."""
+    state = {"version": 0, "phase": ""}
+    while state["phase"] != phase:
+        with urllib.request.urlopen(f"{url}state?after={state['version']}") as answer:
+            state = json.loads(answer.read() or json.dumps(state))
+
+
+@pytest.mark.showdown
+def test_a_server_that_dies_takes_no_finished_battle_along(installed):
+    with ShowdownServer() as mortal:
+        hosted = Hosting(mortal.websocket_url, "gen1randombattle", ())
+        wait_for(hosted.url, "choose")
+        urllib.request.urlopen(f"{hosted.url}forfeit", data=b"").close()
+        wait_for(hosted.url, "over")
+        urllib.request.urlopen(f"{hosted.url}again", data=b"").close()
+        wait_for(hosted.url, "choose")
+        os.kill(mortal.pid, signal.SIGKILL)
+        hosted.join()
+    assert "connection" in hosted.error
+    assert [seat.outcome for seat in hosted.seats] == [1]

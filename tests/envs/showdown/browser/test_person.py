@@ -23,7 +23,8 @@ class Asked:
         self.mask[list(legal)] = True
         self.result = None
 
-    def ask(self):
+    def ask(self, about=None):
+        self.about = about
         after = json.loads(self.board.news(0, 60))["version"]
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -31,6 +32,10 @@ class Asked:
 
     def run(self):
         try:
+            if self.about is not None:
+                self.sight.line("|request|" + json.dumps(self.about))
+                self.result = self.person.order()
+                return
             observation = np.zeros(layout.SIZE, np.int8)
             self.result = self.person.act(observation, action_mask=self.mask, state=None)
         except GivenUp as error:
@@ -49,21 +54,53 @@ def test_a_click_is_the_choice(asked):
     state = asked.ask()
     assert (state["phase"], state["names"]) == ("choose", ["You", "agent"])
     assert [option["action"] for option in state["options"]] == [0, 6, 7]
-    asked.person.choose(state["number"], 7)
+    asked.person.choose(state["number"], [7])
     asked.thread.join()
     assert asked.result == (7, {})
 
 
 def test_clicks_that_come_late_or_do_not_fit_change_nothing(asked):
     state = asked.ask()
-    asked.person.choose(state["number"] - 1, 0)
-    asked.person.choose(state["number"] + 1, 0)
-    asked.person.choose(state["number"], 3)
+    asked.person.choose(state["number"] - 1, [0])
+    asked.person.choose(state["number"] + 1, [0])
+    asked.person.choose(state["number"], [3])
     assert asked.thread.is_alive()
-    asked.person.choose(state["number"], 6)
-    asked.person.choose(state["number"], 7)
+    asked.person.choose(state["number"], [6])
+    asked.person.choose(state["number"], [7])
     asked.thread.join()
     assert asked.result == (6, {})
+
+
+def team_of(*species):
+    team = [{"details": f"{one}, L50, M", "item": "lifeorb", "moves": ["surf"]} for one in species]
+    return {"teamPreview": True, "side": {"id": "p1", "pokemon": team}}
+
+
+def test_a_team_is_ordered_by_who_comes_first(asked):
+    for line in ("|poke|p1|Gastrodon, F|", "|poke|p2|Arceus-*|", "|poke|p2|Mew, L50|item"):
+        asked.sight.line(line)
+    state = asked.ask(team_of("Gastrodon", "Tauros", "Mew"))
+    assert (state["phase"], state["most"]) == ("order", 3)
+    assert [option["label"] for option in state["options"]] == ["Gastrodon", "Tauros", "Mew"]
+    assert {option["detail"] for option in state["options"]} == {"Surf"}
+    assert [one["name"] for one in state["scene"]["opponent"]] == ["Arceus", "Mew"]
+    assert [one["level"] for one in state["scene"]["opponent"]] == [100, 50]
+    assert {one["item"] for one in state["scene"]["own"]} == {"Life Orb"}
+    for wrong in ([], [0, 0], [3], [0, 1, 2, 0], [-1]):
+        asked.person.choose(state["number"], wrong)
+    assert asked.thread.is_alive()
+    asked.person.choose(state["number"], [2, 0])
+    asked.thread.join()
+    assert asked.result == "team 3,1"
+
+
+def test_no_more_are_chosen_than_the_game_allows(asked):
+    state = asked.ask(team_of("Gastrodon", "Tauros", "Mew") | {"maxChosenTeamSize": 2})
+    asked.person.choose(state["number"], [2, 0, 1])
+    assert asked.thread.is_alive()
+    asked.person.choose(state["number"], [1])
+    asked.thread.join()
+    assert asked.result == "team 2"
 
 
 def test_who_gives_up_is_asked_no_longer(asked):
@@ -104,6 +141,23 @@ def test_the_request_tells_hp_pp_and_what_a_gimmick_makes_of_a_move():
     assert (z_move["label"], z_move["detail"]) == ("Pulverizing Pancake", "3/24 PP")
     assert dynamax["label"] == "Max Mindstorm"
     assert tera["detail"] == "3/24 PP"
+
+
+def test_who_is_dynamaxed_is_shown_its_max_moves():
+    active = {"name": "Snorlax", "active": True, "moves": [{"type": "Normal"}]}
+    drawn = {"own": [active], "options": [option("move", 6)]}
+    moves = [{"pp": 3, "maxpp": 24}]
+    with_details(
+        drawn, {"active": [{"moves": moves, "maxMoves": {"maxMoves": [{"move": "maxstrike"}]}}]}
+    )
+    assert drawn["options"][0]["label"] == "Max Strike"
+
+
+def test_an_ultra_burst_is_called_so():
+    active = {"name": "Necrozma-Dusk-Mane", "active": True, "moves": [{"type": "Steel"}]}
+    drawn = {"own": [active], "options": [option("mega", 10)]}
+    with_details(drawn, {"active": [{"moves": [{"pp": 3, "maxpp": 24}], "canUltraBurst": True}]})
+    assert drawn["options"][0]["verb"] == "Ultra Burst"
 
 
 def test_without_a_request_there_are_no_details():

@@ -1,6 +1,7 @@
 """Battles as a page: by content, and in a browser."""
 
 import base64
+import errno
 import gzip
 import json
 import re
@@ -73,6 +74,34 @@ def test_a_battle_of_a_thousand_turns_is_below_300_kb(battle):
         thoughts = Thoughts((weights / weights.sum()).astype(np.float32), float(rng.normal()))
         long.decided(moment.decision, thoughts, moment.action, moment.choice)
     assert len(render_page([long]).encode()) < 300_000
+
+
+def end_one(gallery):
+    one = gallery.watch("gen1randombattle", "p1")
+    one.line("|turn|1")
+    one.ended(1)
+
+
+def test_a_battle_that_has_ended_is_on_the_page_while_others_go_on(tmp_path):
+    gallery = Gallery("runs/best", page=tmp_path / "a.html")
+    gallery.watch("gen1randombattle", "p1").line("|turn|1")
+    end_one(gallery)
+    battles = data_of((tmp_path / "a.html").read_text())["battles"]
+    assert [one["outcome"] for one in battles] == [None, 1]
+
+
+def test_a_full_disk_is_no_battle_s_end_and_is_told_at_last(tmp_path, monkeypatch):
+    def refuse(chronicles, file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    gallery = Gallery("runs/best", page=tmp_path / "a.html")
+    end_one(gallery)
+    whole = (tmp_path / "a.html").read_text()
+    monkeypatch.setattr("poke.envs.showdown.watching.gallery.write_page", refuse)
+    monkeypatch.setattr(gallery, "_next_write", 0.0)
+    with pytest.raises(OSError, match="No space left"), gallery:
+        end_one(gallery)
+    assert (tmp_path / "a.html").read_text() == whole
 
 
 def test_a_page_appears_whole_or_not_at_all(battle, tmp_path):

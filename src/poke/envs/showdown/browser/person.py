@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from poke.envs.showdown.browser.board import Board
+from poke.envs.showdown.browser.preview import preview
 from poke.envs.showdown.pipes.lines import LineDecision
 from poke.envs.showdown.watching.chronicle import Chronicle, Moment
 from poke.envs.showdown.watching.scenes import scene, spelled
@@ -56,7 +58,8 @@ class Person:
         self._opponent = opponent
         self._changed = threading.Condition()
         self._number = 0  # of the decision that is asked, over all battles
-        self._clicked: int | None = None
+        self._clicked: tuple[int, ...] | None = None
+        self._most = 0  # that may be chosen at once
         self._has_given_up = False
         self._sight: Sight | None = None
         self._scene: dict[str, Any] | None = None
@@ -93,25 +96,32 @@ class Person:
         decision = LineDecision(observation, action_mask, "", bool(self._sight.refusal))
         drawn = scene(Moment(decision, None, None, "", len(self._sight.lines)))
         with_details(drawn, self._sight.request)
-        with self._changed:
-            self._scene, self._clicked = drawn, None
-            self._number += 1
-        self._post("choose", options=drawn["options"], refusal=self._sight.refusal)
-        self._sight.refusal = ""
-        with self._changed:
-            self._changed.wait_for(lambda: self._clicked is not None or self._has_given_up)
-            if self._has_given_up:
-                raise GivenUp("the battle was given up")
-            assert self._clicked is not None
-            return self._clicked, {}
+        return self._ask("choose", drawn, most=1)[0], {}
 
-    def choose(self, number: int, action: int) -> None:
-        """Choose an action at a decision; a click that comes late or does not fit changes nothing."""
+    def order(self) -> str:
+        """Wait for the clicks that order the team at its preview, the lead first; return it as a server takes it.
+
+        Raises:
+            GivenUp: as of `act`.
+        """
+        assert self._sight is not None
+        drawn = preview(self._sight.request, self._sight.lines, self._sight.player)
+        places = self._ask("order", drawn, most=drawn["most"])
+        return "team " + ",".join(str(place + 1) for place in places)
+
+    def choose(self, number: int, actions: Sequence[int]) -> None:
+        """Choose at a decision; a click that comes late or does not fit changes nothing.
+
+        Args:
+            number: of the decision, as the board has it.
+            actions: the one chosen; at a preview the places of the team in their new order, as many as matter.
+        """
         with self._changed:
             options = self._scene["options"] if self._scene else ()
-            is_legal = any(option["action"] == action for option in options)
-            if number == self._number and is_legal and self._clicked is None:
-                self._clicked = action
+            legal = {option["action"] for option in options}
+            fits = 1 <= len(set(actions)) == len(actions) <= self._most and legal >= set(actions)
+            if number == self._number and fits and self._clicked is None:
+                self._clicked = tuple(actions)
                 self._changed.notify_all()
 
     def give_up(self) -> None:
@@ -129,6 +139,20 @@ class Person:
         """
         self._post("over", thoughts=thoughts, note=note)
 
+    def _ask(self, phase: str, drawn: dict[str, Any], *, most: int) -> tuple[int, ...]:
+        assert self._sight is not None
+        with self._changed:
+            self._scene, self._most, self._clicked = drawn, most, None
+            self._number += 1
+        self._post(phase, options=drawn["options"], most=most, refusal=self._sight.refusal)
+        self._sight.refusal = ""
+        with self._changed:
+            self._changed.wait_for(lambda: self._clicked is not None or self._has_given_up)
+            if self._has_given_up:
+                raise GivenUp("the battle was given up")
+            assert self._clicked is not None
+            return self._clicked
+
     def _post(self, phase: str, **more: Any) -> None:
         sight = self._sight
         log, _, turns = narrated(sight.lines, sight.player) if sight is not None else ([], [0], [0])
@@ -143,6 +167,7 @@ class Person:
             "outcome": None if sight is None else sight.outcome,
             "thoughts": None,
             "options": [],
+            "most": 0,
             "refusal": "",
             "note": "",
         }
@@ -159,6 +184,7 @@ def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
     """
     team = request.get("side", {}).get("pokemon", [])
     active = (request.get("active") or [{}])[0]
+    maxed = active.get("maxMoves", {}).get("maxMoves", [])
     for option in drawn["options"]:
         option |= {"detail": "", "type": ""}
         slot = option["action"]
@@ -178,6 +204,7 @@ def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
         z_moves = active.get("canZMove") or []
         if option["kind"] == "z_move" and slot < len(z_moves) and z_moves[slot]:
             option["label"] = z_moves[slot]["move"]
-        elif option["kind"] == "dynamax":
-            maxed = active.get("maxMoves", {}).get("maxMoves", [])
-            option["label"] = spelled("move", maxed[slot]["move"]) if slot < len(maxed) else ""
+        elif option["kind"] == "mega" and active.get("canUltraBurst"):
+            option["verb"] = "Ultra Burst"
+        elif slot < len(maxed) and (option["kind"] == "dynamax" or not active.get("canDynamax")):
+            option["label"] = spelled("move", maxed[slot]["move"])  # also while it is dynamaxed

@@ -50,13 +50,13 @@ class LineWorker:
     """A process that follows battles by their lines, any number at a time; a context manager.
 
     Args:
-        timeout_seconds: a worker that takes longer for an answer hangs.
+        timeout_seconds: a worker that takes longer for an answer hangs; a busy one on a slow machine does not.
 
     Raises:
         ShowdownError: node or the package is missing; later: the worker has died, or hangs.
     """
 
-    def __init__(self, timeout_seconds: float = 60.0) -> None:
+    def __init__(self, timeout_seconds: float = 600.0) -> None:
         self.timeout_seconds = timeout_seconds
         self._numbers = itertools.count()
         self._process = WorkerProcess(first_settings({"mode": "lines"}, generation=9))

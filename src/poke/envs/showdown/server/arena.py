@@ -11,11 +11,15 @@ from typing import Any
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.places import Account
-from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.players import Playing, PolicyPlayer, unless_lost
 from poke.envs.showdown.server.scripted import opponent_player
 from poke.envs.showdown.server.seat import Played
 
-_STALL_SECONDS = 60.0
+_QUIET_SECONDS = (
+    30.0  # without a line of a battle, after which the server is asked whether it is there
+)
+_MAX_QUIET = 2
+_SILENT_SECONDS = 600.0  # for its answer
 
 
 @dataclass(frozen=True)
@@ -108,25 +112,15 @@ def _sit_down(
 
 async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Exception | None:
     """Play a battle; return why it does not count, None where it does."""
+    before = own.last
     battle = asyncio.create_task(_meet(*((own, foe) if own_challenges else (foe, own))))
-    ends = {battle, own.listening, foe.listening}
-    stalled: TimeoutError | None = None
     try:
-        while not battle.done():
-            heard = own.num_lines
-            done, _ = await asyncio.wait(
-                ends, timeout=_STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if done and battle not in done:
-                raise ShowdownError("a player's connection to the server is lost")
-            if not done and own.num_lines == heard:
-                if stalled:
-                    raise ShowdownError(
-                        f"the server is silent for {2 * _STALL_SECONDS:.0f} seconds"
-                    )
-                stalled = TimeoutError(f"nothing happened for {_STALL_SECONDS:.0f} seconds")
-                await own.give_up(stalled)
+        stalled = await _watched(battle, own, foe)
         battle.result()
+    except ShowdownError:
+        if own.last is before or own.last is None or own.last.outcome is None:
+            raise
+        return None  # it had ended before the connection was lost
     finally:
         battle.cancel()
     assert own.last is not None
@@ -135,6 +129,39 @@ async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Excep
     if isinstance(own.fault, ShowdownError):
         raise own.fault
     return stalled or (foe.fault if own.fault is None else None)
+
+
+async def _watched(battle: asyncio.Task[None], own: PolicyPlayer, foe: Any) -> Exception | None:
+    """Wait for a battle's end; return why it was given up where neither went on with it.
+
+    How long that takes says nothing: the machine may be slow, and the server with it. But where the server answers,
+    and answers again, and nothing was heard of the battle in between, somebody has fallen silent.
+    """
+    stalled: TimeoutError | None = None
+    num_quiet = 0
+    while not battle.done():
+        heard = own.num_lines
+        await unless_lost(asyncio.wait({battle}, timeout=_QUIET_SECONDS), own, foe)
+        if not battle.done():
+            await unless_lost(_answer(own, foe), own, foe)
+            num_quiet = num_quiet + 1 if own.num_lines == heard else 0
+        if num_quiet == _MAX_QUIET:
+            if stalled:
+                raise ShowdownError("the server does not end a battle that was given up")
+            seconds = _MAX_QUIET * _QUIET_SECONDS
+            stalled, num_quiet = TimeoutError(f"nothing happened for {seconds:.0f} seconds"), 0
+            await own.give_up(stalled)
+    return stalled
+
+
+async def _answer(own: PolicyPlayer, foe: Any) -> None:
+    """Wait until the server knows both and answers."""
+    try:
+        async with asyncio.timeout(_SILENT_SECONDS):
+            await foe.logged_in.wait()
+            await own.ping()
+    except TimeoutError:
+        raise ShowdownError(f"the server is silent for {_SILENT_SECONDS:.0f} seconds") from None
 
 
 async def _meet(challenger: Any, accepter: Any) -> None:

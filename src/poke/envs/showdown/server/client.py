@@ -113,6 +113,11 @@ class Client(PSClient):
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LAST_WAIT_SECONDS)
 
+    async def ping(self) -> None:
+        """Wait until the server, which has let it in, answers: all that it had said before has been heard then."""
+        with suppress(ConnectionClosed):
+            await (await self.websocket.ping())
+
     async def leave(self) -> None:
         """Close the connection, which is no loss then."""
         self._is_leaving = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -14,8 +15,9 @@ from types import TracebackType
 
 from poke.envs.showdown.installation import ShowdownError, find_node, find_package
 
-_START_SECONDS = 60.0
+_START_SECONDS = 600.0  # one that does not start ends; a slow machine needs its time
 _STOP_SECONDS = 10.0
+_END_SECONDS = 1.0  # from its last connection to its own end
 _CONFIG = """\
 exports.port = 0;                    // the system's choice
 exports.bindaddress = "127.0.0.1";
@@ -36,7 +38,8 @@ class ShowdownServer:
     process closes its end of a pipe, which the operating system does even for a killed one.
 
     Raises:
-        ShowdownError: node or the package is missing, or the server does not start.
+        ShowdownError: node or the package is missing, or the server does not start; in place of one raised inside:
+            the server has ended by itself.
     """
 
     def __init__(self) -> None:
@@ -89,7 +92,23 @@ class ShowdownServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        why = self._why_ended() if isinstance(error, ShowdownError) else ""
         self.close()
+        if why:
+            raise ShowdownError(f"the Pokemon Showdown server {why}") from error
+
+    def _why_ended(self) -> str:
+        """Return how it ended, '' where it runs."""
+        assert self._process is not None
+        assert self.root is not None
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ""
+        said = (self.root / "server.log").read_text(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "nothing")
+        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit {code}"
+        return f"{how}, and said last: {last}"
 
     def close(self) -> None:
         """Stop the server and remove its directory; may be called twice."""

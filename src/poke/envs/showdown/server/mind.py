@@ -32,10 +32,19 @@ class Mind:
         policy: chooses.
         seconds: for a decision; None: as long as it takes, and nothing else happens meanwhile.
         explains: whether its thoughts are wanted.
+        order: asked for the order of the team at its preview, see `Playing`.
     """
 
-    def __init__(self, policy: Policy, *, seconds: float | None, explains: bool) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        seconds: float | None,
+        explains: bool,
+        order: Callable[[], str] | None = None,
+    ) -> None:
         self._policy = policy
+        self._order = order
         self._seconds = seconds
         self._explains = explains
         self._memory = policy.initial_state()
@@ -61,6 +70,12 @@ class Mind:
             return None
         thought, self._late = self._late, None
         return thought.result()
+
+    async def order(self) -> str:
+        """Return the order of the team at its preview as a server takes it, '' where it stays as it is."""
+        if self._order is None:
+            return ""
+        return str(await _in_thread(asyncio.get_running_loop(), self._order))
 
     def _think(self, decision: LineDecision) -> tuple[int, Thoughts | None]:
         how = {"action_mask": decision.mask, "state": self._memory}

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server.client import Client
 from poke.envs.showdown.server.mind import Mind, Policy
 from poke.envs.showdown.server.places import LOGIN, Account, user_id
 from poke.envs.showdown.server.seat import Seat, Watcher
 
-__all__ = ["Playing", "Policy", "PolicyPlayer"]
+__all__ = ["Playing", "Policy", "PolicyPlayer", "unless_lost"]
+
+
+_END_SECONDS = 10.0  # to read what was heard last
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Playing:
         seconds: for a decision, after which a scripted player's choice is made; None: as long as it takes.
         watcher: returns what is told of all that happens in a battle; None where nobody watches.
         seed: of the teams drawn.
+        order: asked in a thread for the order of the team at its preview, as a server takes it: ``team 3,1,2``; None:
+            it stays as it is.
     """
 
     policy: Policy
@@ -40,6 +47,7 @@ class Playing:
     seconds: float | None = None
     watcher: Watcher | None = None
     seed: int = 0
+    order: Callable[[], str] | None = None
 
 
 class PolicyPlayer:
@@ -108,7 +116,7 @@ class PolicyPlayer:
             on_login=self._rejoin,
             on_lost=on_lost,
         )
-        self.listening: asyncio.Task[None] = asyncio.create_task(self._client.listen())
+        self.listening: asyncio.Task[None] = asyncio.create_task(self._listen())
 
     @property
     def logged_in(self) -> asyncio.Event:
@@ -119,6 +127,11 @@ class PolicyPlayer:
     def fault(self) -> Exception | None:
         """Why it gave the last battle up."""
         return None if self.last is None else self.last.fault
+
+    async def ping(self) -> None:
+        """Wait until the server knows it and answers: what it has not heard then was not said."""
+        await self.logged_in.wait()
+        await self._client.ping()
 
     async def challenge(self, name: str) -> None:
         """Challenge somebody, and play the battle to its end."""
@@ -169,6 +182,17 @@ class PolicyPlayer:
             task.cancel()
         await asyncio.gather(self.listening, *self._tasks, return_exceptions=True)
 
+    async def _listen(self) -> None:
+        try:
+            await self._client.listen()
+        except ShowdownError:
+            # A battle whose end was heard does not go with the connection.
+            ending = [seat.over.wait() for seat in self.seats.values() if seat.has_heard_end]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    await asyncio.gather(*ending)
+            raise
+
     def _team(self) -> str | None:
         return self._random.choice(self._playing.teams) if self._playing.teams else None
 
@@ -194,7 +218,12 @@ class PolicyPlayer:
 
     def _sit_down(self, room: str) -> Seat:
         playing = self._playing
-        mind = Mind(playing.policy, seconds=playing.seconds, explains=playing.watcher is not None)
+        mind = Mind(
+            playing.policy,
+            seconds=playing.seconds,
+            explains=playing.watcher is not None,
+            order=playing.order,
+        )
         seat = Seat(
             room,
             name=self.username,
@@ -229,3 +258,28 @@ class PolicyPlayer:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def unless_lost(awaited: Awaitable[Any], *players: Any) -> Any:
+    """Wait for something that takes the players' connections, and return its result.
+
+    Args:
+        awaited: cancelled where one is lost.
+        players: each with its task ``listening``.
+
+    Raises:
+        ShowdownError: one is lost.
+    """
+    task = asyncio.ensure_future(awaited)
+    listening = {player.listening for player in players}
+    try:
+        await asyncio.wait({task, *listening}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        for one in listening:
+            if one.done():
+                one.result()
+        raise ShowdownError("a player's connection to the server is lost")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from poke_env.player import MaxBasePowerPlayer, Player, RandomPlayer, SimpleHeuristicsPlayer
 from poke_env.teambuilder import Teambuilder
 
+from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server.client import connection
-from poke.envs.showdown.server.places import Account
+from poke.envs.showdown.server.places import Account, said
 
 OPPONENTS: dict[str, type[Player]] = {
     "random": RandomPlayer,
@@ -100,8 +102,31 @@ def opponent_player(
         **connection(Account(name), websocket_url),
     )
     _wear_no_avatar(player)
-    player.listening = asyncio.create_task(player.ps_client.listen())
+    player.listening = asyncio.create_task(_listen(player.ps_client))
+    player.listening.add_done_callback(
+        lambda task: task.cancelled() or task.exception()
+    )  # it is seen
     return player
+
+
+async def _listen(client: Any) -> None:
+    """Hear the server until the connection is lost, and tell why, which poke-env would only log.
+
+    Raises:
+        ShowdownError: why it is.
+    """
+    why: list[str] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        if record.funcName == "listen" and record.levelno >= logging.WARNING:
+            why[:] = [said(record.getMessage())]
+        return False
+
+    client.logger.addFilter(note)
+    client.logger.setLevel(logging.WARNING)
+    await client.listen()
+    lost = f"the connection to {client.websocket_url} is lost"
+    raise ShowdownError(": ".join([lost, *why]))
 
 
 def _wear_no_avatar(player: Any) -> None:

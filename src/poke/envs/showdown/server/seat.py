@@ -23,6 +23,7 @@ _POINTLESS = (
 )
 # What comes whether a battle goes on or not.
 _NO_PROGRESS = ("|error|", "|request|", "|inactive|", "|c|", "|j|", "|l|")
+_ENDS = ("|win|", "|tie")
 
 Send = Callable[[str, str, str | None], Awaitable[None]]
 Watcher = Callable[[str, str], Chronicle]  # of a format and a seat
@@ -69,6 +70,7 @@ class Seat:
         num_late: decisions whose time was over.
         seconds: spent on decisions, from the request on until the choice is sent.
         over: set when it has ended or is gone.
+        has_heard_end: what it has heard, if not read yet, holds the battle's end.
 
     Args:
         room: as above.
@@ -99,6 +101,7 @@ class Seat:
         self.turns = self.num_decisions = self.num_refused = self.num_late = 0
         self.seconds = 0.0
         self.over = asyncio.Event()
+        self.has_heard_end = False
         self._name = name
         self._format = battle_format
         self._mind = mind
@@ -118,6 +121,7 @@ class Seat:
     def hear(self, lines: list[str]) -> int:
         """Take a message of its room, and return how many of its lines tell of a battle going on."""
         self._messages.put_nowait(lines)
+        self.has_heard_end |= any(line.startswith(_ENDS) for line in lines)
         return sum(not line.startswith(_NO_PROGRESS) for line in lines)
 
     async def play(self) -> None:
@@ -230,7 +234,7 @@ class Seat:
     def _tell(self, line: str) -> None:
         """Hand a line to who watches, but once: a log that comes again begins with what has been told."""
         self._num_updates += line.startswith("|t:|")  # each update begins so
-        is_news = self._num_updates > self._num_known or line.startswith(("|win|", "|tie"))
+        is_news = self._num_updates > self._num_known or line.startswith(_ENDS)
         if self._chronicle is not None and is_news:
             self._chronicle.line(line)
 
@@ -241,7 +245,9 @@ class Seat:
         assert self._tracker is not None
         begun = time.perf_counter()
         choice, action, thoughts = decision.forced, None, None
-        self._was_forced = bool(choice)
+        if choice and not decision.mask.any():
+            choice = await self._mind.order() or choice
+        self._was_forced = choice == decision.forced != ""
         if not choice:
             chosen = await self._mind.choose(decision)
             if chosen is None:

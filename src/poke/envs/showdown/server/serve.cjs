@@ -20,8 +20,8 @@ net.Server.prototype.listen = function (...args) {
 	this.once("listening", () => {
 		port = this.address().port || port;
 	});
-	// Where the processor is wanted by others, a minute may pass before a request is read: it would be answered by a 408.
-	this.headersTimeout = this.requestTimeout = 0;
+	// Who takes a minute to ask for a connection is given up on, but players on a busy machine may need longer.
+	Object.assign(this, { headersTimeout: 0, requestTimeout: 0 });
 	this.once("error", error => {
 		console.error(error.message);
 		process.exit(1);

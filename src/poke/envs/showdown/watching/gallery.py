@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -10,6 +13,8 @@ from typing import TextIO
 from poke.envs.showdown.watching.chronicle import Chronicle
 from poke.envs.showdown.watching.page import write_page
 from poke.envs.showdown.watching.terminal import Terminal
+
+_WRITING_SHARE = 0.05  # of the time, for the page while battles go on
 
 
 def short_name(place: str) -> str:
@@ -20,7 +25,8 @@ def short_name(place: str) -> str:
 class Gallery:
     """Makes the chronicles of battles. Printed, they are to be played one at a time.
 
-    A context manager: where it ends, by whatever way, `write` is called.
+    A context manager: where it ends, by whatever way, `write` is called. What has ended by then is on the page before,
+    so that it outlives the process, as far as writing it again and again takes little of the time.
 
     Args:
         agent: what the policy is called, such as the place of its run; its last two parts are shown.
@@ -44,6 +50,7 @@ class Gallery:
         self._prints = prints
         self._output = output
         self._chronicles: list[Chronicle] = []
+        self._next_write = 0.0
 
     def __enter__(self) -> Gallery:
         return self
@@ -56,6 +63,11 @@ class Gallery:
     ) -> None:
         self.write()
 
+    @property
+    def watcher(self) -> Callable[[str, str], Chronicle] | None:
+        """`watch`, None where nobody does."""
+        return self.watch if self._prints or self._page is not None else None
+
     def watch(self, battle_format: str, player: str) -> Chronicle:
         """Return the chronicle of a battle that begins.
 
@@ -64,11 +76,17 @@ class Gallery:
             player: the policy's seat: ``p1`` or ``p2``.
         """
         chronicle = Chronicle(battle_format, player, agent=self._agent, opponent=self._opponent)
-        if self._prints:
-            terminal = Terminal(chronicle, self._output)
-            chronicle.on_change = lambda _: terminal.show()
+        terminal = Terminal(chronicle, self._output) if self._prints else None
         if self._page is not None:
             self._chronicles.append(chronicle)
+
+        def on_change(changed: Chronicle) -> None:
+            if terminal is not None:
+                terminal.show()
+            if changed.outcome is not None:
+                self._write_now_and_then()
+
+        chronicle.on_change = on_change
         return chronicle
 
     def write(self) -> None:
@@ -79,3 +97,11 @@ class Gallery:
         """
         if self._page is not None and self._chronicles:
             write_page(self._chronicles, self._page)
+
+    def _write_now_and_then(self) -> None:
+        begun = time.monotonic()
+        if begun < self._next_write:
+            return
+        with suppress(OSError):  # there is another try at the end, which tells
+            self.write()
+        self._next_write = begun + (time.monotonic() - begun) / _WRITING_SHARE

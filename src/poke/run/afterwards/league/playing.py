@@ -169,6 +169,10 @@ class _League:
                 self._tell(done)
                 print("stopped; what is finished is kept: the same command goes on from there")
                 return 128 + seen[0]
+            except (ShowdownError, OSError):
+                if done:
+                    print(self._table(done))
+                raise
         self._tell(done)
         return 0
 
@@ -252,13 +256,17 @@ class _League:
             return ScriptedPlan(seeds, seat, other.place, own.place)
         return Plan(seeds, seat, other.place)
 
+    def _table(self, rows: Sequence[Row]) -> str:
+        table = standings(rows, list(self._players), seed=self._seed)
+        return text(table, min(shutil.get_terminal_size().columns, 120))
+
     def _tell(self, rows: Sequence[Row]) -> None:
         """Print the table of what has been played, and write the page."""
         if not rows:
             print("no battle was played")
             return
+        print(self._table(rows))
         table = standings(rows, list(self._players), seed=self._seed)
-        print(text(table, min(shutil.get_terminal_size().columns, 120)))
         played = sum(row.battles for row in rows)
         about = f"{self._format}, {played} of {self._total} battles, seed {self._seed}"
         title = f"League of {len(self._players)} players"

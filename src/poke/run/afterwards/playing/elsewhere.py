@@ -6,20 +6,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import BattleError
-from poke.envs.showdown.server.places import account_from_environment, login_url, websocket_url
-from poke.envs.showdown.watching.gallery import Gallery
-from poke.run.afterwards.playing.players import (
-    PlayingError,
-    check_fit,
-    format_for,
-    loaded,
-    one_line,
-    teams_for,
+from poke.envs.showdown.server.places import (
+    Account,
+    account_from_environment,
+    login_url,
+    websocket_url,
 )
-from poke.run.afterwards.playing.stopping import Stoppable
-from poke.run.afterwards.playing.tally import Tally
+from poke.envs.showdown.watching.gallery import Gallery
+from poke.run.afterwards.playing.players import PlayingError, cast, one_line
+from poke.run.afterwards.playing.reporting import reporting
+from poke.run.afterwards.playing.tally import Tally, told
 
 
 def visit(
@@ -64,54 +61,38 @@ def visit(
     Raises:
         PlayingError: it failed, or cannot be.
     """
-    try:
-        account = account_from_environment()
-        url, login = websocket_url(server), login_url(login)
-    except BattleError as error:
-        raise PlayingError(one_line(error), 2) from None
-    policy = loaded(run, checkpoint=checkpoint, trust=trust)
-    battle_format = format_for(policy, format)
-    check_fit(run, policy, battle_format)
-    packed = teams_for(battle_format, teams)
+    account, url, login = _who_and_where(server, login)
+    played_by = cast([run], format=format, teams=teams, checkpoint=checkpoint, trust=trust)
+    battle_format = played_by.battle_format
     gallery = Gallery(run, page=page, prints=watch)
-    watcher = gallery.watch if watch or page is not None else None
-    tally, who = Tally(), f"{run} as {account.name} in {battle_format}"
+    tally = Tally()
 
     def on_result(seat: Any) -> None:
         tally.take(seat)
-        print(_told(seat), flush=True)
+        print(told(seat), flush=True)
 
-    try:
-        with Stoppable().heeding() as stoppable, gallery:
-            from poke.envs.showdown.server import players  # brings poke-env
-            from poke.envs.showdown.server import visit as visits
+    with (
+        reporting(tally, f"{run} as {account.name} in {battle_format}") as stoppable,
+        gallery,
+    ):
+        from poke.envs.showdown.server import players  # brings poke-env
+        from poke.envs.showdown.server import visit as visits
 
-            playing = players.Playing(policy, battle_format, packed, seconds, watcher, seed)
-            plan = visits.Visit(
-                url, login, account, playing, how, challenged, battles, concurrency, timer
-            )
-            stoppable.run(lambda: visits.play(plan, on_result=on_result, say=_say))
-    except ImportError as error:
-        raise PlayingError(
-            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
-        ) from error
-    except (ShowdownError, ValueError, OSError) as error:
-        tally.print(who)
-        raise PlayingError(one_line(error), 1) from None
-    tally.print(who)
+        playing = players.Playing(
+            played_by.policies[run], battle_format, played_by.teams, seconds, gallery.watcher, seed
+        )
+        plan = visits.Visit(
+            url, login, account, playing, how, challenged, battles, concurrency, timer
+        )
+        stoppable.run(lambda: visits.play(plan, on_result=on_result, say=_say))
     return stoppable.status
 
 
-def _told(seat: Any) -> str:
-    """Return the line of a battle that is over."""
-    against = f"against {seat.opponent or 'nobody'}"
-    if seat.outcome is None:
-        how = f"lost sight of {against} ({one_line(seat.fault)})"
-    elif seat.is_forfeited:
-        how = f"forfeited {against}" + (f" ({one_line(seat.fault)})" if seat.fault else "")
-    else:
-        how = f"{('drawn', 'won', 'lost')[seat.outcome]} {against}"
-    return f"{how} in {seat.turns} turns: {seat.room}"
+def _who_and_where(server: str, login: str) -> tuple[Account, str, str]:
+    try:
+        return account_from_environment(), websocket_url(server), login_url(login)
+    except BattleError as error:
+        raise PlayingError(one_line(error), 2) from None
 
 
 def _say(line: str) -> None:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server import ShowdownServer
-from poke.run.afterwards.playing.players import (
-    PlayingError,
-    check_fit,
-    format_for,
-    loaded,
-    one_line,
-    teams_for,
-)
-from poke.run.afterwards.playing.stopping import Stoppable
+from poke.envs.showdown.watching.gallery import Gallery
+from poke.run.afterwards.playing.players import cast
+from poke.run.afterwards.playing.reporting import reporting
+from poke.run.afterwards.playing.tally import Tally, told
 
 
 def host(
@@ -23,40 +18,46 @@ def host(
     format: str | None,
     teams: str | None = None,
     seed: int,
+    page: str | None = None,
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
-    """Print where the page is, play battle after battle there, and return the exit status: 128 + N after signal N.
+    """Print where the page is, play battle after battle there, print each and what all came to, and return the exit
+    status: 128 + N after signal N.
 
     Args:
         run: as `poke.load` takes it.
         format: such as ``gen1randombattle``; None for random battles of the policy's generation.
         teams: a file of teams, for a format that needs them; both players draw from it.
         seed: of the teams drawn.
+        page: a file to be written of what happens in all battles, and what the policy thinks.
         checkpoint: as of `poke.load`.
         trust: as of `poke.load`.
 
     Raises:
         PlayingError: it failed, or cannot be.
     """
-    policy = loaded(run, checkpoint=checkpoint, trust=trust)
-    battle_format = format_for(policy, format)
-    check_fit(run, policy, battle_format)
-    packed = teams_for(battle_format, teams)
-    try:
-        with Stoppable().heeding() as stoppable:
-            from poke.envs.showdown.browser import game  # brings poke-env
-            from poke.envs.showdown.server.players import Playing
+    played_by = cast([run], format=format, teams=teams, checkpoint=checkpoint, trust=trust)
+    battle_format = played_by.battle_format
+    gallery = Gallery(run, page=page)
+    tally = Tally()
 
-            playing = Playing(policy, battle_format, packed, seed=seed)
-            with ShowdownServer() as server:
-                stoppable.run(lambda: game.host(run, playing, server.websocket_url, say=_say))
-    except ImportError as error:
-        raise PlayingError(
-            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
-        ) from error
-    except (ShowdownError, ValueError, OSError) as error:
-        raise PlayingError(one_line(error), 1) from error
+    def on_result(seat: Any) -> None:
+        tally.take(seat)
+        _say(told(seat))
+
+    with reporting(tally, f"{run} against you in {battle_format}") as stoppable, gallery:
+        from poke.envs.showdown.browser import game  # brings poke-env
+        from poke.envs.showdown.server.players import Playing
+
+        playing = Playing(
+            *(played_by.policies[run], battle_format, played_by.teams),
+            watcher=gallery.watcher,
+            seed=seed,
+        )
+        with ShowdownServer() as server:
+            url = server.websocket_url
+            stoppable.run(lambda: game.host(run, playing, url, on_result=on_result, say=_say))
     return stoppable.status
 
 

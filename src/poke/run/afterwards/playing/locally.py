@@ -7,19 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import is_run
 from poke.envs.showdown.server import ShowdownServer
 from poke.envs.showdown.watching.gallery import Gallery
-from poke.run.afterwards.playing.players import (
-    PlayingError,
-    check_fit,
-    format_for,
-    loaded,
-    one_line,
-    teams_for,
-)
-from poke.run.afterwards.playing.stopping import Stoppable
+from poke.run.afterwards.playing.players import cast
+from poke.run.afterwards.playing.reporting import reporting
 from poke.run.afterwards.playing.tally import Tally
 from poke.run.afterwards.progress import shown
 
@@ -59,47 +51,33 @@ def play(
     Raises:
         PlayingError: it failed, or cannot be.
     """
-    policies = {
-        name: loaded(name, checkpoint=checkpoint, trust=trust)
-        for name in (run, opponent)
-        if is_run(name)
-    }
-    battle_format = format_for(policies[run], format)
-    for name, policy in policies.items():
-        check_fit(name, policy, battle_format)
-    packed = teams_for(battle_format, teams)
+    names = [name for name in (run, opponent) if is_run(name)]
+    played_by = cast(names, format=format, teams=teams, checkpoint=checkpoint, trust=trust)
+    battle_format = played_by.battle_format
     gallery = Gallery(run, opponent=opponent, page=page, prints=watch)
-    is_watched = watch or page is not None
-    tally, who = Tally(), f"{run} against {opponent} in {battle_format}"
-    try:
-        with Stoppable().heeding() as stoppable, _progress(battles, watch) as show:
+    tally = Tally()
+    with (
+        reporting(tally, f"{run} against {opponent} in {battle_format}") as stoppable,
+        _progress(battles, watch) as show,
+    ):
+        show(tally)
+        from poke.envs.showdown.server import arena, players  # bring poke-env
+
+        def on_result(played: arena.Played) -> None:
+            tally.add(played)
             show(tally)
-            from poke.envs.showdown.server import arena, players  # bring poke-env
 
-            def on_result(played: arena.Played) -> None:
-                tally.add(played)
-                show(tally)
-
-            playing = {
-                name: players.Playing(policy, battle_format, packed, seconds)
-                for name, policy in policies.items()
-            }
-            foe = playing.get(opponent, opponent)
-            own = replace(playing[run], watcher=gallery.watch if is_watched else None)
-            with gallery, ShowdownServer() as server:
-                setting = arena.Setting(server.websocket_url, own, foe, concurrency, seed)
-                stoppable.run(
-                    lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
-                )
-    except ImportError as error:
-        raise PlayingError(
-            f"playing needs {error.name}: pip install 'poke[showdown]'", 1
-        ) from error
-    except (ShowdownError, ValueError, OSError) as error:
-        if tally.battles:
-            tally.print(who)
-        raise PlayingError(one_line(error), 1) from error
-    tally.print(who)
+        playing = {
+            name: players.Playing(policy, battle_format, played_by.teams, seconds)
+            for name, policy in played_by.policies.items()
+        }
+        foe = playing.get(opponent, opponent)
+        own = replace(playing[run], watcher=gallery.watcher)
+        with gallery, ShowdownServer() as server:
+            setting = arena.Setting(server.websocket_url, own, foe, concurrency, seed)
+            stoppable.run(
+                lambda: arena.play(setting, battles, on_result=on_result, on_drop=tally.drop)
+            )
     return stoppable.status
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from poke.envs.showdown.battles.environment import spaces
 from poke.envs.showdown.battles.opponents import misfit
@@ -11,6 +12,21 @@ from poke.envs.showdown.names import BattleError
 from poke.envs.showdown.pipes.lines import LineWorker
 from poke.policies.loading import load
 from poke.policies.policy import Policy
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who plays, and what.
+
+    Args:
+        policies: by the names of their runs.
+        battle_format: such as ``gen1randombattle``.
+        teams: packed, that both sides draw from; none where the format draws its own.
+    """
+
+    policies: Mapping[str, Policy]
+    battle_format: str
+    teams: Sequence[str]
 
 
 class PlayingError(Exception):
@@ -29,6 +45,32 @@ class PlayingError(Exception):
 def one_line(error: Exception) -> str:
     """Return what an error says as one line."""
     return " ".join(str(error).split())
+
+
+def cast(
+    runs: Sequence[str],
+    *,
+    format: str | None,
+    teams: str | None,
+    checkpoint: str,
+    trust: Sequence[str],
+) -> Cast:
+    """Load policies, and see to it that they can play.
+
+    Args:
+        runs: of the policies, as `poke.load` takes them.
+        format: such as ``gen1randombattle``; None for random battles of the first policy's generation.
+        teams: a file of teams, for a format that needs them.
+        checkpoint, trust: as of `poke.load`.
+
+    Raises:
+        PlayingError: they cannot.
+    """
+    policies = {run: loaded(run, checkpoint=checkpoint, trust=trust) for run in runs}
+    battle_format = format_for(policies[runs[0]], format)
+    for run, policy in policies.items():
+        check_fit(run, policy, battle_format)
+    return Cast(policies, battle_format, teams_for(battle_format, teams))
 
 
 def loaded(run: str, *, checkpoint: str, trust: Sequence[str]) -> Policy:

@@ -33,6 +33,11 @@ class Tally:
     last_fault: str = ""
     given_up: list[str] = field(default_factory=list)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no battle is over."""
+        return not (self.battles or self.forfeited or self.dropped)
+
     def add(self, played: Any) -> None:
         """Count a battle, a `poke.envs.showdown.server.seat.Played`."""
         self.battles += 1
@@ -98,5 +103,21 @@ class Tally:
             print(line, flush=True)
 
 
+def told(seat: Any) -> str:
+    """Return the line of a battle that is over, a `poke.envs.showdown.server.seat.Seat`."""
+    against = f"against {seat.opponent or 'nobody'}"
+    if seat.outcome is None:
+        how = f"lost sight of the battle {against} ({_line(seat.fault)})"
+    elif seat.is_forfeited:
+        how = f"forfeited {against}" + (f" ({_line(seat.fault)})" if seat.fault else "")
+    else:
+        how = f"{('drawn', 'won', 'lost')[seat.outcome]} {against}"
+    return f"{how} in {seat.turns} turns: {seat.room}"
+
+
 def _said(fault: Exception) -> str:
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())}"
+    return f"{type(fault).__name__}: {_line(fault)}"
+
+
+def _line(fault: Exception) -> str:
+    return " ".join(str(fault).split())

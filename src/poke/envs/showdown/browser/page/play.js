@@ -2,7 +2,7 @@
 const KINDS = ["move", "mega", "z_move", "dynamax", "tera"];
 const GIMMICK_VERBS = { mega: "Mega evolve", z_move: "Z-Move", dynamax: "Dynamax", tera: "Terastallize" };
 const OUTCOMES = new Map([[1, "You won."], [0, "It is a draw."], [-1, "You lost."]]);
-let state = { version: 0 }, kind = "move", sent = -1;
+let state = { version: 0 }, kind = "move", sent = -1, picked = [];
 
 function tell(place, numbers = {}) {
   return fetch(place, { method: "POST", body: JSON.stringify(numbers) }).catch(() => gone());
@@ -30,16 +30,25 @@ async function follow() {
   }
 }
 
-function choose(action) {
+// What is chosen goes by its rank: one action, or the team's places from the lead on.
+function choose(...actions) {
   sent = state.number;
+  picked = [];
   drawChoices();
-  tell("choose", { number: state.number, action });
+  tell("choose", { number: state.number, ...Object.fromEntries(actions.map((action, i) => [i + 1, action])) });
+}
+
+function pick(place) {
+  if (picked.includes(place)) picked = picked.filter((one) => one !== place);
+  else if (picked.length < state.most) picked.push(place);
+  drawChoices();
 }
 
 function draw() {
   const isOver = state.phase === "over";
   byId("title").textContent = `${state.names[0]} against ${state.names[1]}`;
-  document.title = `${state.phase === "choose" ? "● " : ""}poke: ${state.names[1]}`;
+  document.title = `${["choose", "order"].includes(state.phase) ? "● " : ""}poke: ${state.names[1]}`;
+  if (state.phase !== "order") picked = [];
   const turn = state.turn ? `turn ${state.turn}` : "before the first turn";
   byId("headline").textContent = isOver ? ending() : `${state.format} · ${turn}`;
   byId("again").hidden = !isOver;
@@ -66,21 +75,39 @@ function ending() {
 }
 
 function drawChoices() {
-  const isAsked = state.phase === "choose" && sent !== state.number;
-  const options = state.phase === "choose" ? state.options : [];
+  const isOrder = state.phase === "order";
+  const isAsked = (isOrder || state.phase === "choose") && sent !== state.number;
+  const options = isOrder || state.phase === "choose" ? state.options : [];
   const kinds = KINDS.filter((one) => options.some((option) => option.kind === one));
   if (!kinds.includes(kind)) kind = kinds[0] ?? "move";
   byId("choices").setAttribute("aria-busy", String(!isAsked));
   byId("choices").hidden = state.phase === "over";
-  byId("choices-heading").textContent = !isAsked ? "Wait for the other side" : state.refusal ? `${state.refusal.replace(/\.?$/, "")}: choose again` : kinds.length ? "What will you do?" : "Whom do you send in?";
+  byId("choices-heading").textContent = !isAsked ? "Wait for the other side" : state.refusal ? `${state.refusal.replace(/\.?$/, "")}: choose again` : question(isOrder, kinds);
+  byId("begin").hidden = !isOrder;
+  byId("begin").disabled = !isAsked || !picked.length;
   byId("gimmicks").hidden = kinds.length < 2;
   byId("gimmicks").replaceChildren(...kinds.filter((one) => one !== "move").map((one) => element("button", {
     type: "button", "aria-pressed": String(one === kind), "data-kind": one,
     onclick: () => { kind = one === kind ? kinds[0] : one; drawChoices(); },
-  }, GIMMICK_VERBS[one])));
+  }, options.find((option) => option.kind === one).verb ?? GIMMICK_VERBS[one])));
   const of = (wanted) => options.filter((option) => option.kind === wanted).map((option) => choiceButton(option, isAsked));
   byId("moves").replaceChildren(...(kinds.length ? of(kind) : []));
-  byId("switches").replaceChildren(...of("switch"));
+  byId("switches").replaceChildren(...of("switch"), ...(isOrder ? options.map((option) => leadButton(option, isAsked)) : []));
+}
+
+function question(isOrder, kinds) {
+  if (!isOrder) return kinds.length ? "What will you do?" : "Whom do you send in?";
+  if (!picked.length) return "Who leads?";
+  return picked.length < state.most ? "Who comes next? Whom you do not choose follows as in your team." : "This is your order";
+}
+
+function leadButton(option, isAsked) {
+  const rank = picked.indexOf(option.action) + 1;
+  return element("button", {
+    type: "button", class: "choice", "data-action": option.action, disabled: !isAsked, "aria-pressed": String(rank > 0), onclick: () => pick(option.action),
+  },
+  element("strong", {}, rank ? `${rank}. ${option.label}` : option.label),
+  element("span", { class: "faint" }, option.detail));
 }
 
 function choiceButton(option, isAsked) {
@@ -93,6 +120,7 @@ function choiceButton(option, isAsked) {
   one ? hpBar(one) : null);
 }
 
+byId("begin").addEventListener("click", () => choose(...picked));
 byId("again").addEventListener("click", () => tell("again"));
 byId("forfeit").addEventListener("click", () => { if (confirm("Give this battle up?")) tell("forfeit"); });
 follow();

@@ -1,0 +1,129 @@
+"""A machine that is too busy to be quick: nobody is given up on for that."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from poke.envs.showdown.installation import ShowdownError
+from poke.envs.showdown.server import ShowdownServer, arena
+from poke.envs.showdown.server.players import Playing, PolicyPlayer
+
+pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
+
+
+class Anything:
+    """A policy of random legal actions that calls something at its n-th decision."""
+
+    def __init__(self, at, call):
+        self.at, self.call = at, call
+        self.num_decisions = 0
+        self.generator = np.random.default_rng(0)
+
+    def initial_state(self):
+        return None
+
+    def act(self, observation, *, action_mask, state):
+        self.num_decisions += 1
+        if self.num_decisions == self.at:
+            self.call()
+        return self.generator.choice(np.flatnonzero(action_mask))
+
+
+def play(server, policy, battles, played, opponent="random"):
+    playing = Playing(policy, "gen1randombattle")
+    setting = arena.Setting(server.websocket_url, playing, opponent, concurrency=1, seed=0)
+
+    def fail(fault):
+        raise fault
+
+    asyncio.run(arena.play(setting, battles, on_result=played.append, on_drop=fail))
+
+
+def test_a_server_that_stands_still_is_waited_for(server, monkeypatch):
+    monkeypatch.setattr(arena, "_QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(
+        arena, "_MAX_QUIET", 10**6
+    )  # of a server that answers: that would depend on load
+    answer, asked = arena._answer, []
+
+    async def go_on(*players):
+        asked.append(players)
+        os.kill(server.pid, signal.SIGCONT)
+        await answer(*players)
+
+    monkeypatch.setattr(arena, "_answer", go_on)
+    played = []
+    try:
+        play(server, Anything(5, lambda: os.kill(server.pid, signal.SIGSTOP)), 1, played)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert asked
+    assert [one.fault for one in played] == [None]
+
+
+def test_who_needs_long_to_ask_for_a_connection_gets_it(installed, monkeypatch):
+    hasty = Path(__file__).with_name("hasty.cjs")
+    monkeypatch.setenv("NODE_OPTIONS", f"--require={hasty}")
+
+    async def ask():
+        async def connect():
+            return await asyncio.open_connection("127.0.0.1", server.port)
+
+        slow, slow_writer = await connect()
+        slow_writer.write(b"GET /showdown HTTP/1.1\r\nHost: here\r\n")
+        for _ in range(20):  # meanwhile the server looks around
+            reader, writer = await connect()
+            writer.write(b"GET /showdown HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            await reader.read()
+            writer.close()
+        slow_writer.write(b"Connection: close\r\n\r\n")
+        said = await slow.read()
+        slow_writer.close()
+        return said
+
+    with ShowdownServer() as server:
+        assert asyncio.run(ask()).startswith(b"HTTP/1.1 200 OK")
+
+
+def play_on_a_mortal(battles, prepare):
+    """Play on a server that may die; return what was played before, and how that is said."""
+    played = []
+    mortal = ShowdownServer()
+    policy = prepare(lambda: os.kill(mortal.pid, signal.SIGKILL), played)
+    with pytest.raises(ShowdownError) as caught, mortal:
+        play(mortal, policy, battles, played)
+    return len(played), str(caught.value)
+
+
+def test_a_server_that_dies_takes_no_finished_battle_along_and_is_named(installed):
+    def prepare(kill, played):
+        class Killer(Anything):
+            def act(self, *values, **named):
+                if played:
+                    kill()
+                return super().act(*values, **named)
+
+        return Killer(0, None)
+
+    number, said = play_on_a_mortal(3, prepare)
+    assert number == 1
+    assert said.startswith("the Pokemon Showdown server died of SIGKILL, and said last: ")
+
+
+def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkeypatch):
+    def prepare(kill, played):
+        hear = PolicyPlayer._hear_room
+
+        def die_and_hear(player, room, lines):
+            if player.username == "poke0" and any(line.startswith("|win|") for line in lines):
+                kill()
+            hear(player, room, lines)
+
+        monkeypatch.setattr(PolicyPlayer, "_hear_room", die_and_hear)
+        return Anything(0, None)
+
+    assert play_on_a_mortal(2, prepare)[0] == 1

@@ -34,7 +34,7 @@ def tally_of(number):
     return tally
 
 
-@pytest.mark.parametrize(("error", "number"), itertools.product(ERRORS, (0, 3)))
+@pytest.mark.parametrize(("error", "number"), [*itertools.product(ERRORS, (0, 3))])
 def test_an_error_is_a_line_after_what_was_played(error, number, capsys):
     with pytest.raises(PlayingError) as caught, reporting(tally_of(number), "run against foe"):
         raise ERRORS[error]

@@ -156,14 +156,17 @@ def test_a_gimmick_goes_with_a_move(hosting, open_page, battle_format, name, sai
 TEAM = """\
 Rotom-Wash
 Ability: Levitate
+EVs: 252 HP
 - Hydro Pump
 
 Blissey @ Leftovers
 Ability: Natural Cure
+EVs: 252 HP
 - Soft-Boiled
 
 Charizard @ Charizardite X
 Ability: Blaze
+EVs: 252 HP
 - Dragon Dance
 - Roost
 """

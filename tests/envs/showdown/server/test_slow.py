@@ -119,7 +119,9 @@ def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkey
         hear = PolicyPlayer._hear_room
 
         def die_and_hear(player, room, lines):
-            if player.username == "poke0" and any(line.startswith("|win|") for line in lines):
+            if player.username == "poke0" and any(
+                line.startswith(("|win|", "|tie")) for line in lines
+            ):
                 kill()
             hear(player, room, lines)
 

@@ -309,6 +309,23 @@ def test_training_goes_on_when_a_worker_is_killed():
 
 @pytest.mark.showdown
 @pytest.mark.usefixtures("installed")
+def test_a_worker_that_dies_while_battles_are_played_again_costs_none_of_them():
+    environments, resumed = begun(real(num_envs=2)), begun(real(num_envs=2, num_workers=2))
+    generator = np.random.default_rng(0)
+    story(environments, generator, 5)
+    state, drawn = environments.get_state(), generator.bit_generator.state
+    os.kill(resumed._workers.pids[0], signal.SIGKILL)
+    resumed.set_state(state)
+    assert resumed._workers.num_replaced == 1
+    after = story(environments, generator, 5)
+    generator.bit_generator.state = drawn
+    assert_same(after, story(resumed, generator, 5))
+    environments.close()
+    resumed.close()
+
+
+@pytest.mark.showdown
+@pytest.mark.usefixtures("installed")
 def test_a_state_of_other_battles_is_refused():
     environments = begun(real(num_envs=2))
     story(environments, np.random.default_rng(0), 5)

@@ -94,6 +94,33 @@ def test_a_worker_that_hangs_is_replaced(caplog):
         assert_it_goes_on(workers, records, [0, 1], caplog, "worker 0 did not answer for 0 seconds")
 
 
+@pytest.mark.parametrize(
+    ("looks", "hangs"),
+    [
+        ([(59, 59)], False),
+        ([(60, 60)], True),
+        ([(61, 4)], False),  # others have the processor
+        ([(61, 4), (116, 58)], False),
+        ([(61, 4), (117, 60)], True),
+        ([(61, 4), (117, 30), (147, 59), (148, 60)], True),
+        ([(n, 0) for n in range(60, 600, 60)], False),
+        ([(n, 0) for n in range(60, 601, 60)], True),  # it stands still
+        ([(700, 1)], True),
+    ],
+)
+def test_on_a_busy_machine_a_worker_does_not_hang(monkeypatch, looks, hangs):
+    """Each look is a time by the clock and the worker's own; before the last one it does not hang."""
+    now, used = 1000.0, 30.0
+    monkeypatch.setattr(process.time, "monotonic", lambda: now)
+    monkeypatch.setattr(WorkerProcess, "_processor_seconds", lambda self: used)
+    worker = object.__new__(WorkerProcess)
+    worker.expect(60.0)
+    for n, (clock, own) in enumerate(looks):
+        now, used = 1000.0 + clock, 30.0 + own
+        assert worker.hangs() == (hangs and n == len(looks) - 1)
+        assert worker.deadline <= 1000.0 + 600
+
+
 def test_a_worker_that_writes_garbage_is_replaced(caplog, tmp_path, monkeypatch):
     node = tmp_path / "node"
     node.write_text(GARBAGE)

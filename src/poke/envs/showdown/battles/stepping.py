@@ -147,6 +147,7 @@ class BattleEnvironments(VectorEnvironmentDefaults):
         """Play the battles again up to where the state was taken.
 
         Raises:
+            ShowdownError: workers are lost again and again.
             ValueError: it is of another number of environments, or the battles come to something else.
         """
         if len(state["lengths"]) != self.num_envs:
@@ -159,9 +160,19 @@ class BattleEnvironments(VectorEnvironmentDefaults):
         self._playing, self._next = np.arange(2 * self.num_envs).reshape(2, -1)
         playing, following = ([Plan.from_state(p) for p in row] for row in state["plans"])
         for i in range(self.num_envs):
-            self._tables.begin(i, playing[i], state["choices"][i])
             self._tables.begin(self.num_envs + i, following[i])
-        self._tables.wait(self._playing)
+        again = list(range(self.num_envs))
+        for _ in range(_TRIES):
+            for i in again:
+                self._tables.begin(i, playing[i], state["choices"][i])
+            self._tables.wait(self._playing)
+            again = np.flatnonzero(self._tables.lost[self._playing]).tolist()
+            if not again:
+                break
+        else:
+            raise ShowdownError(
+                f"battles were lost {_TRIES} times in a row while they were played again"
+            )
         self._opponents.set_state(state["opponents"])
         self._observe()
         if not np.array_equal(self.observation, state["observation"].numpy()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import struct
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation, read_teams, refusal
 from poke.envs.showdown.installation import ShowdownError
-from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
+from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings
 from poke.envs.showdown.pipes.records import unpack_masks
 
 _HEAD = struct.Struct("<BBI")
@@ -50,13 +49,14 @@ class LineWorker:
     """A process that follows battles by their lines, any number at a time; a context manager.
 
     Args:
-        timeout_seconds: a worker that takes longer for an answer hangs; a busy one on a slow machine does not.
+        timeout_seconds: a worker that takes longer for an answer hangs; of its own processor time, as of
+            `WorkerProcess.expect`.
 
     Raises:
         ShowdownError: node or the package is missing; later: the worker has died, or hangs.
     """
 
-    def __init__(self, timeout_seconds: float = 600.0) -> None:
+    def __init__(self, timeout_seconds: float = 60.0) -> None:
         self.timeout_seconds = timeout_seconds
         self._numbers = itertools.count()
         self._process = WorkerProcess(first_settings({"mode": "lines"}, generation=9))
@@ -123,17 +123,12 @@ class LineWorker:
 
     def _ask(self, kind: bytes, question: dict[str, Any]) -> bytearray:
         self._process.send(kind, json.dumps(question).encode())
-        deadline = time.monotonic() + self.timeout_seconds
-        while wait([self._process], deadline):
-            try:
-                for said, payload in list(self._process.frames()):
-                    return self._answer(kind, said, payload)
-            except WorkerLost as error:
-                raise ShowdownError(f"the worker that reads battles {error}") from None
-        self._process.kill()
-        raise ShowdownError(
-            f"the worker that reads battles did not answer for {self.timeout_seconds:g} seconds"
-        )
+        try:
+            said, payload = self._process.answer(self.timeout_seconds)
+            return self._answer(kind, said, payload)
+        except WorkerLost as error:
+            self._process.kill()
+            raise ShowdownError(f"the worker that reads battles {error}") from None
 
     def _answer(self, asked: bytes, said: bytes, payload: bytearray) -> bytearray:
         if said == asked:

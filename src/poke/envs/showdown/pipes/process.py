@@ -15,12 +15,15 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
+import psutil
+
 from poke.envs.showdown import layout
 from poke.envs.showdown.installation import find_node, find_package
 
 _PIPE_BYTES = 1 << 20  # a step's records in one go: neither side waits for the other halfway
 _MAX_FRAME_BYTES = 1 << 28  # what is longer is no frame
 _STOP_SECONDS = 5.0
+_STANDSTILL = 10  # times as long by the clock as by the processor
 _HEADER = struct.Struct("<IB")
 
 
@@ -60,6 +63,9 @@ class WorkerProcess:
         self._unsent = bytearray()
         self._received = bytearray(1 << 16)
         self._end = 0
+        self._usage = psutil.Process(self._process.pid)
+        self._asked = (0.0, 0.0, 0.0)  # when, its processor time then, and how much may pass
+        self.deadline = 0.0
         self.send(b"S", json.dumps(settings).encode())
 
     @property
@@ -71,6 +77,49 @@ class WorkerProcess:
         """Send a frame; what does not go at once goes while `wait` waits."""
         self._unsent += _HEADER.pack(1 + len(payload), kind[0]) + payload
         self._flush()
+
+    def expect(self, seconds: float) -> None:
+        """Take note that it owes an answer from now on; `deadline` is when to look whether it `hangs`.
+
+        Args:
+            seconds: of its own processor time, within which it answers if it does not hang.
+        """
+        now = time.monotonic()
+        self._asked = (now, self._processor_seconds(), seconds)
+        self.deadline = now + seconds
+
+    def hangs(self) -> bool:
+        """Whether the answer is overdue.
+
+        On a busy machine a worker waits for a processor: what counts is how long it has had one, and only after ten
+        times as long the clock. Until it is overdue, `deadline` moves on.
+        """
+        now = time.monotonic()
+        if now < self.deadline:
+            return False
+        begin, had, seconds = self._asked
+        left = seconds - (self._processor_seconds() - had)
+        end = begin + _STANDSTILL * seconds
+        if left <= 0 or now >= end:
+            return True
+        self.deadline = min(now + left, end)
+        return False
+
+    def answer(self, seconds: float) -> tuple[bytes, bytearray]:
+        """Wait for the one frame that is owed, and return its kind and payload.
+
+        Args:
+            seconds: as of `expect`.
+
+        Raises:
+            WorkerLost: the process has ended or hangs, or wrote what is no frame.
+        """
+        self.expect(seconds)
+        while not self.hangs():
+            if wait([self], self.deadline):
+                for frame in list(self.frames()):  # the buffer moves on with the last one
+                    return frame
+        raise WorkerLost(f"did not answer for {seconds:g} seconds")
 
     def frames(self) -> Iterator[tuple[bytes, bytearray]]:
         """Yield the kind and payload of each whole frame that has arrived.
@@ -109,6 +158,13 @@ class WorkerProcess:
         """End the process at once, whatever it does."""
         self._process.kill()
         self._process.wait()
+
+    def _processor_seconds(self) -> float:
+        try:
+            used = self._usage.cpu_times()
+        except psutil.Error:  # it is gone: `frames` will say how
+            return 0.0
+        return float(used.user + used.system)
 
     def _flush(self) -> None:
         while self._unsent:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -58,7 +57,7 @@ class _Worker:
         self.number, self.first, self.count = number, first, count
         self.process: WorkerProcess | None = None
         self.greeted = False  # it has said that it is ready
-        self.deadline = 0.0  # of the answer that we wait for; 0: for none
+        self.owes = False  # an answer
 
     @property
     def battles(self) -> slice:
@@ -87,7 +86,8 @@ class BattleWorkers:
         num_workers: processes, at most one a battle.
         accelerate: replace the simulator's hot functions by faster ones that do exactly the same.
         teams: file of teams in Showdown's export or packed format, for formats that want them.
-        timeout_seconds: a worker that takes longer for its answer hangs.
+        timeout_seconds: a worker that takes longer for its answer hangs; of its own processor time, as of
+            `WorkerProcess.expect`.
 
     Raises:
         FormatError: the format is not played, or the teams are not valid in it.
@@ -214,13 +214,13 @@ class BattleWorkers:
         """
         for worker in self._workers:
             self._send(worker)
-        waiting = [worker for worker in self._workers if worker.deadline]
+        waiting = [worker for worker in self._workers if worker.owes]
         records: dict[int, list[npt.NDArray[Any]]] = {}
         while waiting and (wait_for_all or not records):
             for worker in self._await(waiting):
                 if arrived := self._receive(worker):
                     records[worker.number] = arrived
-            waiting = [worker for worker in waiting if worker.deadline]
+            waiting = [worker for worker in waiting if worker.owes]
         # Workers have their battles in order, and so tell of them: nothing is left to sort.
         ordered = [array for number in sorted(records) for array in records[number]]
         if len(ordered) == 1:
@@ -237,17 +237,18 @@ class BattleWorkers:
     def _launch(self, worker: _Worker) -> None:
         worker.process = WorkerProcess({**self._settings, "num_battles": worker.count})
         worker.greeted = False
-        worker.deadline = time.monotonic() + _START_SECONDS
+        worker.process.expect(_START_SECONDS)
+        worker.owes = True
 
     def _greet(self, worker: _Worker) -> None:
         while not worker.greeted:
             for one in self._await([worker]):
                 self._receive(one)
-        worker.deadline = 0.0
+        worker.owes = False
 
     def _send(self, worker: _Worker) -> None:
         assert worker.process is not None, "the workers are closed"
-        if worker.deadline:  # it still has something to do
+        if worker.owes:  # it still has something to do
             return
         actions = self._actions[worker.battles]
         begun = sorted(battle for battle in self._begun if worker.plays(battle))
@@ -259,15 +260,14 @@ class BattleWorkers:
             self._begun.difference_update(begun)
         worker.process.send(b"A", actions.tobytes())
         actions[:] = _NO_ACTION
-        seconds = self.timeout_seconds if worker.greeted else _START_SECONDS
-        worker.deadline = time.monotonic() + seconds
+        worker.process.expect(self.timeout_seconds if worker.greeted else _START_SECONDS)
+        worker.owes = True
 
     def _await(self, waiting: list[_Worker]) -> list[_Worker]:
-        """Return the workers that have something to say, or whose time is over."""
-        deadline = min(worker.deadline for worker in waiting)
-        ready = wait([worker.process for worker in waiting if worker.process], deadline)
-        now = time.monotonic()
-        return [w for w in waiting if w.process in ready or now >= w.deadline]
+        """Return the workers that have something to say, or that hang."""
+        processes = [worker.process for worker in waiting if worker.process]
+        ready = wait(processes, min(process.deadline for process in processes))
+        return [w for w in waiting if w.process and (w.process in ready or w.process.hangs())]
 
     def _receive(self, worker: _Worker) -> list[npt.NDArray[Any]]:
         """Return the records that have arrived from a worker: those of its battles, lost, if it is lost."""
@@ -283,10 +283,10 @@ class BattleWorkers:
                     self._report_error(worker, json.loads(payload))
                 elif kind == b"R" and len(payload) % RECORD.itemsize == 0:
                     arrived.append(self._note(worker, np.frombuffer(payload, RECORD)))
-                    worker.deadline = 0.0
+                    worker.owes = False
                 else:
                     raise WorkerLost("wrote garbage")
-            if worker.deadline and time.monotonic() >= worker.deadline:
+            if worker.owes and worker.process.hangs():
                 raise WorkerLost(f"did not answer for {self.timeout_seconds:g} seconds")
         except (WorkerLost, json.JSONDecodeError) as error:
             why = str(error) if isinstance(error, WorkerLost) else "wrote garbage"
@@ -337,7 +337,7 @@ class BattleWorkers:
         self.num_lost += len(lost)
         self.num_replaced += 1
         self._launch(worker)
-        worker.deadline = 0.0  # nothing is asked of it yet
+        worker.owes = False  # nothing is asked of it yet
         self._running[worker.battles] = False
         self._masks[worker.battles] = 0
         self._actions[worker.battles] = _NO_ACTION

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from poke.envs.showdown import layout
 from poke.envs.showdown.formats import generation, refusal
 from poke.envs.showdown.installation import ShowdownError, pinned_version
-from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings, wait
+from poke.envs.showdown.pipes.process import WorkerLost, WorkerProcess, first_settings
 from poke.envs.showdown.recording.store import alone
 from poke.envs.showdown.replays.files import LogError, LogText, find, read
 from poke.envs.showdown.replays.found import ImportedBattle, ImportedSide, LeftOut, Summary
@@ -225,16 +224,10 @@ class _Reader:
         self._process.close()
 
     def _answer(self) -> tuple[bytes, bytearray]:
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
-        while wait([self._process], deadline):
-            try:
-                for frame in list(self._process.frames()):  # the buffer moves on with the last one
-                    return frame
-            except WorkerLost as error:
-                raise ShowdownError(f"the worker that reads logs {error}") from None
-        raise ShowdownError(
-            f"the worker that reads logs did not answer for {_TIMEOUT_SECONDS:g} seconds"
-        )
+        try:
+            return self._process.answer(_TIMEOUT_SECONDS)
+        except WorkerLost as error:
+            raise ShowdownError(f"the worker that reads logs {error}") from None
 
 
 def _parse(payload: bytearray, log: LogText) -> ImportedBattle:

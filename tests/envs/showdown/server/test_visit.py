@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 
@@ -13,6 +14,7 @@ from poke.envs.showdown.server import ShowdownServer, client, visit
 from poke.envs.showdown.server.places import LOGIN, Account
 from poke.envs.showdown.server.players import Playing, PolicyPlayer
 from poke.envs.showdown.server.visit import Visit
+from poke.envs.showdown.watching.gallery import Gallery
 
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
@@ -28,20 +30,22 @@ class Mover:
     def initial_state(self):
         return None
 
-    def act(self, observation, *, action_mask, state):
+    def act(self, observation, *, action_mask, state, return_info=False):
         self.num_decisions += 1
         if self.num_decisions == self.at:
             self.call()
         legal = np.flatnonzero(action_mask)
         moves = legal[legal >= 6]
-        return self.generator.choice(moves if moves.size else legal)
+        action = self.generator.choice(moves if moves.size else legal)
+        return (action, {"probabilities": action_mask / legal.size}) if return_info else action
 
 
 class Guest:
     """Somebody who visits a server, with all that is said of it."""
 
     def __init__(self, url, name, how, policy=None, *, battles=1, challenged="", **plan):
-        playing = Playing(policy or Mover(), plan.pop("battle_format", "gen1randombattle"))
+        battle_format = plan.pop("battle_format", "gen1randombattle")
+        playing = Playing(policy or Mover(), battle_format, watcher=plan.pop("watcher", None))
         about = {"login": LOGIN, "account": Account(name), "concurrency": 1, "timer": False}
         self.plan = Visit(
             websocket_url=url, playing=playing, how=how, challenged=challenged, battles=battles,
@@ -127,11 +131,21 @@ def test_one_challenges_and_one_accepts_several_battles_at_a_time(server):
     assert ann.said == ben.said == []
 
 
-def test_the_ladder_finds_an_opponent(server):
-    guests = [Guest(server.websocket_url, name, "ladder", timer=True) for name in ("Cid", "Dot")]
-    asyncio.run(meet(*guests))
+def test_the_ladder_finds_an_opponent_and_is_watched(server, tmp_path):
+    printed = io.StringIO()
+    page = tmp_path / "ladder.html"
+    with Gallery("runs/best", page=page, prints=True, output=printed) as gallery:
+        url, watchers = server.websocket_url, {"Cid": gallery.watcher, "Dot": None}
+        guests = [
+            Guest(url, name, "ladder", timer=True, watcher=watcher)
+            for name, watcher in watchers.items()
+        ]
+        asyncio.run(meet(*guests))
     (first,), (second,) = (guest.seats for guest in guests)
     assert (first.room, first.outcome) == (second.room, -second.outcome)
+    assert printed.getvalue().count("── Turn ") == first.turns
+    assert "▸ " in printed.getvalue()
+    assert page.stat().st_size > 10_000
 
 
 def test_after_a_lost_connection_battles_go_on(server, monkeypatch):

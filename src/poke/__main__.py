@@ -26,9 +26,8 @@ def train() -> int:
     """`poke-train`: as `python -m poke.train`."""
     from poke.run.signals import guard_the_door
 
-    guard_the_door(
-        of_runs=True
-    )  # before what takes time to import: a signal may come at any moment
+    # Before what takes time to import: a signal may come at any moment.
+    guard_the_door(of_runs=True)
     _find_modules_here()
     from poke.train import main as run
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from poke.run.signals import Signals, guard_the_door
 
 if __name__ == "__main__":
-    guard_the_door(
-        of_runs=True
-    )  # before anything else is imported: a signal may come at any moment
+    # Before anything else is imported: a signal may come at any moment.
+    guard_the_door(of_runs=True)
 
 import os
 import sys

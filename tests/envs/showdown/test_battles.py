@@ -13,23 +13,9 @@ from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server import arena
 from poke.envs.showdown.server.players import Playing
 
+from .policies import Anything
+
 pytestmark = pytest.mark.showdown
-
-
-class Anything:
-    """A policy of random legal actions that keeps all observations."""
-
-    def __init__(self, seed):
-        self.rng = np.random.default_rng(seed)
-        self.observations = []
-
-    def initial_state(self):
-        return None
-
-    def act(self, observation, *, action_mask, state):
-        assert action_mask.sum() > 1, "a single choice is nobody's decision"
-        self.observations.append(observation)
-        return self.rng.choice(np.flatnonzero(action_mask))
 
 
 def play(server, policy, battle_format, opponent, battles, *, on_drop, concurrency=4):

@@ -292,7 +292,7 @@ def test_a_full_disk_costs_one_line_and_nothing_that_was_written(
         assert main([*command, "out=t.parquet"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         "poke: t.parquet cannot be written: No space left on device; "
-        "what is recorded is kept: the same command goes on from there"
+        "what is there is kept: the same command goes on from there"
     )
     assert len(list(tmp_path.glob("t.parquet.parts/part-*"))) == failing
     assert main([*command, "out=t.parquet"]) == 0

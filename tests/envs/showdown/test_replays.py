@@ -1,7 +1,9 @@
 """What is imported of logs of battles that others have played."""
 
+import errno
 import gzip
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -685,6 +687,35 @@ def test_an_import_goes_on_where_it_was(tmp_path, monkeypatch, how):
     assert (summary.files, summary.battles, len(summary.left_out)) == (7, 6, 1)
     assert summary.decisions == len(whole.action)
     assert [one.path.name for one in summary.left_out] == ["2.log"]
+
+
+@pytest.mark.parametrize("failing", range(4))
+def test_a_full_disk_costs_one_line_and_nothing_that_was_written(
+    tmp_path, monkeypatch, capsys, failing
+):
+    monkeypatch.setattr(store, "_BATTLES_A_PART", 2)
+    import_logs(tmp_path, SEVERAL)
+    expected = (tmp_path / "out.parquet").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    command = ["replays=logs", f"format={FORMAT}", "out=again.parquet"]
+    written, whole = [], trajectories._write_tables
+
+    def write(path, *args):
+        written.append(path)
+        if len(written) > failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, *args)
+
+    with monkeypatch.context() as full:
+        full.setattr(trajectories, "_write_tables", write)
+        assert main(command) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "poke: again.parquet cannot be written: No space left on device; "
+        "what is there is kept: the same command goes on from there"
+    )
+    assert len(list(tmp_path.glob("again.parquet.parts/part-*"))) == failing
+    assert main(command) == 0
+    assert (tmp_path / "again.parquet").read_bytes() == expected
 
 
 OTHERS = {

@@ -34,7 +34,8 @@ def record(config: Mapping[str, Any]) -> int:
     """
     with _failures():
         if config["replays"] is not None:
-            return import_replays(config)
+            with _kept(config["out"]):
+                return import_replays(config)
         if config["policy"] is not None and config["env"]["_target_"] != BATTLES:
             return _record_policy(config)
         return _record_battles(config)
@@ -61,14 +62,8 @@ def _record_battles(config: Mapping[str, Any]) -> int:
             f"recording needs {error.name}: pip install 'poke[showdown]'"
         ) from error
     out, battles = config["out"], config["battles"]
-    with stops(recorder.stop) as signals, shown(battles) as show:
-        try:
-            complete = recorder.record(out, battles, on_progress=show)
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise RecordingError(
-                f"{out} cannot be written: {why}; what is recorded is kept: the same command goes on from there"
-            ) from error
+    with stops(recorder.stop) as signals, shown(battles) as show, _kept(out):
+        complete = recorder.record(out, battles, on_progress=show)
     if not complete:
         print("stopped; what is recorded is kept: the same command goes on from there")
         return 128 + signals[0]
@@ -145,6 +140,19 @@ def _played(run_dir: Path, config: Mapping[str, Any]) -> Any:
         )
     finally:
         environments.close()
+
+
+@contextmanager
+def _kept(out: str) -> Iterator[None]:
+    """Say of a disk that takes no more that what is in parts beside the file stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:  # one of ours
+            raise
+        raise RecordingError(
+            f"{out} cannot be written: {error.strerror}; what is there is kept: the same command goes on from there"
+        ) from error
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import signal
 import threading
 import urllib.request
 
-import numpy as np
 import pytest
 
 pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdown]'")
@@ -19,31 +18,16 @@ from poke.envs.showdown.pipes.lines import LineWorker
 from poke.envs.showdown.server import ShowdownServer
 from poke.envs.showdown.server.players import Playing
 
+from ..policies import Anything
+
 READY = "#again:visible, .choice:enabled"
-
-
-class Dice:
-    """A policy that chooses by dice, and tells so."""
-
-    def __init__(self):
-        self.generator = np.random.default_rng(0)
-        self.num_decisions = 0
-
-    def initial_state(self):
-        return None
-
-    def act(self, observation, *, action_mask, state, return_info=False):
-        self.num_decisions += 1
-        probabilities = action_mask / action_mask.sum()
-        action = self.generator.choice(len(action_mask), p=probabilities)
-        return action, {"probabilities": probabilities, "value": 0.25}
 
 
 class Hosting:
     """A game that runs in a thread, until it is stopped as by Ctrl-C."""
 
     def __init__(self, url, battle_format, teams):
-        self.policy, self.said, self.error = Dice(), queue.Queue(), None
+        self.policy, self.said, self.error = Anything(), queue.Queue(), None
         self.seats = []
         self._loop = None
         self._playing = Playing(self.policy, battle_format, teams)
@@ -122,7 +106,7 @@ def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_pag
     thoughts = open_page(hosted.url + href)
     thoughts.locator("#where:not(:empty)").wait_for()
     told = int(thoughts.locator("#where").inner_text().rpartition(" ")[2])
-    assert told >= hosted.policy.num_decisions
+    assert told >= len(hosted.policy.observations)
     assert thoughts.locator("#title").inner_text() == "runs/best against You"
     page.locator("#again").click()
     page.wait_for_selector(".choice:enabled")

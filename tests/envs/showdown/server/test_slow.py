@@ -5,32 +5,15 @@ import os
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server import ShowdownServer, arena
 from poke.envs.showdown.server.players import Playing, PolicyPlayer
 
+from ..policies import Anything
+
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
-
-
-class Anything:
-    """A policy of random legal actions that calls something at its n-th decision."""
-
-    def __init__(self, at, call):
-        self.at, self.call = at, call
-        self.num_decisions = 0
-        self.generator = np.random.default_rng(0)
-
-    def initial_state(self):
-        return None
-
-    def act(self, observation, *, action_mask, state):
-        self.num_decisions += 1
-        if self.num_decisions == self.at:
-            self.call()
-        return self.generator.choice(np.flatnonzero(action_mask))
 
 
 def play(server, policy, battles, played, opponent="random"):
@@ -58,7 +41,7 @@ def test_a_server_that_stands_still_is_waited_for(server, monkeypatch):
     monkeypatch.setattr(arena, "_answer", go_on)
     played = []
     try:
-        play(server, Anything(5, lambda: os.kill(server.pid, signal.SIGSTOP)), 1, played)
+        play(server, Anything(at=5, call=lambda: os.kill(server.pid, signal.SIGSTOP)), 1, played)
     finally:
         os.kill(server.pid, signal.SIGCONT)
     assert asked
@@ -107,7 +90,7 @@ def test_a_server_that_dies_takes_no_finished_battle_along_and_is_named(installe
                     kill()
                 return super().act(*values, **named)
 
-        return Killer(0, None)
+        return Killer()
 
     number, said = play_on_a_mortal(3, prepare)
     assert number == 1
@@ -126,6 +109,6 @@ def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkey
             hear(player, room, lines)
 
         monkeypatch.setattr(PolicyPlayer, "_hear_room", die_and_hear)
-        return Anything(0, None)
+        return Anything()
 
     assert play_on_a_mortal(2, prepare)[0] == 1

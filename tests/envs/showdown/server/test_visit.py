@@ -6,7 +6,6 @@ import io
 import os
 import signal
 
-import numpy as np
 import pytest
 
 from poke.envs.showdown.installation import ShowdownError
@@ -16,28 +15,13 @@ from poke.envs.showdown.server.players import Playing, PolicyPlayer
 from poke.envs.showdown.server.visit import Visit
 from poke.envs.showdown.watching.gallery import Gallery
 
+from ..policies import Anything
+
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 
-class Mover:
-    """A policy that makes some move, and switches only where it must; it calls what is set at its n-th decision."""
-
-    def __init__(self, at=0, call=None):
-        self.at, self.call = at, call
-        self.num_decisions = 0
-        self.generator = np.random.default_rng(0)
-
-    def initial_state(self):
-        return None
-
-    def act(self, observation, *, action_mask, state, return_info=False):
-        self.num_decisions += 1
-        if self.num_decisions == self.at:
-            self.call()
-        legal = np.flatnonzero(action_mask)
-        moves = legal[legal >= 6]
-        action = self.generator.choice(moves if moves.size else legal)
-        return (action, {"probabilities": action_mask / legal.size}) if return_info else action
+def mover(at=0, call=None):
+    return Anything(at=at, call=call, moves=True)
 
 
 class Guest:
@@ -45,7 +29,7 @@ class Guest:
 
     def __init__(self, url, name, how, policy=None, *, battles=1, challenged="", **plan):
         battle_format = plan.pop("battle_format", "gen1randombattle")
-        playing = Playing(policy or Mover(), battle_format, watcher=plan.pop("watcher", None))
+        playing = Playing(policy or mover(), battle_format, watcher=plan.pop("watcher", None))
         about = {"login": LOGIN, "account": Account(name), "concurrency": 1, "timer": False}
         self.plan = Visit(
             websocket_url=url, playing=playing, how=how, challenged=challenged, battles=battles,
@@ -159,7 +143,7 @@ def test_after_a_lost_connection_battles_go_on(server, monkeypatch):
 
     async def play():
         async with Line(server.port) as line:
-            eve = Guest(line.url, "Eve", "accept", Mover(6, line.cut), battles=2)
+            eve = Guest(line.url, "Eve", "accept", mover(6, line.cut), battles=2)
             flo = Guest(server.websocket_url, "Flo", "challenge", battles=2, challenged="Eve")
             await meet(eve, flo)
         return eve, flo
@@ -212,7 +196,7 @@ def spied(act, call):
 def test_who_is_stopped_forfeits_and_hears_of_it(server):
     async def play():
         url = server.websocket_url
-        ida = Guest(url, "Ida", "accept", Mover(5, lambda: task.cancel()), battles=None)
+        ida = Guest(url, "Ida", "accept", mover(5, lambda: task.cancel()), battles=None)
         joe = Guest(url, "Joe", "challenge", challenged="Ida")
         task = asyncio.create_task(ida())
         await ida.is_in.wait()
@@ -237,7 +221,7 @@ def test_nobody_is_kept_waiting_by_a_challenge_that_cannot_be(server):
 def test_who_is_declined_is_told(server):
     async def play():
         url = server.websocket_url
-        pat = PolicyPlayer(Account("Pat"), url, Playing(Mover(), "gen1randombattle"), None)
+        pat = PolicyPlayer(Account("Pat"), url, Playing(mover(), "gen1randombattle"), None)
         await pat.logged_in.wait()
         quin = asyncio.create_task(Guest(url, "Quin", "challenge", challenged="Pat")())
         await pat._client.send_message(f"/reject {await pat.challengers.get()}")
@@ -274,7 +258,7 @@ def test_challenges_to_other_formats_are_not_accepted(server):
 def test_a_name_that_another_has_is_said(server):
     async def play():
         url = server.websocket_url
-        first = PolicyPlayer(Account("Ned"), url, Playing(Mover(), "gen1randombattle"), None)
+        first = PolicyPlayer(Account("Ned"), url, Playing(mover(), "gen1randombattle"), None)
         await first.logged_in.wait()
         try:
             await Guest(url, "Ned", "accept")()

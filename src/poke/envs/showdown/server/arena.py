@@ -15,10 +15,9 @@ from poke.envs.showdown.server.players import Playing, PolicyPlayer, unless_lost
 from poke.envs.showdown.server.scripted import opponent_player
 from poke.envs.showdown.server.seat import Played
 
-_QUIET_SECONDS = (
-    30.0  # without a line of a battle, after which the server is asked whether it is there
-)
-_MAX_QUIET = 2
+# Without a line of a battle; then the server is asked whether it is there.
+_QUIET_SECONDS = 30.0
+_MAX_QUIET = 2  # times in a row, before the battle is given up
 _SILENT_SECONDS = 600.0  # for its answer
 
 

@@ -67,6 +67,12 @@ def test_results_are_a_table_by_who_played_and_whom_it_met(tmp_path):
     assert len({len(line) for line in lines[-3:]}) == 1, "right-aligned"
 
 
+def test_results_that_only_say_whom_it_met_are_no_table(tmp_path):
+    """Recordings of before there were mixtures have them."""
+    lines = write(tmp_path / "t.parquet", results={"random": COUNTS})
+    assert lines[-1].startswith("chosen")
+
+
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "t.parquet").write_text("no")
     for path in (tmp_path / "t.parquet", tmp_path / "gone.parquet"):

@@ -71,6 +71,7 @@ def test_what_each_file_holds_and_their_order_count(files):
     assert "other data than" in began.change(identify(files[::-1], 0.3))
     assert "other data than" in began.change(identify(files[:2], 0.3))
     trajectories.write(files[1], recorded(60, 40))
+    assert identify(files, 0.3).file != began.file
     line = began.change(identify(files, 0.3))
     assert line.startswith(f"{' + '.join(files)} has changed since the run began: 105 rows")
 

@@ -131,8 +131,9 @@ def test_both_sides_are_recorded_when_asked_for(tmp_path, played):
 class Second:
     """A policy that takes the second legal action, and the next one at each later decision of a battle."""
 
-    def __init__(self):
+    def __init__(self, weight=1.0):
         self.observation_space, self.action_space = spaces("gen1randombattle")
+        self.weight = torch.tensor([weight])
 
     def initial_state(self):
         return Memory(np.zeros((1, 1), np.float32))
@@ -144,7 +145,7 @@ class Second:
         return Choice(legal[[int(state.values[0, 0])]], None, None, None)
 
     def get_state(self):
-        return {"network": {"weight": torch.ones(1)}, "normalizer": None}
+        return {"network": {"weight": self.weight}, "normalizer": None}
 
 
 def test_a_policy_is_recorded_battle_by_battle_however_many_at_a_time(tmp_path, played):
@@ -165,6 +166,19 @@ def test_a_policy_is_recorded_battle_by_battle_however_many_at_a_time(tmp_path, 
     assert {*names(data)} == {"runs/mine"}
     assert list(data.metadata["policies"]) == ["runs/mine"]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_policy_that_has_become_another_is_not_mixed_in(tmp_path, played):
+    out = tmp_path / "t.parquet"
+
+    def record(weight, battles):
+        one = record_of(experts={"runs/mine": 1.0}, load=lambda place: Second(weight))
+        one.record(out, battles, on_progress=ignore)
+
+    record(1.0, 2)
+    record(1.0, 4)
+    with pytest.raises(DataError, match=r"another recording \(its policies differs\)"):
+        record(2.0, 6)
 
 
 def test_a_policy_of_another_game_is_refused(tmp_path, played):

@@ -9,7 +9,9 @@ import pytest
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server import ShowdownServer, arena
+from poke.envs.showdown.server.client import Client
 from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.seat import Seat
 
 from ..policies import Anything
 
@@ -98,17 +100,34 @@ def test_a_server_that_dies_takes_no_finished_battle_along_and_is_named(installe
 
 
 def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkeypatch):
+    """It is read only when the connection is lost already."""
+    lost = asyncio.Event()
+
+    def holds_end(lines):
+        return any(line == "|tie" or line.startswith("|win|") for line in lines)
+
     def prepare(kill, played):
-        hear = PolicyPlayer._hear_room
+        hear, take, listen = PolicyPlayer._hear_room, Seat._take, Client.listen
 
         def die_and_hear(player, room, lines):
-            if player.username == "poke0" and any(
-                line == "|tie" or line.startswith("|win|") for line in lines
-            ):
+            if player.username == "poke0" and holds_end(lines):
                 kill()
             hear(player, room, lines)
 
+        async def read_late(seat, lines):
+            if holds_end(lines):
+                await lost.wait()
+            await take(seat, lines)
+
+        async def listen_and_tell(client):
+            try:
+                await listen(client)
+            finally:
+                lost.set()
+
         monkeypatch.setattr(PolicyPlayer, "_hear_room", die_and_hear)
+        monkeypatch.setattr(Seat, "_take", read_late)
+        monkeypatch.setattr(Client, "listen", listen_and_tell)
         return Anything()
 
     assert play_on_a_mortal(2, prepare)[0] == 1

@@ -362,7 +362,8 @@ def test_an_opponent_whose_connection_is_lost_says_why():
         foe = opponent_player("random", "foe0", "gen1randombattle", "ws://127.0.0.1:9/nobody")
         await foe.listening
 
-    with pytest.raises(
-        ShowdownError, match=r"^the connection to .*:9/nobody is lost: .*Connect call failed"
-    ):
-        asyncio.run(listen())
+    for _ in range(2):  # the second one has the first one's name
+        with pytest.raises(
+            ShowdownError, match=r"^the connection to .*:9/nobody is lost: .*Connect call failed"
+        ):
+            asyncio.run(listen())

@@ -6,11 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from poke_env.ps_client import PSClient
 
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.server import ShowdownServer, arena
 from poke.envs.showdown.server.client import Client
-from poke.envs.showdown.server.players import Playing, PolicyPlayer
+from poke.envs.showdown.server.players import Playing, PolicyPlayer, unless_lost
 from poke.envs.showdown.server.seat import Seat
 
 from ..policies import Anything
@@ -99,15 +100,17 @@ def test_a_server_that_dies_takes_no_finished_battle_along_and_is_named(installe
     assert said.startswith("the Pokemon Showdown server died of SIGKILL, and said last: ")
 
 
-def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkeypatch):
-    """It is read only when the connection is lost already."""
-    lost = asyncio.Event()
+@pytest.mark.parametrize("first", ["own", "opponent"])
+def test_an_end_that_was_heard_does_not_go_with_the_connection(first, installed, monkeypatch):
+    """It is read only when the connection is lost already, whoever is the first to notice."""
+    lost, noticed = asyncio.Event(), asyncio.Event()
 
     def holds_end(lines):
         return any(line == "|tie" or line.startswith("|win|") for line in lines)
 
     def prepare(kill, played):
         hear, take, listen = PolicyPlayer._hear_room, Seat._take, Client.listen
+        foe_listen = PSClient.listen
 
         def die_and_hear(player, room, lines):
             if player.username == "poke0" and holds_end(lines):
@@ -123,11 +126,27 @@ def test_an_end_that_was_heard_does_not_go_with_the_connection(installed, monkey
             try:
                 await listen(client)
             finally:
+                if first == "opponent":
+                    await noticed.wait()
                 lost.set()
+
+        async def foe_listen_and_tell(client):
+            await foe_listen(client)
+            if first == "own":
+                await lost.wait()
+
+        async def notice(*awaited):
+            try:
+                return await unless_lost(*awaited)
+            except ShowdownError:
+                noticed.set()
+                raise
 
         monkeypatch.setattr(PolicyPlayer, "_hear_room", die_and_hear)
         monkeypatch.setattr(Seat, "_take", read_late)
         monkeypatch.setattr(Client, "listen", listen_and_tell)
+        monkeypatch.setattr(PSClient, "listen", foe_listen_and_tell)
+        monkeypatch.setattr(arena, "unless_lost", notice)
         return Anything()
 
     assert play_on_a_mortal(2, prepare)[0] == 1

@@ -117,6 +117,7 @@ async def _battle(own: PolicyPlayer, foe: Any, *, own_challenges: bool) -> Excep
         stalled = await _watched(battle, own, foe)
         battle.result()
     except ShowdownError:
+        await own.hear_out()  # the opponent may have been the first to notice
         if own.last is before or own.last is None or own.last.outcome is None:
             raise
         return None  # it had ended before the connection was lost

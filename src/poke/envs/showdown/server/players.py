@@ -24,6 +24,7 @@ __all__ = ["Playing", "Policy", "PolicyPlayer", "unless_lost"]
 
 
 _END_SECONDS = 10.0  # to read what was heard last
+_GOING_SECONDS = 2 * _END_SECONDS  # to hear that, and to read it
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,10 @@ class PolicyPlayer:
         """Forfeit all battles under way, for this reason, or because it is time to go."""
         for seat in list(self.seats.values()):
             await seat.give_up(fault)
+
+    async def hear_out(self) -> None:
+        """Wait for a connection that is going, until all that it brought is read; not for long."""
+        await asyncio.wait({self.listening}, timeout=_GOING_SECONDS)
 
     async def leave(self) -> None:
         """Close the connection; what still arrives is not heeded."""

@@ -115,18 +115,29 @@ async def _listen(client: Any) -> None:
     Raises:
         ShowdownError: why it is.
     """
-    why: list[str] = []
-
-    def note(record: logging.LogRecord) -> bool:
-        if record.funcName == "listen" and record.levelno >= logging.WARNING:
-            why[:] = [said(record.getMessage())]
-        return False
-
-    client.logger.addFilter(note)
-    client.logger.setLevel(logging.WARNING)
+    overheard = _Overheard()
+    # Not the registry's logger of that name: players of earlier battles had the same one.
+    client._logger = logging.Logger(client.username, logging.WARNING)
+    client.logger.addHandler(overheard)
     await client.listen()
     lost = f"the connection to {client.websocket_url} is lost"
-    raise ShowdownError(": ".join([lost, *why]))
+    raise ShowdownError(": ".join([lost, *overheard.why]))
+
+
+class _Overheard(logging.Handler):
+    """Keeps to itself what a client of poke-env's logs.
+
+    Attributes:
+        why: what its listening said last, at most one line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.why: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.funcName == "listen":
+            self.why = [said(record.getMessage())]
 
 
 def _wear_no_avatar(player: Any) -> None:

@@ -63,6 +63,12 @@ def checkpointed(tmp_path, write_run, session):
     return directory
 
 
+def test_data_of_several_files_is_told_by_its_files(tmp_path, write_run):
+    data = {"source": ["day.parquet", "night.parquet"], "file": None, "rows": 10}
+    directory = write_run(tmp_path, "run", data=data)
+    assert "data: day.parquet, night.parquet, 10 rows" in show(run(directory)).splitlines()
+
+
 def test_show_tells_what_where_from_how_and_how_to_repeat_it(checkpointed, tmp_path):
     text = show(run(checkpointed))
 

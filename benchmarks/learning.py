@@ -2,17 +2,20 @@
 
     python benchmarks/learning.py cartpole --seeds 5
     python benchmarks/learning.py gen1 --seeds 3
+    python benchmarks/learning.py gen9 --seeds 1
 
 Of each seed: the mean return of the last 100 training episodes (of battles the recent share won of those against
-SimpleHeuristics), the step at which that first reached the threshold, the deterministic
-evaluation at the end, and the minutes that all took. Every evaluation of battles is a row of `learning_TASK_curve.csv`.
-Published figures are CleanRL's, over 3 seeds, and of battles those of nickgreenquist/pokemon-showdown-rl.
+SimpleHeuristics), the step at which that first reached the threshold, the deterministic evaluation at the end, and the
+minutes that all took, pauses of a resumed run left out. Every evaluation of battles is a row of
+`learning_TASK_curve.csv`. Published figures are CleanRL's, over 3 seeds; those of battles are nickgreenquist's
+pokemon-showdown-rl (gen1), Wang's MIT thesis of 2024 (gen4) and ps-ppo (gen9).
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import statistics
 import subprocess
 import sys
@@ -35,17 +38,33 @@ class Task:
     evaluation: str = "eval/return_mean"
 
 
+def battles(published: str, *overrides: str) -> Task:
+    return Task(
+        ("experiment=ppo_gen1", *overrides),
+        0.5,
+        published,
+        training="train/win_rate/simple_heuristics",
+        evaluation="eval/simple_heuristics/win_rate",
+    )
+
+
 TASKS = {
     "cartpole": Task(("algo=ppo", "env=cartpole"), 475, "490.04 +- 6.12"),
     "acrobot": Task(("algo=ppo", "env=acrobot"), -100, "-86.36 +- 1.32"),
     "halfcheetah": Task(("experiment=ppo_halfcheetah",), 1000, "1442.64 +- 46.03 (v4)"),
     "hopper": Task(("experiment=ppo_hopper",), 1500, "2382.86 +- 271.74 (v4)"),
-    "gen1": Task(
-        ("experiment=ppo_gen1",),
-        0.5,
-        "0.718 after 12 M decisions, by a network alone",
-        training="train/win_rate/simple_heuristics",
-        evaluation="eval/simple_heuristics/win_rate",
+    "gen1": battles("0.718 after 12 M decisions, by a network alone"),
+    "gen4": battles(
+        "0.786, by a network alone",
+        "env.format=gen4randombattle",
+        "algo.num_epochs=6",
+        "trainer.max_steps=3_000_000",
+    ),
+    "gen9": battles(
+        "more than 0.85 after two days on a GPU",
+        "env.format=gen9randombattle",
+        "algo.num_epochs=6",
+        "trainer.max_steps=2_000_000",
     ),
     "walker2d": Task(("experiment=ppo_walker2d",), 1500, "2287.95 +- 571.78 (v4)"),
 }
@@ -59,6 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
     parser.add_argument("--runs", type=Path, default=Path("outputs/learning"))
+    parser.add_argument("--read", action="store_true", help="only read runs that are there")
     parser.add_argument("overrides", nargs="*", help="key=value for every run")
     given = parser.parse_intermixed_args()
     task = TASKS[given.task]
@@ -73,10 +93,11 @@ def main() -> None:
             f"seed={seed}",
             *given.overrides,
         ]
-        subprocess.run(
-            [*command, f"hydra.run.dir={run_dir}"], check=True, stdout=subprocess.DEVNULL
-        )
-        return {"task": given.task, "seed": seed, **read(run_dir / "metrics.csv", task)}
+        if not given.read:
+            subprocess.run(
+                [*command, f"hydra.run.dir={run_dir}"], check=True, stdout=subprocess.DEVNULL
+            )
+        return {"task": given.task, "seed": seed, **read(run_dir, task)}
 
     with ThreadPoolExecutor(given.parallel) as pool:
         rows = list(pool.map(run, range(given.seeds)))
@@ -86,7 +107,7 @@ def main() -> None:
         curves = [
             {"seed": seed, **row}
             for seed in range(given.seeds)
-            for row in curve(given.runs / given.task / str(seed) / "metrics.csv")
+            for row in curve(given.runs / given.task / str(seed))
         ]
         write(RESULTS / f"learning_{given.task}_curve.csv", curves)
     report(rows, task)
@@ -100,14 +121,33 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def read(metrics: Path, task: Task) -> dict[str, object]:
+class Worked:
+    """Minutes that processes had worked on a run at a given time."""
+
+    def __init__(self, run_dir: Path) -> None:
+        account = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+        self._sessions = [
+            (datetime.fromisoformat(session["started"]), datetime.fromisoformat(session["ended"]))
+            for session in account["sessions"]
+        ]
+
+    def minutes(self, time: str) -> float:
+        now = datetime.fromisoformat(time)
+        seconds = [
+            (min(now, ended) - started).total_seconds()
+            for started, ended in self._sessions
+            if started < now
+        ]
+        return sum(seconds) / 60
+
+
+def read(run_dir: Path, task: Task) -> dict[str, object]:
     """Return how a run ended, when it first reached the threshold, and how long it took."""
     last: dict[str, float] = {}
     reached: int | None = None
-    times: list[datetime] = []
-    with open(metrics, newline="", encoding="utf-8") as file:
+    with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            times.append(datetime.fromisoformat(row["time"]))
+            time = row["time"]
             for name in (task.training, task.evaluation):
                 if row[name]:
                     last[name] = float(row[name])
@@ -118,20 +158,20 @@ def read(metrics: Path, task: Task) -> dict[str, object]:
         "eval_return_mean": last[task.evaluation],
         "threshold": task.threshold,
         "steps_to_threshold": reached,
-        "minutes": round((times[-1] - times[0]).total_seconds() / 60, 1),
+        "minutes": round(Worked(run_dir).minutes(time), 1),
     }
 
 
-def curve(metrics: Path) -> list[dict[str, object]]:
-    """Return every evaluation of a run: its step, the minutes since the first row, and what it found."""
-    with open(metrics, newline="", encoding="utf-8") as file:
+def curve(run_dir: Path) -> list[dict[str, object]]:
+    """Return every evaluation of a run: its step, the minutes until then, and what it found."""
+    with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    begun = datetime.fromisoformat(rows[0]["time"])
+    worked = Worked(run_dir)
     found = [name for name in rows[0] if name.startswith("eval/")]
     return [
         {
             "step": int(row["step"]),
-            "minutes": round((datetime.fromisoformat(row["time"]) - begun).total_seconds() / 60, 2),
+            "minutes": round(worked.minutes(row["time"]), 2),
             **{name.removeprefix("eval/"): row[name] for name in found},
         }
         for row in rows

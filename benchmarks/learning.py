@@ -122,14 +122,19 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 class Worked:
-    """Minutes that processes had worked on a run at a given time."""
+    """Minutes that processes had worked on a run at a given time; of one that was killed, until its last row."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, rows: list[dict[str, str]]) -> None:
         account = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-        self._sessions = [
-            (datetime.fromisoformat(session["started"]), datetime.fromisoformat(session["ended"]))
-            for session in account["sessions"]
-        ]
+        sessions = account["sessions"]
+        begun = [datetime.fromisoformat(session["started"]) for session in sessions]
+        times = [datetime.fromisoformat(row["time"]) for row in rows]
+        self._sessions = []
+        for session, started, after in zip(sessions, begun, [*begun[1:], None], strict=True):
+            own = [t for t in times if t >= started and (after is None or t < after)]
+            last = max(own, default=started)
+            ended = session.get("ended")
+            self._sessions.append((started, datetime.fromisoformat(ended) if ended else last))
 
     def minutes(self, time: str) -> float:
         now = datetime.fromisoformat(time)
@@ -146,19 +151,19 @@ def read(run_dir: Path, task: Task) -> dict[str, object]:
     last: dict[str, float] = {}
     reached: int | None = None
     with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            time = row["time"]
-            for name in (task.training, task.evaluation):
-                if row[name]:
-                    last[name] = float(row[name])
-            if reached is None and last.get(task.training, -float("inf")) >= task.threshold:
-                reached = int(row["step"])
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        for name in (task.training, task.evaluation):
+            if row[name]:
+                last[name] = float(row[name])
+        if reached is None and last.get(task.training, -float("inf")) >= task.threshold:
+            reached = int(row["step"])
     return {
         "last100_mean": last[task.training],
         "eval_return_mean": last[task.evaluation],
         "threshold": task.threshold,
         "steps_to_threshold": reached,
-        "minutes": round(Worked(run_dir).minutes(time), 1),
+        "minutes": round(Worked(run_dir, rows).minutes(rows[-1]["time"]), 1),
     }
 
 
@@ -166,7 +171,7 @@ def curve(run_dir: Path) -> list[dict[str, object]]:
     """Return every evaluation of a run: its step, the minutes until then, and what it found."""
     with open(run_dir / "metrics.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    worked = Worked(run_dir)
+    worked = Worked(run_dir, rows)
     found = [name for name in rows[0] if name.startswith("eval/")]
     return [
         {

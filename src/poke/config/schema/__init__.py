@@ -1,0 +1,114 @@
+"""What a config may hold: one dataclass a group.
+
+Values live in ``conf/``; types, ranges and meanings live here. A node whose ``_target_`` poke does not know (a
+user's own algorithm, network or sink) is left to its own constructor. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from poke.config.schema.algorithms import (
+    BehaviourCloningConfig,
+    PPOConfig,
+)
+from poke.config.schema.data import (
+    CollectorConfig,
+    DemonstrationsConfig,
+    MinariConfig,
+)
+from poke.config.schema.environments import (
+    GymEnvironmentConfig,
+    LeagueConfig,
+    ShowdownConfig,
+)
+from poke.config.schema.evaluators import (
+    BattleEvaluatorConfig,
+    EpisodeEvaluatorConfig,
+    HeldOutConfig,
+)
+from poke.config.schema.logging import (
+    AlertConfig,
+    ConsoleConfig,
+    CsvConfig,
+    LoggerConfig,
+    MlflowConfig,
+    TensorBoardConfig,
+    TrackioConfig,
+    WandbConfig,
+)
+from poke.config.schema.networks import (
+    AutoNetworkConfig,
+    BattleNetworkConfig,
+    CNNConfig,
+    MLPConfig,
+)
+from poke.config.schema.training import (
+    CheckpointConfig,
+    EarlyStoppingConfig,
+    TrainerConfig,
+)
+from poke.config.schema.whole import (
+    InitFromConfig,
+    RecordConfig,
+    SweepConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "PLAYERS",
+    "TARGETS",
+    "AlertConfig",
+    "AutoNetworkConfig",
+    "BattleEvaluatorConfig",
+    "BattleNetworkConfig",
+    "BehaviourCloningConfig",
+    "CNNConfig",
+    "CheckpointConfig",
+    "CollectorConfig",
+    "ConsoleConfig",
+    "CsvConfig",
+    "DemonstrationsConfig",
+    "EarlyStoppingConfig",
+    "EpisodeEvaluatorConfig",
+    "GymEnvironmentConfig",
+    "HeldOutConfig",
+    "InitFromConfig",
+    "LeagueConfig",
+    "LoggerConfig",
+    "MLPConfig",
+    "MinariConfig",
+    "MlflowConfig",
+    "PPOConfig",
+    "RecordConfig",
+    "ShowdownConfig",
+    "SweepConfig",
+    "TensorBoardConfig",
+    "TrackioConfig",
+    "TrainConfig",
+    "TrainerConfig",
+    "WandbConfig",
+]
+
+PLAYERS = ("simple_heuristics", "max_base_power", "random")
+
+# Whoever names one of these as `_target_` is held to its schema.
+TARGETS: dict[str, type] = {
+    "poke.algorithms.bc.BehaviourCloning": BehaviourCloningConfig,
+    "poke.algorithms.bc.HeldOutEvaluator": HeldOutConfig,
+    "poke.algorithms.ppo.PPO": PPOConfig,
+    "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
+    "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
+    "poke.data.rollout.Collector": CollectorConfig,
+    "poke.networks.auto.auto_network": AutoNetworkConfig,
+    "poke.networks.mlp.MLP": MLPConfig,
+    "poke.networks.cnn.CNN": CNNConfig,
+    "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
+    "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
+    "poke.data.minari.MinariDemonstrations": MinariConfig,
+    "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
+    "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,
+    "poke.training.writers.CsvWriter": CsvConfig,
+    "poke.training.writers.TensorBoardWriter": TensorBoardConfig,
+    "poke.training.writers.WandbWriter": WandbConfig,
+    "poke.training.writers.MlflowWriter": MlflowConfig,
+    "poke.training.writers.TrackioWriter": TrackioConfig,
+}

@@ -1,0 +1,52 @@
+"""What the options of `algo` may hold. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poke.config.knobs import knob
+
+
+@dataclass
+class BehaviourCloningConfig:
+    """`algo=bc`."""
+
+    lr: float = knob(above=0, help="AdamW's peak learning rate")
+    weight_decay: float = knob(at_least=0)
+    label_smoothing: float = knob(at_least=0, below=1, help="spread over the legal actions only")
+    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
+    lr_schedule: str = knob(choices=("constant", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the cosine reaches 0")
+    warmup_steps: int = knob(at_least=0)
+    loss: str = knob(choices=("nll", "mse"), default="nll", help="mse: of continuous actions")
+
+
+@dataclass
+class PPOConfig:
+    """`algo=ppo`."""
+
+    lr: float = knob(above=0, help="Adam's learning rate at the start")
+    lr_schedule: str = knob(choices=("constant", "linear"))
+    schedule_steps: int = knob(at_least=1, help="where the linear schedules reach 0")
+    gamma: float = knob(at_least=0, at_most=1)
+    gae_lambda: float = knob(at_least=0, at_most=1)
+    num_epochs: int = knob(at_least=1, help="passes over each block of experience")
+    minibatch_size: int = knob(at_least=2, help="divides env.num_envs * data.num_steps")
+    clip_range: float = knob(above=0)
+    clip_value_loss: bool = knob()
+    normalize_advantage: bool = knob()
+    entropy_coefficient: float = knob()
+    value_coefficient: float = knob(at_least=0)
+    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
+    target_kl: float | None = knob(
+        above=0, help="ends an update at the minibatch on which the policy has moved further"
+    )
+    shared_network: bool = knob(help="one network for policy and value")
+    fast_path: bool = knob(help="small networks on the CPU in numpy, forwards and backwards")
+    clip_range_schedule: str = knob(choices=("constant", "linear"), default="constant")
+    opponent_coefficient: float = knob(
+        at_least=0, default=0.0, help="weight of a loss that predicts the opponent's action"
+    )
+    initial_log_std: float = knob(
+        default=0.0, help="logarithm of the deviation of continuous actions at the start"
+    )

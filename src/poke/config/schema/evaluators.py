@@ -1,0 +1,47 @@
+"""What the options of `eval` may hold. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from poke.config.knobs import knob
+
+
+@dataclass
+class HeldOutConfig:
+    """`eval=heldout`."""
+
+    batch_size: int = knob(at_least=1, help="decisions at once; changes speed only")
+
+
+@dataclass
+class EpisodeEvaluatorConfig:
+    """`eval=episodes`."""
+
+    episodes: int = knob(at_least=1)
+    seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
+    video: bool = knob(bookkeeping=True, help="film an episode for the sinks that can show it")
+    explore: bool = knob(default=False, help="sample actions, not the most probable")
+    max_episode_steps: int | None = knob(
+        at_least=1, default=None, help="cut episodes here; null: the environment's own limit"
+    )
+
+
+@dataclass
+class BattleEvaluatorConfig:
+    """`eval=battles`."""
+
+    opponents: list[str] = knob(help="random, max_base_power, simple_heuristics, or runs")
+    battles: int = knob(at_least=1, help="against each")
+    seed: int = knob(at_least=0, help="of the battles; training's come from the run's seed")
+    num_envs: int = knob(at_least=1, help="battles side by side")
+    num_workers: int = knob(
+        at_least=1, bookkeeping=True, help="processes that play them; changes speed only"
+    )
+    format: str | None = knob(help="null: the environment's, or the one of the data")
+    teams: str | None = knob(help="null: the environment's")
+    accelerate: bool = knob(bookkeeping=True, help="changes speed only")
+    explore: bool = knob(help="sample actions, not the most probable")
+    trust: list[str] = knob(
+        help="packages whose classes opponents may name besides poke's own networks"
+    )

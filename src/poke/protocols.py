@@ -29,7 +29,7 @@ _PARTS = {
     "policy": "poke.policies.Policy: a new one of the configured network, without a critic",
     "make_policy": "(*, critic=none|separate|shared, ...) -> Policy: the same, with a critic",
     "network": "torch.nn.Module: a new one, with as many outputs as actions ask for",
-    "make_network": "(num_outputs) -> torch.nn.Module: the same, with so many outputs",
+    "make_network": "(num_outputs, *, observation_space=its own) -> torch.nn.Module: the same, with so many outputs",
     "observation_space": "poke.spaces.ObservationSpace: what the source says",
     "action_space": "poke.spaces.ActionSpace: likewise",
     "load_policy": "(place, *, trust=()) -> Policy: a trained one, as `poke.load` finds it",
@@ -43,7 +43,10 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "gamma": "float or None: the algorithm's discount factor, where it has one",
         **{name: _PARTS[name] for name in ("load_policy", "copy_policy")},
     },
-    "data": {name: _PARTS[name] for name in ("seed", "device", "environment")},
+    "data": {
+        "gamma": "float or None: the algorithm's discount factor, where it has one",
+        **{name: _PARTS[name] for name in ("seed", "device", "environment")},
+    },
     "algo": _PARTS,
     "eval": _PARTS,
     "network": {
@@ -160,6 +163,19 @@ class Actor(Algorithm, Protocol):
 
     def value(self, observation: np.ndarray, *memory: Any) -> np.ndarray:
         """Return `[batch]` float32 values."""
+        ...
+
+
+class Explorer(Algorithm, Protocol):
+    """An algorithm that `data=replay` collects experience for; observations come normalised."""
+
+    def explore(self, observation: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
+        """Return actions to learn from, `[num_envs, *action_shape]`, a policy's own.
+
+        Args:
+            observation: `[num_envs, *observation_shape]`.
+            action_mask: `[num_envs, mask_size]` bool, true where legal; None where everything always is.
+        """
         ...
 
 

@@ -42,9 +42,10 @@ class Agent:
         self.device = _device(config["device"])
         self.seed = config["seed"]
         self.environment = None
+        gamma = config["algo"].get("gamma")
         if config.get("env"):
-            self.environment = self._build("env", gamma=config["algo"].get("gamma"))
-        self.source = self._build("data")
+            self.environment = self._build("env", gamma=gamma)
+        self.source = self._build("data", gamma=gamma)
         try:
             self._check_spaces()
             self.algorithm = self._build("algo")
@@ -139,10 +140,18 @@ class Agent:
             seed=self.seed,
         )
 
-    def make_network(self, num_outputs: int) -> torch.nn.Module:
-        """Make a network of the configured kind for the source's observations."""
-        network = self._build("network", **offers(self.observation_space, num_outputs))
-        check_fit(network, self.observation_space, num_outputs)
+    def make_network(
+        self, num_outputs: int, *, observation_space: ObservationSpace | None = None
+    ) -> torch.nn.Module:
+        """Make a network of the configured kind.
+
+        Args:
+            num_outputs: size of its last layer.
+            observation_space: what it is to see; the source's observations by default.
+        """
+        space = observation_space or self.observation_space
+        network = self._build("network", **offers(space, num_outputs))
+        check_fit(network, space, num_outputs)
         return network
 
     def _build(self, group: str, **given: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Algorithms that learn from recordings to be better than what was recorded."""

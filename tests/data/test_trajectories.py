@@ -74,7 +74,7 @@ def test_what_is_written_is_read(tmp_path, form):
     assert read.metadata["expert"] == "someone"
     assert (len(read), read.num_episodes) == (9, 3)
     about = trajectories.read_metadata(tmp_path / "t.parquet")
-    assert (about["schema"], about["version"]) == ("poke.trajectories", 1)
+    assert (about["schema"], about["version"]) == ("poke.trajectories", 2)
 
 
 def test_any_parquet_reader_sees_a_row_a_step(tmp_path):
@@ -193,8 +193,8 @@ def edit_metadata(path, **changes):
 
 def test_other_versions_and_schemas_are_refused(tmp_path):
     path = tmp_path / "t.parquet"
-    edit_metadata(path, version=2)
-    with pytest.raises(DataError, match="its schema is version 2; this poke reads version 1"):
+    edit_metadata(path, version=3)
+    with pytest.raises(DataError, match="its schema is version 3; this poke reads versions 1 to 2"):
         trajectories.read(path)
     edit_metadata(path, schema="poke.recipes")
     with pytest.raises(DataError, match=r"it holds poke\.recipes"):

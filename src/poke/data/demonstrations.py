@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from poke.data.choosing import chosen_rows, parts_of
 from poke.data.fingerprint import files_digest, fingerprint, held_out
 from poke.data.several import paths_of, read_all
 from poke.data.trajectories import DataError, Trajectories
+from poke.spaces import ActionSpace
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Demonstrations:
         device: where the decisions are kept.
         filled: what of imported observations was not known by then, only from later lines of the log or not at all:
             ``keep`` serves it as it is, ``zero`` as 0.
+        filter: which episodes are trained on: None for all, ``best:SHARE`` or ``winners``, see `poke.data.choosing`.
+            What is held out stays.
+        shares: of several files, how much of what is served each has; None for as much as it holds.
+        action_bounds: how a policy is to keep numbers within their bounds: None for as recorded, which is ``clip``, or
+            ``squash``, for algorithms that need a policy that cannot leave them.
 
     Raises:
         DataError: the file is missing or wrong, or one side of the split is empty.
@@ -84,6 +91,9 @@ class Demonstrations:
         seed: int = 0,
         device: str | torch.device = "cpu",
         filled: str = "keep",
+        filter: str | None = None,
+        shares: Sequence[float] | None = None,
+        action_bounds: str | None = None,
     ) -> None:
         file: str | None = None
         source: str | Sequence[str]
@@ -97,10 +107,10 @@ class Demonstrations:
             data, episodes = read_all(paths)
             source = path
         self.observation_space = data.observation_space
-        self.action_space = data.action_space
+        self.action_space = _bounded(data.action_space, action_bounds)
         self.masked = data.action_mask is not None
         self.metadata = data.metadata  # what the file says of itself
-        self.observation_clip = None  # recorded observations are taken as they are
+        self.observation_clip: float | None = None  # recorded observations are taken as they are
         layout = self.observation_space.layout
         self.action_kinds = _action_kinds(layout, self.action_space.num_outputs, device)
         self.epoch = 0
@@ -114,20 +124,26 @@ class Demonstrations:
                 f"{name} has {data.num_episodes} episodes: "
                 f"with data.val_fraction={val_fraction} the {side} split is empty"
             )
+        self._device = device
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
-        self._decisions = _all_decisions(data, device, filled)
+        self._decisions = _all_decisions(data, self.action_space, device, filled)
         self._is_chosen = data.is_chosen
-        rows = [np.flatnonzero(side & self._is_chosen) for side in (~kept_back, kept_back)]
+        training = ~kept_back
+        if filter is not None:
+            training &= chosen_rows(data, filter, training)
+        rows = [np.flatnonzero(side & self._is_chosen) for side in (training, kept_back)]
         self._training, self._validation = (torch.from_numpy(side).to(device) for side in rows)
         if not all(map(len, rows)):
             raise DataError(f"{name}: one side of the split has no decision whose choice is known")
         self._episodes = episodes_of(data)
         self._kept_back = kept_back
+        self._is_trained_on = training
+        self._parts = parts_of(data, episodes, shares)
+        self._prepare(data)
         self._sequences: Sequences | None = None  # that are trained on, for a policy with a memory
         self._sequence_length = sequence_length
         self._served = self._training  # what is shuffled: rows, or numbers of sequences
         self._batch_size = min(batch_size, self.num_training)
-        self._device = device
         self._generator = torch.Generator().manual_seed(seed)
         self._begin_epoch()
 
@@ -141,11 +157,16 @@ class Demonstrations:
         """How many decisions are held out."""
         return len(self._validation)
 
+    def _prepare(self, data: Trajectories) -> None:
+        """Take what else is served of the data, before the first epoch begins."""
+
     def attach(self, algorithm: Learner) -> None:
         """Serve sequences from now on if this algorithm's policy has a memory."""
         if algorithm.policy.initial_state(1) is None or self._sequences is not None:
             return
-        training = [rows for rows in self._episodes if not self._kept_back[rows.start]]
+        training = [rows for rows in self._episodes if self._is_trained_on[rows.start]]
+        if self._parts is not None:
+            raise DataError("data.shares is of single decisions: leave out network.memory")
         self._sequences = Sequences(training, self._sequence_length, self._is_chosen)
         self._served = torch.arange(len(self._sequences), device=self._device)
         wanted = max(1, self._batch_size // self._sequence_length)
@@ -155,11 +176,7 @@ class Demonstrations:
 
     def sample(self) -> DemonstrationBatch:
         """Return the next `batch_size` decisions of the epoch, or sequences of so many."""
-        if self._position + self._batch_size > len(self._order):
-            self.epoch += 1
-            self._begin_epoch()
-        index = self._order[self._position : self._position + self._batch_size]
-        self._position += self._batch_size
+        index = self._next()
         if self._sequences is None:
             return self._select(index)
         return self._select_sequences(*self._sequences.rows(index.cpu().numpy()))
@@ -190,9 +207,21 @@ class Demonstrations:
         self._begin_epoch()
         self._position = state["position"]
 
+    def _next(self) -> Tensor:
+        """Return what is served next, of an epoch begun anew where too little is left of this one."""
+        if self._position + self._batch_size > len(self._order):
+            self.epoch += 1
+            self._begin_epoch()
+        index = self._order[self._position : self._position + self._batch_size]
+        self._position += self._batch_size
+        return index
+
     def _begin_epoch(self) -> None:
         self._generator_at_epoch_start = self._generator.get_state()
-        order = torch.randperm(len(self._served), generator=self._generator)
+        if self._parts is None:
+            order = torch.randperm(len(self._served), generator=self._generator)
+        else:
+            order = self._parts.order(self._served.cpu().numpy(), self._generator)
         self._order = self._served[order.to(self._device)]
         self._position = 0
 
@@ -269,18 +298,26 @@ def _side_by_side(episodes: Sequence[range], batch_size: int) -> Iterator[list[r
 
 
 def _all_decisions(
-    data: Trajectories, device: str | torch.device, filled: str
+    data: Trajectories, space: ActionSpace, device: str | torch.device, filled: str
 ) -> DemonstrationBatch:
     mask, action = data.action_mask, data.action
     if filled == "zero" and data.marks is not None:
         _forget_filled(data)
-    if data.action_space.continuous:  # recorded as the environment got them
-        action = data.action_space.from_environment(action)
+    if space.continuous:  # recorded as the environment got them
+        action = space.from_environment(action)
     return DemonstrationBatch(
         observation=torch.from_numpy(data.observation).to(device),
         action=torch.from_numpy(action).to(device),
         action_mask=None if mask is None else torch.from_numpy(mask).to(device),
     )
+
+
+def _bounded(space: ActionSpace, bounds: str | None) -> ActionSpace:
+    if bounds is None or not space.continuous:
+        return space
+    if bounds == "squash" and not np.isfinite([*space.low, *space.high]).all():
+        raise DataError("data.action_bounds=squash needs bounds on every number of an action")
+    return replace(space, bounds=bounds)
 
 
 def _forget_filled(data: Trajectories) -> None:

@@ -212,6 +212,9 @@ def _content_digest(data: Trajectories) -> str:
     ):  # only some data has them: without, it is what it was before there were any
         digest.update(f"marks {data.marks.shape};".encode())
         digest.update(np.ascontiguousarray(data.marks).data)
+    if data.finals is not None:  # likewise
+        digest.update(f"finals {len(data.finals.rows)};".encode())
+        digest.update(np.ascontiguousarray(data.finals.observation).data)
     return digest.hexdigest()
 
 

@@ -29,6 +29,7 @@ class MinariDemonstrations(Demonstrations):
         sequence_length: as of `Demonstrations`.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
+        filter: as of `Demonstrations`.
 
     Raises:
         DataError: there is no such dataset here, or it holds what cannot be learned from.
@@ -43,6 +44,7 @@ class MinariDemonstrations(Demonstrations):
         sequence_length: int = 32,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        filter: str | None = None,
     ) -> None:
         super().__init__(
             read(dataset_id),
@@ -51,6 +53,7 @@ class MinariDemonstrations(Demonstrations):
             sequence_length=sequence_length,
             seed=seed,
             device=device,
+            filter=filter,
         )
 
 
@@ -88,11 +91,31 @@ def read(dataset_id: str) -> Trajectories:
         "truncated": np.concatenate([e.truncations for e in episodes]),
         "episode": np.repeat(np.arange(len(episodes)), lengths),
     }
+    arrays |= _finals(episodes, observations, actions)
     about = {**described(observations, actions), "name": dataset_id}
     try:
         return assemble(arrays, about)
     except DataError as error:
         raise DataError(f"{dataset_id}: {error}") from error
+
+
+def _finals(
+    episodes: list[EpisodeData], space: ObservationSpace, actions: ActionSpace
+) -> dict[str, np.ndarray]:
+    """The last observations of episodes that were cut off, as `assemble` takes them."""
+    ends = np.cumsum([len(e.actions) for e in episodes]) - 1
+    cut = [(e, end) for e, end in zip(episodes, ends, strict=True) if e.truncations[-1]]
+    if not cut:
+        return {}
+    found = {"final_rows": np.array([end for _, end in cut], np.int64)}
+    out = space.empty(len(cut))
+    for i, (episode, _) in enumerate(cut):
+        space.write(_last(episode.observations), out[i : i + 1])
+    found["final_observation"] = out
+    if space.mask is not None:
+        masks = [actions.read_mask(_last(space.mask_of(e.observations)), 1) for e, _ in cut]
+        found["final_action_mask"] = np.concatenate(masks)
+    return found
 
 
 def _load(dataset_id: str) -> MinariDataset:
@@ -126,6 +149,14 @@ def _done(episode: EpisodeData, space: ActionSpace) -> np.ndarray:
     if not isinstance(episode.actions, np.ndarray):
         raise SpaceError(f"actions are no plain arrays, but {type(episode.actions).__name__}")
     return space.from_environment(episode.actions)
+
+
+def _last(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _last(inner) for name, inner in part.items()}
+    if isinstance(part, tuple):
+        return tuple(_last(inner) for inner in part)
+    return np.asarray(part)[-1:]
 
 
 def _first(part: Any, count: int) -> Any:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from poke.data import trajectories
-from poke.data.steps import DataError, Trajectories, mark_sizes
+from poke.data.steps import COLUMNS, DataError, Finals, Trajectories, mark_sizes
 
 _KINDS = ("observation", "action", "layout")
 
@@ -60,7 +60,7 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     before = np.cumsum([0, *counts[:-1]])
     agents = list(dict.fromkeys(name for p in parts for name in p.metadata.get("agents", ())))
     columns: dict[str, Any] = {}
-    for name in (f.name for f in fields(Trajectories) if f.name != "metadata"):
+    for name in COLUMNS:
         columns[name] = [getattr(part, name) for part in parts]
     columns["episode"] = [p.episode + n for p, n in zip(parts, before, strict=True)]
     columns["agent"] = [_renamed(part, agents) for part in parts]
@@ -74,7 +74,21 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     shared = {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
     if whole["agent"] is not None:
         shared["agents"] = agents
-    return replace(parts[0], **whole, metadata=shared)
+    return replace(parts[0], **whole, metadata=shared, finals=_all_finals(parts))
+
+
+def _all_finals(parts: Sequence[Trajectories]) -> Finals | None:
+    """The parts' finals, by the rows of the whole."""
+    before = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    known = [(p.finals, n) for p, n in zip(parts, before, strict=True) if p.finals is not None]
+    if not known:
+        return None
+    masks = [finals.action_mask for finals, _ in known if finals.action_mask is not None]
+    return Finals(
+        np.concatenate([finals.rows + n for finals, n in known]),
+        np.concatenate([finals.observation for finals, _ in known]),
+        np.concatenate(masks) if masks else None,
+    )
 
 
 def _all_known(part: Trajectories) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from poke.data.described import DataError, action_space, check_metadata, described, guessed
 from poke.spaces import ActionSpace, ObservationSpace
 
-__all__ = ["DataError", "Trajectories", "assemble", "check", "described"]
+__all__ = ["DataError", "Finals", "Trajectories", "arrays_of", "assemble", "check", "described"]
 
 UNKNOWN_ACTION = -1  # nobody knows what was chosen: imported replays have such
 
@@ -31,6 +31,40 @@ _DTYPES = {
     "marks": np.uint8,
     "agent": np.int16,
 }
+
+
+@dataclass(frozen=True)
+class Finals:
+    """What was seen when episodes were cut off, on which nothing was decided any more.
+
+    Args:
+        rows: `[F] int64`, ascending: the last rows of those episodes.
+        observation: `[F, *shape]` of the dtype the metadata names.
+        action_mask: `[F, mask_size] bool`; None where every action always is legal.
+    """
+
+    rows: np.ndarray
+    observation: np.ndarray
+    action_mask: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray, count: int) -> Finals | None:
+        """Return those of chosen rows, by their new numbers; None where there are none.
+
+        Args:
+            rows: `[N] bool`, or indices.
+            count: N.
+        """
+        places = np.full(count, -1, np.int64)
+        kept = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows)
+        places[kept] = np.arange(len(kept))
+        chosen = places[self.rows] >= 0
+        mask = self.action_mask
+        found = Finals(
+            places[self.rows[chosen]],
+            self.observation[chosen],
+            None if mask is None else mask[chosen],
+        )
+        return found if len(found.rows) else None
 
 
 @dataclass(frozen=True)
@@ -52,6 +86,7 @@ class Trajectories:
         marks: `[N, bytes] uint8`, which bits of observation and mask are known to be right, as `poke.data.trajectories`
             has it; None where all are. Where there are marks, an action may be `UNKNOWN_ACTION`.
         agent: `[N] int16`, who decided, as an index into the metadata's ``agents``; None where nobody says.
+        finals: what was seen at the ends of episodes that were cut off; None where nobody kept it.
     """
 
     observation: np.ndarray
@@ -67,6 +102,7 @@ class Trajectories:
     metadata: dict[str, Any]
     marks: np.ndarray | None = None
     agent: np.ndarray | None = None
+    finals: Finals | None = None
 
     def __len__(self) -> int:
         return len(self.action)
@@ -109,14 +145,34 @@ class Trajectories:
         Args:
             rows: `[N] bool`, or indices, of whole episodes; these keep their numbers.
         """
-        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metadata"}
+        columns = {name: getattr(self, name) for name in COLUMNS}
         chosen = {n: column[rows] for n, column in columns.items() if column is not None}
-        return replace(self, **chosen)
+        finals = None if self.finals is None else self.finals.select(rows, len(self))
+        return replace(self, **chosen, finals=finals)
 
     @property
     def num_episodes(self) -> int:
         """How many episodes there are."""
         return int(self.episode.max()) + 1 if len(self) else 0
+
+
+# The columns of rows: all but what an episode, or the whole, has once.
+COLUMNS = tuple(f.name for f in fields(Trajectories) if f.name not in ("metadata", "finals"))
+# How `assemble` is given `Finals`.
+FINALS = {
+    "rows": "final_rows",
+    "observation": "final_observation",
+    "action_mask": "final_action_mask",
+}
+
+
+def arrays_of(trajectories: Trajectories) -> dict[str, Any]:
+    """Return what `assemble` makes the same trajectories of."""
+    arrays = {name: getattr(trajectories, name) for name in COLUMNS}
+    finals = trajectories.finals
+    if finals is not None:
+        arrays |= {name: getattr(finals, attribute) for attribute, name in FINALS.items()}
+    return arrays
 
 
 def assemble(arrays: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Trajectories:
@@ -128,13 +184,15 @@ def assemble(arrays: Mapping[str, Any], metadata: Mapping[str, Any] | None = Non
     observations and actions are is told from the arrays where the metadata does not say.
 
     Args:
-        arrays: by the names of `Trajectories`.
+        arrays: by the names of `Trajectories`; its finals as ``final_rows``, ``final_observation`` and
+            ``final_action_mask``.
         metadata: as of `Trajectories`.
 
     Raises:
         DataError: for the first thing that cannot be.
     """
     given = {name: np.asarray(value) for name, value in arrays.items() if value is not None}
+    ends = {a: given.pop(name) for a, name in FINALS.items() if name in given}
     for name in ("observation", "action", "reward", "terminated"):
         if name not in given:
             raise DataError(f"it has no {name}")
@@ -164,7 +222,8 @@ def assemble(arrays: Mapping[str, Any], metadata: Mapping[str, Any] | None = Non
     if "timestep" not in columns:
         starts = _starts(columns["episode"], columns["player"])
         columns["timestep"] = _since(starts).astype(np.int32)
-    trajectories = Trajectories(**columns, metadata=about)
+    finals = _finals(ends, about) if ends else None
+    trajectories = Trajectories(**columns, metadata=about, finals=finals)
     check(trajectories)
     return trajectories
 
@@ -188,6 +247,45 @@ def check(trajectories: Trajectories) -> None:
         count = len(t.metadata.get("agents", ()))
         _refuse(f"agent is none of the metadata's {count} agents", ~_within(t.agent, count))
     _check_order(t)
+    _check_finals(t)
+
+
+def _finals(given: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Finals | None:
+    """What is given of the ends of episodes, in the dtypes it is kept in."""
+    for name in ("rows", "observation"):
+        if name not in given:
+            raise DataError(f"it has no {FINALS[name]}, which {FINALS[next(iter(given))]} needs")
+    if not len(given["rows"]):
+        return None
+    observation = _as("observation", given["observation"], about["observation"]["dtype"])
+    mask = _as("action_mask", given["action_mask"], np.bool_) if "action_mask" in given else None
+    return Finals(_as("final_rows", given["rows"], np.int64), observation, mask)
+
+
+def _check_finals(t: Trajectories) -> None:
+    finals = t.finals
+    if finals is None:
+        return
+    count = len(finals.rows)
+    whole = finals.rows.ndim == 1 and _within(finals.rows, len(t)).all()
+    if not whole or (np.diff(finals.rows) <= 0).any() or not t.truncated[finals.rows].all():
+        raise DataError("final_rows are not the rows, in order, that episodes were cut off at")
+    if finals.observation.shape != (count, *t.observation.shape[1:]):
+        raise DataError(
+            f"final_observation has shape {list(finals.observation.shape)}, not "
+            f"{[count, *t.observation.shape[1:]]}"
+        )
+    if np.issubdtype(finals.observation.dtype, np.floating):
+        _refuse("final_observation is not finite", ~_all(np.isfinite(finals.observation)))
+    if (finals.action_mask is None) != (t.action_mask is None):
+        raise DataError("action_mask and final_action_mask go together, and one of them is missing")
+    if finals.action_mask is not None:
+        _refuse_shape("final_action_mask", finals.action_mask, (t.action_space.mask_size,))
+        if len(finals.action_mask) != count:
+            raise DataError(f"final_action_mask has {len(finals.action_mask)} rows, not {count}")
+        _refuse(
+            "final_action_mask forbids every action", ~np.asarray(finals.action_mask.any(axis=1))
+        )
 
 
 def _check_observations(t: Trajectories) -> None:

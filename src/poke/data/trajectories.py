@@ -4,14 +4,18 @@ Columns: ``episode`` (int32), ``player`` (int8), ``timestep`` (int32, from 0 for
 episode), ``observation`` and ``action_mask`` (fixed-size binary: the array's bytes; the mask
 packed, lowest bit first), ``action``, ``reward`` (float32), ``terminated``, ``truncated`` (bool)
 and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an episode's player's
-rows); where the metadata lists ``agents``, ``agent`` (text): which of them decided. The metadata's
+rows); ``final_observation`` and ``final_action_mask`` (binary), filled in the last row of an episode
+that was cut off, with what was seen then, and empty elsewhere; where the metadata lists ``agents``,
+``agent`` (text): which of them decided. The metadata's
 key ``poke`` holds JSON::
 
-    {"schema": "poke.trajectories", "version": 1,
+    {"schema": "poke.trajectories", "version": 2,
      "observation": {"dtype": "int8", "shape": [2859]},
      "action": {"kind": "discrete", "num_actions": 10} or {"kind": "continuous", "shape": [6]}
         or {"kind": "multi_discrete" or "multi_binary", "sizes": [3, 2]},
      ...whatever the writer says of where the data comes from}
+
+Version 1 had no finals: of an episode that was cut off, what its last action led to is not known.
 
 Imported replays have choices that nobody knows, whose ``action`` is -1, and a column ``marks`` (fixed-size binary):
 bits of the observation's bytes that are known to be as the player saw them, bits of those that only later lines of the
@@ -28,12 +32,10 @@ some, and name episodes as they like: see `poke.data.steps.assemble`.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -42,19 +44,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.described import action_space, check_metadata
+from poke.data.described import check_metadata
 from poke.data.steps import (
+    COLUMNS,
+    FINALS,
     UNKNOWN_ACTION,
     DataError,
+    Finals,
     Trajectories,
+    arrays_of,
     assemble,
     check,
-    mark_sizes,
 )
+from poke.data.table import from_parquet, numbers_of, parse_metadata, to_table
 
 __all__ = [
     "UNKNOWN_ACTION",
     "DataError",
+    "Finals",
     "Trajectories",
     "check",
     "count_rows",
@@ -64,18 +71,6 @@ __all__ = [
     "read_metadata",
     "write",
 ]
-
-SCHEMA = "poke.trajectories"
-VERSION = 1
-_PLAIN_COLUMNS = {
-    "episode": pa.int32(),
-    "player": pa.int8(),
-    "timestep": pa.int32(),
-    "reward": pa.float32(),
-    "terminated": pa.bool_(),
-    "truncated": pa.bool_(),
-    "outcome": pa.int8(),
-}
 
 
 def locate(path: str | Path) -> Path:
@@ -108,7 +103,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     try:
-        return check_metadata(_parse_metadata(pq.read_schema(file).metadata or {}))
+        return check_metadata(parse_metadata(pq.read_schema(file).metadata or {}))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(file, error) from error
     except DataError as error:
@@ -136,7 +131,7 @@ def read(path: str | Path) -> Trajectories:
         return _read_npz(file)
     try:
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            trajectories = _from_parquet(parquet)
+            trajectories = from_parquet(parquet)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
     except (pa.ArrowException, OSError) as error:
@@ -146,7 +141,7 @@ def read(path: str | Path) -> Trajectories:
 
 def _read_npz(file: Path) -> Trajectories:
     """Read an archive of the arrays of `Trajectories`, with the metadata, if there is any, as a JSON string."""
-    names = {f.name for f in fields(Trajectories)}
+    names = {*COLUMNS, *FINALS.values(), "metadata"}
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in names & set(archive.files)}
@@ -155,7 +150,7 @@ def _read_npz(file: Path) -> Trajectories:
     try:
         metadata = None
         if "metadata" in arrays:
-            metadata = _parse_metadata({b"poke": str(arrays.pop("metadata")).encode()})
+            metadata = parse_metadata({b"poke": str(arrays.pop("metadata")).encode()})
         return assemble(arrays, metadata)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
@@ -172,15 +167,8 @@ def write(path: str | Path, trajectories: Trajectories, *, compression_level: in
     Raises:
         DataError: values that `read` would refuse.
     """
-    whole = assemble(
-        {
-            f.name: getattr(trajectories, f.name)
-            for f in fields(Trajectories)
-            if f.name != "metadata"
-        },
-        trajectories.metadata,
-    )
-    _write_tables(Path(path), [_to_table(whole)], compression_level)
+    whole = assemble(arrays_of(trajectories), trajectories.metadata)
+    _write_tables(Path(path), [to_table(whole)], compression_level)
 
 
 def join(
@@ -218,7 +206,7 @@ def join(
                     raise DataError(f"{part} holds another kind of {kind} than the whole")
             if t.metadata.get("agents") != metadata.get("agents"):
                 raise DataError(f"{part} names other agents than the whole")
-            yield _to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
+            yield to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
             num_episodes += t.num_episodes
 
     regrouped = tables() if episodes_a_group is None else _regrouped(tables(), episodes_a_group)
@@ -232,18 +220,13 @@ def _regrouped(tables: Iterable[pa.Table], episodes: int) -> Iterator[pa.Table]:
     for table in tables:
         rest = table if rest is None else pa.concat_tables([rest, table])
         rest = rest.combine_chunks()
-        numbers = _numbers(rest["episode"].chunk(0))
+        numbers = numbers_of(rest["episode"].chunk(0))
         while numbers[-1] >= end:
             cut = int(np.searchsorted(numbers, end))
             yield rest.slice(0, cut).combine_chunks()
             rest, numbers, end = rest.slice(cut), numbers[cut:], end + episodes
     if rest is not None:
         yield rest.combine_chunks()
-
-
-def _numbers(column: pa.Array) -> np.ndarray:
-    rows = slice(column.offset, column.offset + len(column))
-    return np.frombuffer(column.buffers()[1], np.int32)[rows]
 
 
 def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int) -> None:
@@ -280,162 +263,6 @@ def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int
 
 def _unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} is no readable Parquet file: {str(error).splitlines()[0]}")
-
-
-def _from_parquet(parquet: pq.ParquetFile) -> Trajectories:
-    schema = parquet.schema_arrow
-    metadata = check_metadata(_parse_metadata(schema.metadata or {}))
-    for name in ("observation", "action"):
-        if name not in schema.names:
-            raise DataError(f"it has no {name}")
-    observation = metadata["observation"]
-    columns: dict[str, Any] = {
-        "observation": _bytes_column(
-            parquet, "observation", observation["dtype"], observation["shape"]
-        )
-    }
-    space = action_space(metadata["action"])
-    if space.kind == "discrete":
-        columns["action"] = _plain_column(parquet, "action")
-    else:
-        dtype = "float32" if space.continuous else "int32"
-        columns["action"] = _bytes_column(parquet, "action", dtype, space.action_shape)
-    if "action_mask" in schema.names:
-        width = space.mask_size
-        packed = _bytes_column(parquet, "action_mask", "uint8", [math.ceil(width / 8)])
-        mask = np.unpackbits(packed, axis=1, count=width, bitorder="little")
-        columns["action_mask"] = mask.view(np.bool_)
-    if "marks" in schema.names:
-        width = sum(mark_sizes(math.prod(observation["shape"]), space.mask_size))
-        columns["marks"] = _bytes_column(parquet, "marks", "uint8", [width])
-    if "agent" in schema.names and "agents" in metadata:
-        columns["agent"] = _agent_column(parquet, metadata["agents"])
-    for name in _PLAIN_COLUMNS.keys() & set(schema.names):
-        text = name == "episode" and _is_text(schema.field(name).type)
-        columns[name] = (_text_column if text else _plain_column)(parquet, name)
-    return assemble(columns, metadata)
-
-
-def _parse_metadata(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    try:
-        block = json.loads(metadata[b"poke"])
-        name, version = block["schema"], block["version"]
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError("it holds no trajectories: its metadata has no block of poke's") from error
-    if name != SCHEMA:
-        raise DataError(f"it holds {name}, not {SCHEMA}")
-    if version != VERSION:
-        raise DataError(f"its schema is version {version}; this poke reads version {VERSION}")
-    return dict(block)
-
-
-def _bytes_column(
-    parquet: pq.ParquetFile, name: str, dtype: str, shape: Sequence[int]
-) -> np.ndarray:
-    """Return a fixed-size binary column as an array `[N, *shape]`."""
-    width = np.dtype(dtype).itemsize * math.prod(shape)
-    kind = parquet.schema_arrow.field(name).type
-    if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
-        raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
-    rows = _column(parquet, name, np.dtype((np.void, width)))
-    return rows.view(dtype).reshape(len(rows), *shape)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
-
-
-def _text_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
-    column = parquet.read(columns=[name]).column(0)
-    _refuse_empty_cells(name, column)
-    return np.asarray(column.to_pylist())
-
-
-def _agent_column(parquet: pq.ParquetFile, agents: Sequence[str]) -> np.ndarray:
-    """Return names as indices into the metadata's list, `[N] int16`."""
-    if not _is_text(parquet.schema_arrow.field("agent").type):
-        raise DataError("column agent is no text")
-    column = parquet.read(columns=["agent"]).column(0)
-    _refuse_empty_cells("agent", column)
-    column = column.dictionary_encode()
-    numbers = []
-    for chunk in column.chunks:
-        names = chunk.dictionary.to_pylist()
-        if strange := [name for name in names if name not in agents]:
-            raise DataError(f"agent {strange[0]} is none of the metadata's agents")
-        known = np.array([agents.index(name) for name in names], np.int16)
-        numbers.append(known[_numbers(chunk.indices)])
-    return np.concatenate(numbers)
-
-
-def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
-    kind = parquet.schema_arrow.field(name).type
-    if pa.types.is_boolean(kind):
-        return _column(parquet, name, np.dtype(np.bool_))
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise DataError(f"column {name} is {kind}, not numbers")
-    letter = "f" if pa.types.is_floating(kind) else "i" if pa.types.is_signed_integer(kind) else "u"
-    return _column(parquet, name, np.dtype(f"{letter}{kind.bit_width // 8}"))
-
-
-def _column(parquet: pq.ParquetFile, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return a column of values of one size.
-
-    A batch at a time, since Arrow's copy of a whole column would double what reading takes; from its buffers, since
-    Arrow's own ways to numpy import pandas.
-    """
-    values = np.empty(parquet.metadata.num_rows, dtype)
-    filled = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=[name]):
-        column = batch.column(0)
-        _refuse_empty_cells(name, column)
-        rows = slice(column.offset, column.offset + len(column))
-        buffer = column.buffers()[1]
-        if dtype == np.bool_:
-            bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
-            values[filled : filled + len(column)] = bits[rows]
-        else:
-            values[filled : filled + len(column)] = np.frombuffer(buffer, dtype)[rows]
-        filled += len(column)
-    return values
-
-
-def _refuse_empty_cells(name: str, column: pa.Array | pa.ChunkedArray) -> None:
-    if column.null_count:
-        raise DataError(f"column {name} has empty cells")
-
-
-def _to_table(t: Trajectories) -> pa.Table:
-    columns = {name: pa.array(getattr(t, name), kind) for name, kind in _PLAIN_COLUMNS.items()}
-    columns["observation"] = _to_bytes_column(t.observation)
-    space = t.action_space
-    if space.kind == "discrete":
-        columns["action"] = pa.array(
-            t.action, pa.int16() if space.sizes[0] <= 1 << 15 else pa.int32()
-        )
-    else:
-        columns["action"] = _to_bytes_column(
-            t.action.astype(np.float32 if space.continuous else np.int32)
-        )
-    if t.action_mask is not None:
-        columns["action_mask"] = _to_bytes_column(
-            np.packbits(t.action_mask, axis=1, bitorder="little")
-        )
-    if t.marks is not None:
-        columns["marks"] = _to_bytes_column(t.marks)
-    if t.agent is not None:
-        names = pa.array(t.metadata["agents"], pa.string())
-        columns["agent"] = pa.DictionaryArray.from_arrays(pa.array(t.agent), names).cast(
-            pa.string()
-        )
-    block = {"schema": SCHEMA, "version": VERSION, **t.metadata}
-    return pa.table(columns).replace_schema_metadata({"poke": json.dumps(block)})
-
-
-def _to_bytes_column(array: np.ndarray) -> pa.Array:
-    flat = np.ascontiguousarray(array)
-    width = flat.nbytes // len(flat)
-    return pa.Array.from_buffers(pa.binary(width), len(flat), [None, pa.py_buffer(flat)])
 
 
 def _umask() -> int:

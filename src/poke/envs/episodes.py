@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from poke.data.described import described
-from poke.data.trajectories import Trajectories
+from poke.data.trajectories import Finals, Trajectories
 from poke.envs.environments import Environments
 from poke.envs.evaluation import Player, act, default_limit
 
@@ -94,13 +94,26 @@ def _step(environments: Environments, policy: Player, state: Any) -> list[Row]:
             row["action_mask"] = mask[i]
         for name in ("reward", "terminated", "truncated"):
             row[name] = getattr(environments, name)[i]
+        row["final"] = _final(environments, i)
         rows.append(row)
     return rows
 
 
+def _final(environments: Environments, i: int) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """What environment i shows after the step, with its mask, while it shows it: an episode may have been cut off.
+
+    Where it began anew within the step its mask went with it; without a mask what is seen is no decision, and nothing
+    is returned.
+    """
+    mask = environments.action_mask
+    if i in environments.final_observations:
+        return None if mask is not None else (environments.final_observations[i].copy(), None)
+    return environments.observation[i].copy(), None if mask is None else mask[i].copy()
+
+
 def _joined(episodes: list[list[Row]], metadata: Mapping[str, Any]) -> Trajectories:
     rows = [row for episode in episodes for row in episode]
-    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0] if name != "final"}
     lengths = [len(episode) for episode in episodes]
     nothing = np.zeros(len(rows), np.int8)
     return Trajectories(
@@ -115,4 +128,15 @@ def _joined(episodes: list[list[Row]], metadata: Mapping[str, Any]) -> Trajector
         timestep=np.concatenate([np.arange(length) for length in lengths]).astype(np.int32),
         outcome=nothing,
         metadata=dict(metadata),
+        finals=_finals(rows),
     )
+
+
+def _finals(rows: list[Row]) -> Finals | None:
+    cut = [i for i, row in enumerate(rows) if row["truncated"] and not row["terminated"]]
+    known = [(i, *rows[i]["final"]) for i in cut if rows[i]["final"] is not None]
+    if not known:
+        return None
+    numbers, seen, masks = zip(*known, strict=True)
+    mask = None if masks[0] is None else np.stack(masks)
+    return Finals(np.array(numbers, np.int64), np.stack(seen), mask)

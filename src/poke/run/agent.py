@@ -80,6 +80,11 @@ class Agent:
                 raise ConfigError(
                     f"data has {what} of {recorded}, but in env.{name}={env.get(name)} they are {played}"
                 )
+        ours, theirs = self.action_space.bounds, environment.action_space.bounds
+        if self.action_space.continuous and ours != theirs:
+            raise ConfigError(
+                f"data.action_bounds={ours} needs env.action_bounds={ours}, and that is {theirs}"
+            )
 
     @property
     def observation_space(self) -> ObservationSpace:

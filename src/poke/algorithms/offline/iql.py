@@ -14,15 +14,15 @@ Deliberate deviations:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from poke.algorithms.descent import Descent
-from poke.algorithms.values.critics import Follower, MakeNetwork, make_critics
-from poke.algorithms.values.heads import Heads, expectile_weight
+from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, make_critics
+from poke.algorithms.values.heads import expectile_weight
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
 from poke.policies.policy import Policy
@@ -45,11 +45,7 @@ class IQL:
         expectile: tau, 0.5 to 1: how much better than the data's mean its best is taken to be.
         temperature: beta: how strongly the policy prefers what is better; 0: it clones. Mind the rewards' scale.
         max_weight: exponential advantages are cut here.
-        num_critics: Q functions, the least of which counts.
-        target_rate: by how much the critics' copy follows at every update.
-        extra_gammas: further discount factors that the critics learn besides.
-        bins: of two-hot values; 0: values are numbers.
-        value_range: least and greatest value that bins reach.
+        critics: as of `Judging`.
 
     Raises:
         ValueError: the policy has a memory.
@@ -67,15 +63,11 @@ class IQL:
         expectile: float,
         temperature: float,
         max_weight: float = 100.0,
-        target_rate: float = 0.005,
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         max_grad_norm: float = 0.0,
         reward_scale: float = 1.0,
-        num_critics: int = 2,
-        extra_gammas: Sequence[float] = (),
-        bins: int = 0,
-        value_range: Sequence[float] = (-1.0, 1.0),
+        critics: Mapping[str, Any] | None = None,
     ) -> None:
         refuse_memory(policy, "iql")
         self.policy = policy
@@ -83,15 +75,14 @@ class IQL:
         self.temperature = temperature
         self.max_weight = max_weight
         self.reward_scale = reward_scale
-        self.target_rate = target_rate
-        low, high = value_range
-        self._heads = Heads([gamma, *extra_gammas], bins=bins, low=low, high=high).to(device)
+        self.judging = Judging(**(critics or {}))
+        self._heads = self.judging.heads(gamma, device)
         self._critics = make_critics(
             make_network,
             policy.observation_space,
             policy.action_space,
             self._heads,
-            num_critics=num_critics,
+            num_critics=self.judging.num,
             device=device,
         )
         self._value = make_network(self._heads.size).to(device)
@@ -157,5 +148,5 @@ class IQL:
                 "policy_loss": -weighted_mean(preferred * log_prob, part.weight),
             }
         )
-        self._target.follow(self._descent.flat["critics"], self.target_rate)
+        self._target.follow(self._descent.flat["critics"], self.judging.target_rate)
         return {**told, "value": value[:, 0].mean(), "advantage": advantage[:, 0].mean()}, error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -155,6 +156,33 @@ def encoded_size(space: ActionSpace) -> int:
     if space.continuous:
         return space.action_shape[0]
     return 2 * len(space.sizes) if space.kind == "multi_binary" else sum(space.sizes)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the critics of an algorithm are, as `algo.critics` of the config has it.
+
+    Args:
+        num: how many there are, the least of which counts.
+        target_rate: by how much their copy follows at every update.
+        extra_gammas: discount factors that are learned besides.
+        bins: of two-hot values; 0: values are numbers.
+        low: least value that bins reach.
+        high: greatest.
+    """
+
+    num: int = 2
+    target_rate: float = 0.005
+    extra_gammas: Sequence[float] = ()
+    bins: int = 0
+    low: float = -1.0
+    high: float = 1.0
+
+    def heads(self, gamma: float, device: torch.device, loss: str = "mse") -> Heads:
+        """Return what reads the critics' outputs, for a discount factor that counts."""
+        gammas = [gamma, *self.extra_gammas]
+        heads = Heads(gammas, bins=self.bins, low=self.low, high=self.high, loss=loss)
+        return heads.to(device)
 
 
 def make_critics(

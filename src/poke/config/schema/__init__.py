@@ -6,14 +6,12 @@ user's own algorithm, network or sink) is left to its own constructor. Nothing h
 
 from __future__ import annotations
 
-from poke.config.schema.algorithms import (
-    BehaviourCloningConfig,
-    PPOConfig,
-)
+from poke.config.schema.algorithms import BehaviourCloningConfig, IQLConfig, PPOConfig
 from poke.config.schema.data import (
     CollectorConfig,
     DemonstrationsConfig,
     MinariConfig,
+    TransitionsConfig,
 )
 from poke.config.schema.environments import (
     GymEnvironmentConfig,
@@ -71,6 +69,7 @@ __all__ = [
     "EpisodeEvaluatorConfig",
     "GymEnvironmentConfig",
     "HeldOutConfig",
+    "IQLConfig",
     "InitFromConfig",
     "LeagueConfig",
     "LoggerConfig",
@@ -85,6 +84,7 @@ __all__ = [
     "TrackioConfig",
     "TrainConfig",
     "TrainerConfig",
+    "TransitionsConfig",
     "WandbConfig",
 ]
 
@@ -104,6 +104,8 @@ TARGETS: dict[str, type] = {
     "poke.networks.battle.BattleNetwork": BattleNetworkConfig,
     "poke.data.demonstrations.Demonstrations": DemonstrationsConfig,
     "poke.data.minari.MinariDemonstrations": MinariConfig,
+    "poke.data.transitions.RecordedTransitions": TransitionsConfig,
+    "poke.algorithms.offline.iql.IQL": IQLConfig,
     "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
     "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,
     "poke.training.writers.CsvWriter": CsvConfig,

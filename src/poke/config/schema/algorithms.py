@@ -50,3 +50,36 @@ class PPOConfig:
     initial_log_std: float = knob(
         default=0.0, help="logarithm of the deviation of continuous actions at the start"
     )
+
+
+@dataclass
+class CriticsConfig:
+    """`algo.critics`: what judges actions, of algorithms that learn values."""
+
+    num: int = knob(at_least=1, help="critics, the least of which counts")
+    target_rate: float = knob(
+        above=0, at_most=1, help="by how much their copy follows at every update"
+    )
+    extra_gammas: list[float] = knob(
+        at_least=0, at_most=1, help="discount factors that are learned besides"
+    )
+    bins: int = knob(at_least=0, help="of two-hot values; 0: values are numbers")
+    low: float = knob(help="least value that bins reach")
+    high: float = knob(help="greatest")
+
+
+@dataclass
+class IQLConfig:
+    """`algo=iql`."""
+
+    lr: float = knob(above=0, help="Adam's, of critics and values")
+    policy_lr: float = knob(above=0)
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    expectile: float = knob(above=0, below=1)
+    temperature: float = knob(at_least=0, help="how much the better is preferred; mind the rewards")
+    max_weight: float = knob(above=0, help="where that is cut")
+    critics: CriticsConfig = knob()

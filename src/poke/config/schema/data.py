@@ -26,6 +26,15 @@ class DemonstrationsConfig:
         default="keep",
         help="what of imported replays was not known by then",
     )
+    filter: str | None = knob(
+        default=None, help="which episodes are trained on: best:SHARE by return, or winners"
+    )
+    shares: list[float] | None = knob(
+        at_least=0, default=None, help="of several files, how much of what is served each has"
+    )
+    action_bounds: str | None = knob(
+        choices=("clip", "squash"), default=None, help="of numbers; null: as recorded, clip"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -44,9 +53,40 @@ class MinariConfig:
     sequence_length: int = knob(
         at_least=1, default=32, help="decisions a sequence, for networks with a memory"
     )
+    filter: str | None = knob(
+        default=None, help="which episodes are trained on: best:SHARE by return, or winners"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
+        bookkeeping=True,
+        help="where a resume finds other data than before",
+    )
+
+
+@dataclass
+class TransitionsConfig:
+    """`data=transitions`."""
+
+    path: str | list[str] = knob(help="a file of recorded episodes, or several")
+    batch_size: int = knob(at_least=1, help="transitions an update")
+    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    n_step: int = knob(at_least=1, help="steps that a transition spans")
+    normalize_observation: bool = knob(help="by statistics of what is trained on")
+    action_bounds: str | None = knob(
+        choices=("clip", "squash"), help="of numbers; null: as recorded, clip"
+    )
+    filter: str | None = knob(
+        help="which episodes are trained on: best:SHARE by return, or winners"
+    )
+    shares: list[float] | None = knob(
+        at_least=0, help="of several files, how much of what is served each has"
+    )
+    filled: str = knob(
+        choices=("keep", "zero"), help="what of imported replays was not known by then"
+    )
+    on_change: str = knob(
+        choices=ON_CHANGE,
         bookkeeping=True,
         help="where a resume finds other data than before",
     )

@@ -5,10 +5,12 @@ import numpy as np
 import torch
 
 from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
+from poke.algorithms.offline.iql import IQL
 from poke.algorithms.ppo import PPO
 from poke.data.demonstrations import Demonstrations
 from poke.data.rollout import Collector
 from poke.data.trajectories import Trajectories
+from poke.data.transitions import RecordedTransitions
 from poke.envs.evaluation import EpisodeEvaluator
 from poke.envs.gym import GymEnvironment
 from poke.networks.actor_critic import ActorCritic
@@ -127,6 +129,45 @@ def demonstrations(data="sample:gen1randombattle", memory=None, **options):
     return source, algorithm, HeldOutEvaluator(source, batch_size=4096)
 
 
+def network_maker(source, memory=None):
+    """What an algorithm with critics is given to make them, as a run gives it."""
+
+    def make_network(num_outputs, *, observation_space=None):
+        space = observation_space or source.observation_space
+        return auto_network(
+            observation_space=space, num_outputs=num_outputs, **{**NETWORK, "memory": memory}
+        )
+
+    return make_network
+
+
+JUDGED = {"lr": 1e-3, "gamma": 0.9}
+
+
+def offline(kind, algorithm, data=None, **options):
+    """An algorithm on recorded transitions; `kind` is of actions, or `masked` for battles."""
+    torch.manual_seed(0)
+    data = "sample:gen1randombattle" if kind == "masked" else rewarded(kind)
+    values = {"batch_size": 32, "val_fraction": 0.05, "gamma": 0.9, "seed": 1}
+    source = RecordedTransitions(data, **{**values, **(options.pop("data", None) or {})})
+    make_policy, device = policy_maker(source), torch.device("cpu")
+    made = algorithm(make_policy, network_maker(source), device, **{**JUDGED, **options})
+    source.attach(made)
+    return source, made, HeldOutEvaluator(source, batch_size=4096)
+
+
+def rewarded(kind):
+    """What `recorded` has, with a reward for each step."""
+    data = recorded(kind)
+    data.reward[...] = data.observation[:, 0]
+    return data
+
+
+def iql(make_policy, make_network, device, **values):
+    more = {"policy_lr": 1e-3, "expectile": 0.8, "temperature": 1.0}
+    return IQL(make_policy(), make_network, device, **{**more, **values})
+
+
 class Acting(gym.Env):
     """Takes actions of any kind; what is seen, rewarded and ended is drawn."""
 
@@ -176,6 +217,12 @@ CASES = {
     },
     "bc-mse": lambda: demonstrations(recorded("continuous"), loss="mse"),
     "bc-lstm": lambda: demonstrations(recorded("discrete"), "lstm"),
+    **{f"iql-{kind}": lambda kind=kind: offline(kind, iql) for kind in (*ACTIONS, "masked")},
+    "iql-two-hot": lambda: offline(
+        "masked", iql, critics={"bins": 11, "extra_gammas": [0.5]}, lr_schedule="cosine"
+    ),
+    "iql-n-step": lambda: offline("discrete", iql, data={"n_step": 3}),
+    "iql-normalised": lambda: offline("continuous", iql, data={"normalize_observation": True}),
     "ppo": playing,
     "ppo-continuous": lambda: playing("Pendulum-v1", max_episode_steps=20),
     "ppo-squashed": acting(BOX, action_bounds="squash"),

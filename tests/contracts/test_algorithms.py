@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from poke.data.experience import Experience
 from poke.protocols import Algorithm, Evaluator, NonFiniteError, Source
 
 from .parts import CASES, assert_equal, through_a_file
@@ -19,6 +20,13 @@ def make(request):
 
 def train(source, algorithm, num_updates):
     return [dict(algorithm.update(source.sample())) for _ in range(num_updates)]
+
+
+def observed(batch):
+    """The observations of a batch of any kind."""
+    if isinstance(batch, Experience):
+        (batch,) = batch.minibatches
+    return np.asarray(batch.observation)
 
 
 def whole_state(source, algorithm):
@@ -67,7 +75,7 @@ def test_every_update_moves_the_clock_and_the_weights(make):
 def test_a_policy_taken_over_makes_the_same_choices(make):
     source, algorithm, _ = make()
     train(source, algorithm, 2)
-    observation = np.asarray(source.sample().observation)
+    observation = observed(source.sample())
     policy = algorithm.policy
     _, other, _ = make()
     other.policy.set_state(policy.get_state())

@@ -78,7 +78,8 @@ def _finals(
         raise DataError("final_observation has another size than observation")
     found = {
         FINALS["rows"]: rows,
-        FINALS["observation"]: np.frombuffer(b"".join(cells), dtype).reshape(len(cells), *shape),
+        # A bytearray, so that the array may be written to.
+        FINALS["observation"]: np.frombuffer(bytearray().join(cells), dtype).reshape(-1, *shape),
     }
     if "final_action_mask" in parquet.schema_arrow.names:
         same, masks = _filled(parquet, "final_action_mask")

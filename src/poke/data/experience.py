@@ -7,7 +7,7 @@ are kept apart, so that an algorithm may discount them as it likes, by several f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
 import torch
@@ -53,6 +53,11 @@ class Transitions:
 
     def __len__(self) -> int:
         return len(self.length)
+
+    def to(self, device: torch.device) -> Transitions:
+        """Return the same on a device."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: c.to(device) for n, c in columns.items() if c is not None})
 
     def bridge(self, gammas: Tensor, reward_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return what lies between the two observations, and what the value of the second counts.

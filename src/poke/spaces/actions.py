@@ -119,6 +119,44 @@ class ActionSpace:
     def _dtype(self) -> np.dtype[Any]:
         return np.dtype(self.dtype)
 
+    def draw(
+        self, generator: np.random.Generator, count: int, action_mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Draw actions without any preference.
+
+        Choices are uniform over what is legal; numbers uniform within their bounds, as the environment takes them, and
+        standard normal where they have none on one side.
+
+        Args:
+            generator: is drawn from.
+            count: how many.
+            action_mask: `[count, mask_size]` bool, true where legal; None where everything is.
+
+        Returns:
+            `[count, *action_shape]`, a policy's own.
+        """
+        if not self.continuous:
+            return self._draw_choices(generator, count, action_mask)
+        low, high = (np.asarray(end, np.float64) for end in (self.low, self.high))
+        bounded = np.isfinite(low) & np.isfinite(high)
+        uniform = generator.random((count, len(low)))
+        normal = generator.standard_normal((count, len(low)))
+        with np.errstate(invalid="ignore"):
+            drawn = np.where(bounded, low + uniform * (high - low), normal)
+        return self.from_environment(drawn.astype(np.float32))
+
+    def _draw_choices(
+        self, generator: np.random.Generator, count: int, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        sizes = (2,) * len(self.sizes) if self.kind == "multi_binary" else self.sizes
+        weight = generator.random((count, sum(sizes)))
+        if action_mask is not None:
+            weight = np.where(action_mask, weight, -1.0)
+        parts = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
+        # The greatest of independent uniform numbers is any of them with the same chance.
+        action = np.stack([part.argmax(axis=1) for part in parts], axis=1)
+        return action.reshape(count, *self.action_shape)
+
     def to_environment(self, action: np.ndarray) -> np.ndarray:
         """Return a policy's actions as the environment takes them: within bounds, in its shape, counted as it counts.
 

@@ -11,6 +11,7 @@ from poke.config.schema.data import (
     CollectorConfig,
     DemonstrationsConfig,
     MinariConfig,
+    ReplayConfig,
     TransitionsConfig,
 )
 from poke.config.schema.environments import (
@@ -78,6 +79,7 @@ __all__ = [
     "MlflowConfig",
     "PPOConfig",
     "RecordConfig",
+    "ReplayConfig",
     "ShowdownConfig",
     "SweepConfig",
     "TensorBoardConfig",
@@ -98,6 +100,7 @@ TARGETS: dict[str, type] = {
     "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
     "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
     "poke.data.rollout.Collector": CollectorConfig,
+    "poke.data.replay.Replay": ReplayConfig,
     "poke.networks.auto.auto_network": AutoNetworkConfig,
     "poke.networks.mlp.MLP": MLPConfig,
     "poke.networks.cnn.CNN": CNNConfig,

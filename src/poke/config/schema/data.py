@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from poke.config.knobs import knob
 
@@ -97,4 +98,21 @@ class CollectorConfig:
     """`data=rollout`."""
 
     num_steps: int = knob(at_least=1, help="of each environment, an update")
+    episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")
+
+
+@dataclass
+class ReplayConfig:
+    """`data=replay`."""
+
+    capacity: int = knob(at_least=1, help="transitions that are kept")
+    batch_size: int = knob(at_least=1, help="transitions a gradient step")
+    train_freq: int = knob(at_least=1, help="steps of each environment an update")
+    updates: int = knob(at_least=1, help="gradient steps an update")
+    warmup_steps: int = knob(at_least=0, help="transitions of drawn actions before any is learned")
+    n_step: int = knob(at_least=1, help="steps that a transition spans")
+    alpha: float = knob(at_least=0, help="how much errors decide what is drawn; 0: not at all")
+    beta: float = knob(at_least=0, at_most=1, help="how much of that bias is taken away at first")
+    beta_steps: int = knob(at_least=1, help="transitions after which all of it is")
+    fill: Any = knob(help="a recording, or several, that the buffer begins with")
     episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")

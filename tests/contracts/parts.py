@@ -5,9 +5,11 @@ import numpy as np
 import torch
 
 from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
+from poke.algorithms.off_policy.dqn import DQN
 from poke.algorithms.offline.iql import IQL
 from poke.algorithms.ppo import PPO
 from poke.data.demonstrations import Demonstrations
+from poke.data.replay import Replay
 from poke.data.rollout import Collector
 from poke.data.trajectories import Trajectories
 from poke.data.transitions import RecordedTransitions
@@ -200,6 +202,23 @@ def playing(id="CartPole-v1", *, memory=None, ppo=None, **options):
     return source, algorithm, EpisodeEvaluator(environment, episodes=2, seed=3)
 
 
+def replaying(id="CartPole-v1", *, algorithm=None, data=None, env=None, **options):
+    """An algorithm that learns from a replay buffer."""
+    torch.manual_seed(0)
+    environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **(env or {})})
+    values = {"capacity": 500, "batch_size": 16, "train_freq": 16, "seed": 1, **(data or {})}
+    source = Replay(environment, **values)
+    made = algorithm(
+        policy_maker(source), network_maker(source), torch.device("cpu"), **{**JUDGED, **options}
+    )
+    source.attach(made)
+    return source, made, EpisodeEvaluator(environment, episodes=2, seed=3)
+
+
+def dqn(make_policy, make_network, device, **values):
+    return DQN(make_policy, device, seed=1, **values)
+
+
 def acting(space, **options):
     return lambda: playing("Acting-v0", kwargs={"action_space": space}, **options)
 
@@ -223,6 +242,18 @@ CASES = {
     ),
     "iql-n-step": lambda: offline("discrete", iql, data={"n_step": 3}),
     "iql-normalised": lambda: offline("continuous", iql, data={"normalize_observation": True}),
+    "dqn": lambda: replaying(algorithm=dqn),
+    "dqn-dueling": lambda: replaying(algorithm=dqn, dueling=True, double=False),
+    "dqn-prioritised": lambda: replaying(
+        algorithm=dqn, data={"alpha": 0.6, "n_step": 3, "updates": 1}, target_every=2
+    ),
+    "dqn-normalised": lambda: replaying(
+        algorithm=dqn, env={"normalize_observation": True, "normalize_reward": True}
+    ),
+    "dqn-vector": lambda: replaying(
+        algorithm=dqn, env={"vectorization": "vector_entry_point"}, data={"n_step": 2}
+    ),
+    "dqn-offline": lambda: offline("masked", dqn),
     "ppo": playing,
     "ppo-continuous": lambda: playing("Pendulum-v1", max_episode_steps=20),
     "ppo-squashed": acting(BOX, action_bounds="squash"),

@@ -16,6 +16,22 @@ from poke.envs.showdown.names import LEAGUE, SCRIPTED, SELF, BattleError, is_run
 
 BATTLES = "poke.envs.showdown.battles.BattleEnvironment"
 BATTLE_NETWORK = "poke.networks.battle.BattleNetwork"
+COLLECTOR = "poke.data.rollout.Collector"
+REPLAY = "poke.data.replay.Replay"
+TRANSITIONS = "poke.data.transitions.RecordedTransitions"
+PLAYING = {COLLECTOR: "rollout", REPLAY: "replay"}
+_FILES = ("poke.data.demonstrations.Demonstrations", "poke.data.minari.MinariDemonstrations")
+_OWN = "algo=ppo learns from its own experience: leave out data=, or data=rollout"
+_SHOWN = "algo=bc learns from demonstrations: choose data=sample or data=file"
+_RECORDED = "learns from recorded transitions: take data=transitions data.path=FILE"
+_ANY = "learns from transitions: take data=replay, or data=transitions data.path=FILE"
+# What poke's algorithms learn from of poke's sources, and the line that says so.
+LEARNS_FROM = {
+    "poke.algorithms.ppo.PPO": ((COLLECTOR,), _OWN),
+    "poke.algorithms.bc.BehaviourCloning": (_FILES, _SHOWN),
+    "poke.algorithms.offline.iql.IQL": ((TRANSITIONS,), f"algo=iql {_RECORDED}"),
+    "poke.algorithms.off_policy.dqn.DQN": ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
+}
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
@@ -161,16 +177,9 @@ def _check_playing(config: Mapping[str, Any]) -> None:
         _check_measured(config["eval"])
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
-    if data != "poke.data.rollout.Collector":
-        if algo == "poke.algorithms.ppo.PPO":
-            raise ConfigError(
-                "algo=ppo learns from its own experience: leave out data=, or data=rollout"
-            )
+    _check_source(env, nodes[1], nodes[2])
+    if data != COLLECTOR:
         return
-    if env is None:
-        raise ConfigError("data=rollout plays an environment: add one, as in env=cartpole")
-    if algo == "poke.algorithms.bc.BehaviourCloning":
-        raise ConfigError("algo=bc learns from demonstrations: choose data=sample or data=file")
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)
     if known and algo == "poke.algorithms.ppo.PPO":
         network = config["network"]
@@ -187,6 +196,22 @@ def _check_playing(config: Mapping[str, Any]) -> None:
             )
         if config["network"].get("memory"):
             _check_sequences(nodes[0]["num_envs"], nodes[1]["num_steps"], size)
+
+
+def _check_source(env: str | None, data: Mapping[str, Any], algo: Mapping[str, Any]) -> None:
+    """Check that an algorithm of poke's learns from a source of poke's that has what it takes."""
+    source = data.get("_target_")
+    if source in PLAYING and env is None:
+        raise ConfigError(
+            f"data={PLAYING[source]} plays an environment: add one, as in env=cartpole"
+        )
+    if source == REPLAY and data["capacity"] < data["batch_size"]:
+        raise ConfigError(
+            f"data.capacity={data['capacity']} holds no batch of data.batch_size={data['batch_size']}"
+        )
+    sources, line = LEARNS_FROM.get(algo.get("_target_", ""), (None, ""))
+    if sources is not None and source in TARGETS and source not in sources:
+        raise ConfigError(line)
 
 
 def _check_battles(env: Mapping[str, Any], evaluation: str | None) -> None:

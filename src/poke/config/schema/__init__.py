@@ -6,7 +6,7 @@ user's own algorithm, network or sink) is left to its own constructor. Nothing h
 
 from __future__ import annotations
 
-from poke.config.schema.algorithms import BehaviourCloningConfig, IQLConfig, PPOConfig
+from poke.config.schema.algorithms import BehaviourCloningConfig, DQNConfig, IQLConfig, PPOConfig
 from poke.config.schema.data import (
     CollectorConfig,
     DemonstrationsConfig,
@@ -65,6 +65,7 @@ __all__ = [
     "CollectorConfig",
     "ConsoleConfig",
     "CsvConfig",
+    "DQNConfig",
     "DemonstrationsConfig",
     "EarlyStoppingConfig",
     "EpisodeEvaluatorConfig",
@@ -109,6 +110,7 @@ TARGETS: dict[str, type] = {
     "poke.data.minari.MinariDemonstrations": MinariConfig,
     "poke.data.transitions.RecordedTransitions": TransitionsConfig,
     "poke.algorithms.offline.iql.IQL": IQLConfig,
+    "poke.algorithms.off_policy.dqn.DQN": DQNConfig,
     "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
     "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,
     "poke.training.writers.CsvWriter": CsvConfig,

@@ -83,3 +83,22 @@ class IQLConfig:
     temperature: float = knob(at_least=0, help="how much the better is preferred; mind the rewards")
     max_weight: float = knob(above=0, help="where that is cut")
     critics: CriticsConfig = knob()
+
+
+@dataclass
+class DQNConfig:
+    """`algo=dqn`."""
+
+    lr: float = knob(above=0, help="Adam's")
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="gradient steps after which it reaches 0")
+    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    double: bool = knob(help="what is best next is chosen by one network, judged by the other")
+    dueling: bool = knob(help="a value of the state, and advantages of actions")
+    target_every: int = knob(at_least=1, help="gradient steps between moves of the target network")
+    target_rate: float = knob(above=0, at_most=1, help="by how much it moves; 1: it is taken over")
+    epsilon_start: float = knob(at_least=0, at_most=1, help="share of drawn actions at first")
+    epsilon_end: float = knob(at_least=0, at_most=1, help="at last")
+    epsilon_steps: int = knob(at_least=1, help="transitions between the two")

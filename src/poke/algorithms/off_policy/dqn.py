@@ -1,0 +1,209 @@
+"""Deep Q-learning, of one choice: the policy is the network of action values, greedy.
+
+Mnih et al., "Human-level Control through Deep Reinforcement Learning", Nature 2015. By switches: double Q-learning (van
+Hasselt et al., AAAI 2016), dueling networks (Wang et al., ICML 2016); with `data.n_step` multi-step returns (Sutton
+1988; Hessel et al., "Rainbow", AAAI 2018) and with `data.alpha` prioritised replay (Schaul et al., ICLR 2016).
+
+Deliberate deviations:
+- Illegal actions are left out of every maximum, of what is drawn while exploring, and of the mean that dueling networks
+  take away.
+- The error is not clipped to 1, the loss is linear beyond 1 (Huber), as is usual since.
+- The target network may follow slowly (`target_rate` below 1) in place of being taken over now and then.
+- Asked to explore, the policy that others load draws by a softmax of action values, as policies of choices do; training
+  explores by `epsilon`.
+- It learns from recorded transitions too, as a baseline: nothing keeps it near what was recorded, see `algo=cql`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poke.algorithms.descent import Descent
+from poke.algorithms.values.critics import Follower
+from poke.algorithms.values.heads import Heads
+from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
+from poke.algorithms.values.masked import chosen, legal_argmax, legal_max, legal_mean
+from poke.data.experience import Experience, Transitions
+from poke.networks.actor_critic import ActorCritic
+from poke.policies.policy import Policy
+
+
+class DQN:
+    """Algorithm: DQN, on a replay buffer or recorded transitions.
+
+    Args:
+        make_policy: makes a policy for what the source has.
+        device: where its network is.
+        seed: of exploration.
+        lr: Adam's learning rate.
+        lr_schedule: constant, or linear or cosine to 0.
+        schedule_steps: gradient steps after which it reaches 0.
+        max_grad_norm: global norm to clip at; 0: no clipping.
+        gamma: discount factor.
+        reward_scale: rewards are multiplied by this.
+        double: what is best next is chosen by the network that learns, and judged by its target.
+        dueling: the network puts out a state's value and actions' advantages.
+        target_every: gradient steps between moves of the target network.
+        target_rate: by how much it moves then; 1: it is taken over.
+        epsilon_start: share of actions that are drawn at first.
+        epsilon_end: at last.
+        epsilon_steps: transitions between the two.
+
+    Raises:
+        ValueError: the policy has a memory, or actions are not one choice.
+    """
+
+    def __init__(
+        self,
+        make_policy: Callable[..., Policy],
+        device: torch.device,
+        *,
+        lr: float,
+        gamma: float,
+        double: bool = True,
+        dueling: bool = False,
+        target_every: int = 1,
+        target_rate: float = 0.005,
+        epsilon_start: float = 1.0,
+        epsilon_end: float = 0.05,
+        epsilon_steps: int = 1,
+        lr_schedule: str = "constant",
+        schedule_steps: int = 1,
+        max_grad_norm: float = 0.0,
+        reward_scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.policy = make_policy(critic="shared" if dueling else "none")
+        refuse_memory(self.policy, "dqn")
+        refuse_all_but_one_choice(self.policy, "dqn")
+        self.double = double
+        self.reward_scale = reward_scale
+        self.target_every = target_every
+        self.target_rate = target_rate
+        self.epsilon_start = epsilon_start
+        self.epsilon_end = epsilon_end
+        self.epsilon_steps = epsilon_steps
+        self.num_steps = 0
+        self._heads = Heads([gamma], loss="huber").to(device)
+        self._target = Follower(self.policy.network)
+        self._descent = Descent(
+            {"policy": self.policy.network},
+            lr={"policy": lr},
+            max_grad_norm=max_grad_norm,
+            schedule=lr_schedule,
+            schedule_steps=schedule_steps,
+        )
+        self._learning = Learning(
+            self.policy, self._descent, networks={}, followers={"policy": self._target}
+        )
+        self._generator = np.random.default_rng([seed, 3])
+
+    @property
+    def epsilon(self) -> float:
+        """Which share of actions is drawn by now."""
+        progress = min(1.0, self.num_steps / self.epsilon_steps)
+        return self.epsilon_start + (self.epsilon_end - self.epsilon_start) * progress
+
+    def explore(self, observation: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
+        """Return the best actions, or with a chance of `epsilon` any, as of `poke.protocols.Explorer`."""
+        count = len(observation)
+        action = self.policy.action_space.draw(self._generator, count, action_mask)
+        greedy = self._generator.random(count) >= self.epsilon
+        if greedy.any():
+            outputs, _ = self.policy.infer(observation, judge=False)
+            best = self.policy.distribution.mode(outputs, action_mask)
+            action = np.where(greedy, best, action)
+        return action
+
+    def update(self, batch: Experience) -> Mapping[str, Tensor | float]:
+        """Make a gradient step of each minibatch.
+
+        Returns:
+            loss, q (the mean of what was chosen), grad_norm (before clipping), epsilon, and what the source tells; no
+            losses while it warms up.
+
+        Raises:
+            NonFiniteError: a loss or gradient is not finite; weights and optimizer are as before.
+        """
+        told = self._learning.run(batch, self._step)
+        self.num_steps += batch.num_steps
+        return {**told, "epsilon": self.epsilon}
+
+    def judge(self, part: Transitions) -> tuple[Tensor, Tensor]:
+        """Return what every action is worth, `[batch, num_actions]`, and how far the one done is from its target."""
+        with torch.no_grad():
+            values = action_values(self.policy.network, part.observation, part.action_mask)
+            return values, (chosen(values, part.action) - self._aim(part)).abs()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return target network, optimizer, clock and generator; the weights are the policy's."""
+        return {
+            **self._learning.get_state(),
+            "num_transitions": self.num_steps,
+            "generator": self._generator.bit_generator.state,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restore what `get_state` returned."""
+        self._learning.set_state(state)
+        self.num_steps = state["num_transitions"]
+        self._generator.bit_generator.state = state["generator"]
+
+    def _step(self, part: Transitions) -> tuple[dict[str, Tensor], Tensor]:
+        target = self._aim(part)
+        values = action_values(self.policy.network, part.observation, part.action_mask)
+        said = chosen(values, part.action)
+        loss = weighted_mean(self._heads.error_loss(said - target), part.weight)
+        told = self._descent.step({"loss": loss})
+        if self._descent.num_steps % self.target_every == 0:
+            self._target.follow(self._descent.flat["policy"], self.target_rate)
+        return {**told, "q": said.detach().mean()}, (said.detach() - target).abs()
+
+    @torch.no_grad()
+    def _aim(self, part: Transitions) -> Tensor:
+        """Return the targets, `[batch]`: rewards, and what the best legal action is worth next."""
+        seen, mask = part.next_observation, part.next_action_mask
+        worth = action_values(self._target.network, seen, mask)
+        if self.double:
+            best = legal_argmax(action_values(self.policy.network, seen, mask), mask)
+            after = chosen(worth, best)
+        else:
+            after = legal_max(worth, mask)
+        rewards, discount = part.bridge(self._heads.gammas, self.reward_scale)
+        return rewards[:, 0] + discount[:, 0] * after
+
+
+def action_values(network: ActorCritic, observation: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Return what actions are worth: what the network puts out; of a dueling one, whose policy's outputs are
+    advantages, `V + A - mean A` over legal actions (Wang et al. 2016, equation 9).
+
+    Args:
+        network: of the policy.
+        observation: `[batch, *observation_shape]`.
+        action_mask: `[batch, num_actions]` bool, true where legal; None where everything is.
+
+    Returns:
+        `[batch, num_actions]` float32; of an illegal action it means nothing.
+    """
+    outputs, value = network(observation)
+    if value is None:
+        return outputs
+    return outputs + (value - legal_mean(outputs, action_mask)).unsqueeze(-1)
+
+
+def refuse_all_but_one_choice(policy: Policy, name: str) -> None:
+    """Raise ValueError if a policy's actions are not one choice.
+
+    Args:
+        policy: of the configured network.
+        name: of the algorithm, as users know it.
+    """
+    if policy.action_space.kind != "discrete":
+        raise ValueError(
+            f"algo={name} judges the actions of one choice, and these are {policy.action_space}"
+        )

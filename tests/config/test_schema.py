@@ -30,7 +30,7 @@ def compose(*overrides):
         ("algo.lr.foo=3", "unknown key algo.lr.foo"),
         ("~algo.lr", "algo.lr is missing"),
         ("~algo.lrr", "unknown key algo.lrr (did you mean algo.lr?)"),
-        ("algo=bcc", "no option algo=bcc (choose from bc"),
+        ("algo=bcc", "no option algo=bcc (choose from awr, bc"),
         ("trainer=foo", "no option trainer=foo (choose from default)"),
         ("algo.lr=abc", "algo.lr must be a number, not 'abc'"),
         ("algo.lr=true", "algo.lr must be a number, not True"),

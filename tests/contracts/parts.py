@@ -6,6 +6,9 @@ import torch
 
 from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
 from poke.algorithms.off_policy.dqn import DQN
+from poke.algorithms.offline.awr import AWR
+from poke.algorithms.offline.cql import CQL
+from poke.algorithms.offline.crr import CRR
 from poke.algorithms.offline.iql import IQL
 from poke.algorithms.ppo import PPO
 from poke.data.demonstrations import Demonstrations
@@ -170,6 +173,18 @@ def iql(make_policy, make_network, device, **values):
     return IQL(make_policy(), make_network, device, **{**more, **values})
 
 
+def cql(make_policy, make_network, device, **values):
+    return CQL(make_policy(), make_network, device, **{"alpha": 0.5, **values})
+
+
+def crr(make_policy, make_network, device, **values):
+    return CRR(make_policy(), make_network, device, **{"policy_lr": 1e-3, "seed": 1, **values})
+
+
+def awr(make_policy, make_network, device, **values):
+    return AWR(make_policy(), make_network, device, **{"policy_lr": 1e-3, **values})
+
+
 class Acting(gym.Env):
     """Takes actions of any kind; what is seen, rewarded and ended is drawn."""
 
@@ -242,6 +257,12 @@ CASES = {
     ),
     "iql-n-step": lambda: offline("discrete", iql, data={"n_step": 3}),
     "iql-normalised": lambda: offline("continuous", iql, data={"normalize_observation": True}),
+    **{f"crr-{kind}": lambda kind=kind: offline(kind, crr) for kind in (*ACTIONS, "masked")},
+    "crr-exponential": lambda: offline("masked", crr, filter="exponential", temperature=0.5),
+    **{f"awr-{kind}": lambda kind=kind: offline(kind, awr) for kind in (*ACTIONS, "masked")},
+    "awr-bootstrapped": lambda: offline("masked", awr, return_share=0.5, bins=11),
+    "cql": lambda: offline("discrete", cql),
+    "cql-masked": lambda: offline("masked", cql, num_critics=3),
     "dqn": lambda: replaying(algorithm=dqn),
     "dqn-dueling": lambda: replaying(algorithm=dqn, dueling=True, double=False),
     "dqn-prioritised": lambda: replaying(

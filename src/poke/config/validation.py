@@ -30,6 +30,9 @@ LEARNS_FROM = {
     "poke.algorithms.ppo.PPO": ((COLLECTOR,), _OWN),
     "poke.algorithms.bc.BehaviourCloning": (_FILES, _SHOWN),
     "poke.algorithms.offline.iql.IQL": ((TRANSITIONS,), f"algo=iql {_RECORDED}"),
+    "poke.algorithms.offline.cql.CQL": ((TRANSITIONS,), f"algo=cql {_RECORDED}"),
+    "poke.algorithms.offline.crr.CRR": ((TRANSITIONS,), f"algo=crr {_RECORDED}"),
+    "poke.algorithms.offline.awr.AWR": ((TRANSITIONS,), f"algo=awr {_RECORDED}"),
     "poke.algorithms.off_policy.dqn.DQN": ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
 }
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"

@@ -21,7 +21,13 @@ import torch
 from torch import Tensor
 
 from poke.algorithms.descent import Descent
-from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, make_critics
+from poke.algorithms.values.critics import (
+    ChoiceCritics,
+    Follower,
+    Judging,
+    MakeNetwork,
+    make_critics,
+)
 from poke.algorithms.values.heads import expectile_weight
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
@@ -112,6 +118,16 @@ class IQL:
         """
         return self._learning.run(batch, self._step)
 
+    def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
+        """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
+        done is from its target, `[batch]`."""
+        with torch.no_grad():
+            said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
+            error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
+            if not isinstance(self._critics, ChoiceCritics):
+                return None, error
+            return self._heads.read(self._critics(part.observation))[..., 0].amin(dim=0), error
+
     def get_state(self) -> dict[str, Any]:
         """Return critics, their copy and the optimizer; the other weights are the policy's."""
         return self._learning.get_state()
@@ -124,8 +140,7 @@ class IQL:
         heads = self._heads
         with torch.no_grad():
             judged = heads.read(self._target.network.of(part.observation, part.action)).amin(dim=0)
-            rewards, discount = part.bridge(heads.gammas, self.reward_scale)
-            target = rewards + discount * heads.read(self._value(part.next_observation))
+        target = self._aim(part)
         # V: an expectile of Q over the data's actions, equation 5.
         said = self._value(part.observation)
         value = heads.read(said.detach())
@@ -150,3 +165,9 @@ class IQL:
         )
         self._target.follow(self._descent.flat["critics"], self.judging.target_rate)
         return {**told, "value": value[:, 0].mean(), "advantage": advantage[:, 0].mean()}, error
+
+    @torch.no_grad()
+    def _aim(self, part: Transitions) -> Tensor:
+        """Return the targets, `[batch, factors]`: rewards, and V of what comes next."""
+        rewards, discount = part.bridge(self._heads.gammas, self.reward_scale)
+        return rewards + discount * self._heads.read(self._value(part.next_observation))

@@ -6,7 +6,15 @@ user's own algorithm, network or sink) is left to its own constructor. Nothing h
 
 from __future__ import annotations
 
-from poke.config.schema.algorithms import BehaviourCloningConfig, DQNConfig, IQLConfig, PPOConfig
+from poke.config.schema.algorithms import (
+    AWRConfig,
+    BehaviourCloningConfig,
+    CQLConfig,
+    CRRConfig,
+    DQNConfig,
+    IQLConfig,
+    PPOConfig,
+)
 from poke.config.schema.data import (
     CollectorConfig,
     DemonstrationsConfig,
@@ -55,12 +63,15 @@ from poke.config.schema.whole import (
 __all__ = [
     "PLAYERS",
     "TARGETS",
+    "AWRConfig",
     "AlertConfig",
     "AutoNetworkConfig",
     "BattleEvaluatorConfig",
     "BattleNetworkConfig",
     "BehaviourCloningConfig",
     "CNNConfig",
+    "CQLConfig",
+    "CRRConfig",
     "CheckpointConfig",
     "CollectorConfig",
     "ConsoleConfig",
@@ -110,6 +121,9 @@ TARGETS: dict[str, type] = {
     "poke.data.minari.MinariDemonstrations": MinariConfig,
     "poke.data.transitions.RecordedTransitions": TransitionsConfig,
     "poke.algorithms.offline.iql.IQL": IQLConfig,
+    "poke.algorithms.offline.cql.CQL": CQLConfig,
+    "poke.algorithms.offline.crr.CRR": CRRConfig,
+    "poke.algorithms.offline.awr.AWR": AWRConfig,
     "poke.algorithms.off_policy.dqn.DQN": DQNConfig,
     "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
     "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,

@@ -102,3 +102,55 @@ class DQNConfig:
     epsilon_start: float = knob(at_least=0, at_most=1, help="share of drawn actions at first")
     epsilon_end: float = knob(at_least=0, at_most=1, help="at last")
     epsilon_steps: int = knob(at_least=1, help="transitions between the two")
+
+
+@dataclass
+class CQLConfig:
+    """`algo=cql`."""
+
+    lr: float = knob(above=0, help="Adam's")
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    alpha: float = knob(at_least=0, help="weight of being conservative; mind the rewards' scale")
+    num_critics: int = knob(at_least=1, help="the policy included; the least of them counts")
+    target_rate: float = knob(above=0, at_most=1, help="by how much their copy follows")
+
+
+@dataclass
+class CRRConfig:
+    """`algo=crr`."""
+
+    lr: float = knob(above=0, help="Adam's")
+    policy_lr: float = knob(above=0)
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    filter: str = knob(choices=("binary", "exponential"))
+    temperature: float = knob(above=0, help="of the exponential filter; mind the rewards' scale")
+    max_weight: float = knob(above=0, help="where exponential weights are cut")
+    num_samples: int = knob(at_least=1, help="of the policy's actions, unless they are one choice")
+    critics: CriticsConfig = knob()
+
+
+@dataclass
+class AWRConfig:
+    """`algo=awr`."""
+
+    lr: float = knob(above=0, help="Adam's")
+    policy_lr: float = knob(above=0)
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    temperature: float = knob(above=0, help="advantages are divided by it; mind the rewards")
+    max_weight: float = knob(above=0, help="where their exponentials are cut")
+    return_share: float = knob(at_least=0, at_most=1, help="of a target; the rest is bootstrapped")
+    bins: int = knob(at_least=0, help="of two-hot values; 0: values are numbers")
+    low: float = knob(help="least value that bins reach")
+    high: float = knob(help="greatest")

@@ -35,6 +35,7 @@ LEARNS_FROM = {
     "poke.algorithms.offline.awr.AWR": ((TRANSITIONS,), f"algo=awr {_RECORDED}"),
     "poke.algorithms.off_policy.dqn.DQN": ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
 }
+VALUE_EVALUATOR = "poke.algorithms.values.fitted.ValueEvaluator"
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
@@ -181,6 +182,8 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     _check_source(env, nodes[1], nodes[2])
+    if evaluation == VALUE_EVALUATOR and data in TARGETS and data != TRANSITIONS:
+        raise ConfigError("eval=values judges by recorded transitions: take data=transitions")
     if data != COLLECTOR:
         return
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)

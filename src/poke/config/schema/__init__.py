@@ -31,6 +31,7 @@ from poke.config.schema.evaluators import (
     BattleEvaluatorConfig,
     EpisodeEvaluatorConfig,
     HeldOutConfig,
+    ValueEvaluatorConfig,
 )
 from poke.config.schema.logging import (
     AlertConfig,
@@ -99,6 +100,7 @@ __all__ = [
     "TrainConfig",
     "TrainerConfig",
     "TransitionsConfig",
+    "ValueEvaluatorConfig",
     "WandbConfig",
 ]
 
@@ -108,6 +110,7 @@ PLAYERS = ("simple_heuristics", "max_base_power", "random")
 TARGETS: dict[str, type] = {
     "poke.algorithms.bc.BehaviourCloning": BehaviourCloningConfig,
     "poke.algorithms.bc.HeldOutEvaluator": HeldOutConfig,
+    "poke.algorithms.values.fitted.ValueEvaluator": ValueEvaluatorConfig,
     "poke.algorithms.ppo.PPO": PPOConfig,
     "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
     "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,

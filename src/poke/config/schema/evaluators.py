@@ -45,3 +45,15 @@ class BattleEvaluatorConfig:
     trust: list[str] = knob(
         help="packages whose classes opponents may name besides poke's own networks"
     )
+
+
+@dataclass
+class ValueEvaluatorConfig:
+    """`eval=values`."""
+
+    gamma: float = knob(at_least=0, at_most=1)
+    fitted_updates: int = knob(at_least=0, help="of fitted Q evaluation, each time; 0: none")
+    fitted_lr: float = knob(above=0, help="Adam's")
+    fitted_batch_size: int = knob(at_least=1, help="transitions a gradient step")
+    batch_size: int = knob(at_least=1, help="decisions at once; changes speed only")
+    seed: int = knob(at_least=0, help="of the critic that is fitted")

@@ -262,7 +262,7 @@ CASES = {
     **{f"awr-{kind}": lambda kind=kind: offline(kind, awr) for kind in (*ACTIONS, "masked")},
     "awr-bootstrapped": lambda: offline("masked", awr, return_share=0.5, bins=11),
     "cql": lambda: offline("discrete", cql),
-    "cql-masked": lambda: offline("masked", cql, num_critics=3),
+    "cql-masked": lambda: offline("masked", cql, critics={"num": 3}),
     "dqn": lambda: replaying(algorithm=dqn),
     "dqn-dueling": lambda: replaying(algorithm=dqn, dueling=True, double=False),
     "dqn-prioritised": lambda: replaying(

@@ -1,5 +1,6 @@
 """Transitions drawn at random, and small offline algorithms that learn from them."""
 
+import copy
 from types import SimpleNamespace
 
 import torch
@@ -75,3 +76,36 @@ def transitions(kind, *, seed=0, count=32, n=1, masked=False, weighted=False):
 
 def experience(part):
     return Experience([part], 1, len(part))
+
+
+def legal_actions(mask, i):
+    return [a for a in range(4) if mask is None or mask[i, a]]
+
+
+def assert_moved_by(algorithm, name, loss, module):
+    """That the last update went down the gradient of a slow loss, and of nothing else.
+
+    Args:
+        algorithm: was updated.
+        name: of the network in it that moved.
+        loss: 0-dim.
+        module: the same network as it was before the update.
+    """
+    parameters = list(module.parameters())
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    flat = [
+        torch.zeros_like(p).flatten() if g is None else g.flatten()
+        for p, g in zip(parameters, gradients, strict=True)
+    ]
+    torch.testing.assert_close(
+        algorithm._descent.flat[name].grad, torch.cat(flat), rtol=1e-3, atol=1e-5
+    )
+
+
+def apart(algorithm):
+    """The same algorithm as it is now, with a copy of its critics that is another network."""
+    torch.manual_seed(1)
+    follower = algorithm._target
+    with torch.no_grad():
+        follower._flat.add_(0.3 * torch.randn_like(follower._flat))
+    return copy.deepcopy(algorithm)

@@ -1,13 +1,14 @@
 """Implicit Q-learning beside its equations, written slowly."""
 
 import copy
+import math
 
 import pytest
 import torch
 
 from poke.algorithms.offline.iql import IQL
 
-from .parts import experience, makers, transitions
+from .parts import apart, assert_moved_by, experience, makers, transitions
 
 VALUES = {"lr": 1e-2, "policy_lr": 1e-3, "gamma": 0.9, "expectile": 0.8, "temperature": 2.0}
 
@@ -23,31 +24,40 @@ def iql(kind, masked=False, **values):
 def test_losses_are_those_of_the_equations(kind, weighted, n):
     algorithm = iql(kind, masked=kind == "discrete", reward_scale=0.5, max_weight=1.5)
     part = transitions(kind, n=n, masked=kind == "discrete", weighted=weighted)
-    algorithm.update(experience(part))  # so that the copy is another network
-    slow = copy.deepcopy(algorithm)
+    slow = apart(algorithm)
+    worth, wrong = algorithm.judge(part)
     told = algorithm.update(experience(part))
     value_loss = critic_loss = policy_loss = 0.0
     for i in range(len(part)):
         seen, after = part.observation[i : i + 1], part.next_observation[i : i + 1]
         action = part.action[i : i + 1]
-        q = min(slow._target.network.of(seen, action).flatten().tolist())
-        v = slow._value(seen).item()
-        u = q - v
+        q = slow._target.network.of(seen, action).min().item()
+        v = slow._value(seen)
+        u = q - v.item()
         weight = float(part.weight[i]) if weighted else 1.0
-        value_loss += weight * abs(0.8 - (u < 0)) * u**2 / 2
+        value_loss += weight * abs(0.8 - (u < 0)) * (q - v).square().sum() / 2
         target = sum(0.9**k * 0.5 * float(r) for k, r in enumerate(part.reward[i]))
         if not part.terminated[i]:
             target += 0.9 ** int(part.length[i]) * slow._value(after).item()
-        for estimate in slow._critics.of(seen, action).flatten().tolist():
+        estimates = slow._critics.of(seen, action).flatten()
+        for estimate in estimates:
             critic_loss += weight * (estimate - target) ** 2 / 2
+        error = (estimates.detach() - target).abs().mean().item()
+        assert wrong[i].item() == pytest.approx(error, abs=1e-5)
+        if kind == "discrete":
+            least = slow._critics(seen)[:, 0, :, 0].detach().min(dim=0).values
+            torch.testing.assert_close(worth[i], least)
         outputs = slow.policy.network(seen)[0]
         mask = None if part.action_mask is None else part.action_mask[i : i + 1]
-        log_prob = slow.policy.distribution.log_prob_and_entropy(outputs, action, mask)[0].item()
-        preferred = min(torch.tensor(2.0 * u).exp().item(), 1.5)
+        log_prob = slow.policy.distribution.log_prob_and_entropy(outputs, action, mask)[0].sum()
+        preferred = min(math.exp(2.0 * u), 1.5)
         policy_loss -= weight * preferred * log_prob
-    wanted = {"value_loss": value_loss, "critic_loss": critic_loss, "policy_loss": policy_loss}
-    for name, value in wanted.items():
-        assert float(told[name]) == pytest.approx(value / len(part), rel=1e-4), name
+    wanted = {"value": value_loss, "critic": critic_loss, "policy": policy_loss}
+    networks = {"value": slow._value, "critics": slow._critics, "policy": slow.policy.network}
+    for (name, loss), (network, module) in zip(wanted.items(), networks.items(), strict=True):
+        loss = loss / len(part)
+        assert float(told[f"{name}_loss"]) == pytest.approx(loss.item(), rel=1e-4), name
+        assert_moved_by(algorithm, network, loss, module)
 
 
 def test_the_copy_follows_by_its_rate():

@@ -6,7 +6,8 @@ data's action; beside double Q-learning (van Hasselt et al., AAAI 2016).
 
 Deliberate deviations:
 - Illegal actions are left out of the logsumexp and of every maximum.
-- Several critics, the least of which counts in targets; the first of them is the policy, greedy.
+- Several critics, the least of which counts in targets; the first of them is the policy, greedy. So a value is one
+  output an action: there are no two-hot values, and no discount factors besides the one that counts.
 - The loss of errors is linear beyond 1 (Huber), as in the authors' own code for Atari.
 """
 
@@ -20,8 +21,7 @@ from torch import Tensor, nn
 
 from poke.algorithms.descent import Descent
 from poke.algorithms.off_policy.dqn import refuse_all_but_one_choice
-from poke.algorithms.values.critics import ChoiceCritics, Follower, MakeNetwork
-from poke.algorithms.values.heads import Heads
+from poke.algorithms.values.critics import ChoiceCritics, Follower, Judging, MakeNetwork
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.algorithms.values.masked import chosen, legal_argmax, legal_logsumexp
 from poke.data.experience import Experience, Transitions
@@ -44,11 +44,11 @@ class CQL:
         reward_scale: rewards are multiplied by this.
         alpha: how much weight being conservative has beside being right. It is compared with errors of values, and must
             fit the rewards' scale.
-        num_critics: how many there are, the policy included.
-        target_rate: by how much their copy follows at every update.
+        critics: as of `Judging`; the policy is one of `num`.
 
     Raises:
-        ValueError: the policy has a memory, or actions are not one choice.
+        ValueError: the policy has a memory, actions are not one choice, or critics are to say more than a value an
+            action.
     """
 
     def __init__(
@@ -60,21 +60,26 @@ class CQL:
         lr: float,
         gamma: float,
         alpha: float,
-        num_critics: int = 2,
-        target_rate: float = 0.005,
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         max_grad_norm: float = 0.0,
         reward_scale: float = 1.0,
+        critics: Mapping[str, Any] | None = None,
     ) -> None:
         refuse_memory(policy, "cql")
         refuse_all_but_one_choice(policy, "cql")
         self.policy = policy
         self.alpha = alpha
         self.reward_scale = reward_scale
-        self.target_rate = target_rate
-        self._heads = Heads([gamma], loss="huber").to(device)
-        others = [make_network(policy.action_space.num_outputs) for _ in range(num_critics - 1)]
+        self.judging = Judging(**(critics or {}))
+        if self.judging.bins or self.judging.extra_gammas:
+            raise ValueError(
+                "algo=cql makes the policy of a critic, which says one value an action: "
+                "leave out algo.critics.bins and algo.critics.extra_gammas"
+            )
+        self._heads = self.judging.heads(gamma, device, loss="huber")
+        count = self.judging.num - 1
+        others = [make_network(policy.action_space.num_outputs) for _ in range(count)]
         self._others = nn.ModuleList(others).to(device)
         networks = [_Outputs(policy.network), *self._others]
         self._critics = ChoiceCritics(networks, self._heads)
@@ -130,11 +135,10 @@ class CQL:
         told = self._descent.step(
             {
                 "critic_loss": weighted_mean(critic_loss, part.weight),
-                "alpha_conservative": self.alpha * conservative_loss,
+                "conservative_loss": self.alpha * conservative_loss,
             }
         )
-        del told["alpha_conservative"]
-        self._target.follow(self._descent.flat["critics"], self.target_rate)
+        self._target.follow(self._descent.flat["critics"], self.judging.target_rate)
         told |= {"conservative_loss": conservative_loss.detach(), "q": said.detach().mean()}
         return told, error.detach().abs().mean(dim=0)
 

@@ -115,8 +115,7 @@ class CQLConfig:
     gamma: float = knob(at_least=0, at_most=1)
     reward_scale: float = knob(above=0)
     alpha: float = knob(at_least=0, help="weight of being conservative; mind the rewards' scale")
-    num_critics: int = knob(at_least=1, help="the policy included; the least of them counts")
-    target_rate: float = knob(above=0, at_most=1, help="by how much their copy follows")
+    critics: CriticsConfig = knob()
 
 
 @dataclass

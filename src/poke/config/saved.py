@@ -30,7 +30,8 @@ FIXED = {
     "init_from.path": "the run has weights already",
     "init_from.strict": "the run has weights already",
 }
-PATHS = ("data.path", "init_from.path")
+RECORDINGS = frozenset({"data.path", "data.fill"})
+PATHS = (*sorted(RECORDINGS), "init_from.path")
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ class Play:
         self._settings = dict(getattr(environment, "settings", {}))
         self._seed = seed
         self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
+        self._means: dict[str, float] | None = {}  # over these; None: episodes finished since
         # What to act on next, normalised; None while the normaliser has yet to learn of it.
         self._seen: np.ndarray | None = None
         # Where that is the first of an episode.
@@ -100,8 +101,10 @@ class Play:
             What is seen then, as of `seen`.
         """
         self.environments.step(action)
-        self._recent.extend(self.environments.finished)
-        self.num_finished += len(self.environments.finished)
+        if self.environments.finished:
+            self._recent.extend(self.environments.finished)
+            self.num_finished += len(self.environments.finished)
+            self._means = None
         return self._see()
 
     def void(self) -> np.ndarray | None:
@@ -133,10 +136,14 @@ class Play:
 
     def end_round(self) -> dict[str, float]:
         """Return what there is to tell of episodes, and begin to count them anew."""
-        metrics: dict[str, float] = {"episodes": self.num_finished}
-        if self._recent:
-            metrics["episode_return"] = float(np.mean([episode[0] for episode in self._recent]))
-            metrics["episode_length"] = float(np.mean([episode[1] for episode in self._recent]))
+        # Rounds of one step are many more than episodes: a mean over a hundred of these costs more than the step.
+        if self._means is None:
+            returns, lengths = zip(*self._recent, strict=True)
+            self._means = {
+                "episode_return": float(np.mean(returns)),
+                "episode_length": float(np.mean(lengths)),
+            }
+        metrics: dict[str, float] = {"episodes": self.num_finished, **self._means}
         if hasattr(self.environments, "metrics"):
             metrics |= self.environments.metrics()
         self.num_rounds += 1
@@ -180,6 +187,7 @@ class Play:
         self.num_rounds = state["num_rollouts"]
         self._recent.clear()
         self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
+        self._means = None if self._recent else {}
         anew = bool(changes) or not (self.exact_resume and state.get("exact", True))
         if anew:
             self.environments.restart(state["environments"], [self._seed, self.num_rounds])

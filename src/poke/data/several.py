@@ -15,15 +15,19 @@ from poke.data.steps import COLUMNS, DataError, Finals, Trajectories, mark_sizes
 _KINDS = ("observation", "action", "layout")
 
 
-def paths_of(path: str | Path | Sequence[str]) -> list[str]:
+def paths_of(path: str | Path | Sequence[str], key: str = "data.path") -> list[str]:
     """Return the files that one path or several name.
+
+    Args:
+        path: one, or several.
+        key: of the config, that gave them.
 
     Raises:
         DataError: none, or one of them twice.
     """
     paths = [str(path)] if isinstance(path, str | Path) else list(path)
     if not paths:
-        raise DataError("data.path=[] names no file")
+        raise DataError(f"{key}=[] names no file")
     places = [trajectories.locate(part).resolve() for part in paths]
     for number, place in enumerate(places):
         if place in places[:number]:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from poke.config.identity import bookkeeping, defaults
 from poke.config.knobs import ConfigError
-from poke.config.saved import UNRESOLVED, SavedConfig, from_folders
+from poke.config.saved import RECORDINGS, UNRESOLVED, SavedConfig, from_folders
 from poke.run.files import sweep, write_json, write_text
 from poke.run.identity import accepted_change
 from poke.run.signals import Signals
@@ -122,7 +122,7 @@ class Fork(Beginning):
     """
 
     def __init__(self, saved: SavedConfig, parent: Path, file: Path | None, task: Task) -> None:
-        here = [str(Path.cwd())] if "data.path" in saved.changed else []
+        here = [str(Path.cwd())] if RECORDINGS & saved.changed.keys() else []
         plain = from_folders(saved.plain, [*here, *Account.of(parent).folders])
         super().__init__(plain, saved.unresolved, task)
         self._saved = saved
@@ -181,7 +181,7 @@ class Resumption:
     def open(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self.account = Account.of(run_dir)
-        here = [str(Path.cwd())] if "data.path" in self._saved.changed else []
+        here = [str(Path.cwd())] if RECORDINGS & self._saved.changed.keys() else []
         self.config = from_folders(self._saved.plain, [*here, *self.account.folders])
 
     def prepare(self, experiment: Experiment) -> None:

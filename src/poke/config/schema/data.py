@@ -114,5 +114,11 @@ class ReplayConfig:
     alpha: float = knob(at_least=0, help="how much errors decide what is drawn; 0: not at all")
     beta: float = knob(at_least=0, at_most=1, help="how much of that bias is taken away at first")
     beta_steps: int = knob(at_least=1, help="transitions after which all of it is")
-    fill: Any = knob(help="a recording, or several, that the buffer begins with")
+    fill: str | list[str] | None = knob(help="a recording, or several, that the buffer begins with")
     episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")
+    on_change: str = knob(
+        choices=ON_CHANGE,
+        default="error",
+        bookkeeping=True,
+        help="where a resume finds another recording than before",
+    )

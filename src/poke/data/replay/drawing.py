@@ -55,6 +55,9 @@ class Prioritized:
         self.beta = beta
         self._depth = max(1, (capacity - 1).bit_length())
         self._first = 1 << self._depth  # the first leaf
+        # Nodes of this level and below are kept. A running sum over the level replaces what is above it, which is half
+        # the work of a draw and of an update.
+        self._top = self._depth // 2
         self._capacity = capacity
         self._tree = np.zeros(2 * self._first)
         self._greatest = 1.0
@@ -63,16 +66,23 @@ class Prioritized:
         self, count: int, size: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return `count` places below `size`, one of each of as many ranges of equal mass, and their weights."""
-        tree, total = self._tree, self._tree[1]
+        tree, width = self._tree, 1 << self._top
+        sums = np.concatenate([[0.0], np.cumsum(tree[width : 2 * width])])
+        total = sums[-1]
         mass = (np.arange(count) + generator.random(count)) * (total / count)
-        node = np.ones(count, np.int64)
-        for _ in range(self._depth):
-            left = tree[2 * node]
-            right = (mass >= left) & (tree[2 * node + 1] > 0)
-            mass = np.where(right, mass - left, mass)
-            node = 2 * node + right
-        places = np.minimum(node - self._first, size - 1)
-        chance = tree[self._first + places] / total
+        mass = np.minimum(mass, np.nextafter(total, 0))
+        number = np.searchsorted(sums, mass, side="right") - 1
+        mass -= sums[number]
+        node = number + width
+        for _ in range(self._depth - self._top):
+            node *= 2
+            left = tree[node]
+            # Rounding must not lead to where no mass is.
+            right = (mass >= left) & (tree[node + 1] > 0)
+            mass -= left * right
+            node += right
+        places = node - self._first
+        chance = tree[node] / total
         weight = (size * chance) ** -self.beta
         return places, (weight / weight.max()).astype(np.float32)
 
@@ -82,28 +92,38 @@ class Prioritized:
 
     def tell(self, places: np.ndarray, error: np.ndarray) -> None:
         """Take note of absolute errors, `[batch]`; of a transition that is there twice the last counts."""
+        # A device's update that met what is not finite is skipped, and said later: no draw may come of it.
+        known = np.isfinite(error)
+        if not known.all():
+            places, error = places[known], error[known]
         priority = (error.astype(np.float64) + EPSILON) ** self._alpha
-        self._greatest = max(self._greatest, float(priority.max()))
+        self._greatest = max(self._greatest, float(priority.max(initial=0.0)))
         self._set(places, priority)
 
     def get_state(self) -> dict[str, Any]:
         """Return the priorities; sums are made of them."""
         leaves = self._tree[self._first : self._first + self._capacity]
-        return {"priority": torch.from_numpy(leaves.copy()), "greatest": self._greatest}
+        return {"priority": torch.from_numpy(leaves), "greatest": self._greatest}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore what `get_state` returned."""
         self._greatest = state["greatest"]
         self._tree.fill(0)
         self._tree[self._first : self._first + self._capacity] = state["priority"].numpy()
-        for level in range(self._depth - 1, -1, -1):
+        for level in range(self._depth - 1, self._top - 1, -1):
             nodes = slice(1 << level, 2 << level)
             below = self._tree[2 << level : 4 << level]
             self._tree[nodes] = below[::2] + below[1::2]
 
     def _set(self, places: np.ndarray, priority: np.ndarray) -> None:
-        node = places + self._first
-        self._tree[node] = priority
-        for _ in range(self._depth):
-            node = np.unique(node // 2)
-            self._tree[node] = self._tree[2 * node] + self._tree[2 * node + 1]
+        tree, node = self._tree, places + self._first
+        tree[node] = priority
+        if len(node) == 1:  # as below, in a fifth of the time: what a step of one environment adds
+            number = int(node[0])
+            for _ in range(self._depth - self._top):
+                number //= 2
+                tree[number] = tree[2 * number] + tree[2 * number + 1]
+            return
+        for _ in range(self._depth - self._top):
+            node = node // 2  # one may come twice, and is the same sum each time
+            tree[node] = tree[2 * node] + tree[2 * node + 1]

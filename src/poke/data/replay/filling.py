@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from poke.data.fingerprint import Fingerprint, files_digest, fingerprint
 from poke.data.several import paths_of, read_all
 from poke.data.steps import DataError
 from poke.data.transitions.steps import look_ahead
@@ -20,8 +21,8 @@ def recorded(
     *,
     masked: bool,
     n_step: int,
-) -> dict[str, np.ndarray]:
-    """Return a recording's transitions by the names of the buffer's columns.
+) -> tuple[dict[str, np.ndarray], Fingerprint]:
+    """Return a recording's transitions by the names of the buffer's columns, and what was read.
 
     Args:
         path: a file of recorded episodes, or several.
@@ -31,13 +32,21 @@ def recorded(
         n_step: how many steps a transition spans.
 
     Raises:
-        DataError: a file is missing or wrong, or of another game.
+        DataError: a file is missing or wrong, or of another game; or of no decision is known what it led to.
     """
-    data, _ = read_all(paths_of(path))
+    paths = paths_of(path, "data.fill")
+    # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
+    digest = files_digest(paths)
+    data, episodes = read_all(paths)
+    about = fingerprint(data, path, 0.0, file=digest, episodes=episodes)
     seen, taken = data.observation_space, data.action_space
     if (seen.shape, seen.dtype) != (observation_space.shape, observation_space.dtype):
         raise DataError(
             f"data.fill has observations of {seen}, the environment of {observation_space}"
+        )
+    if seen.layout != observation_space.layout:
+        raise DataError(
+            "data.fill is in another layout of observations than the environment: record it anew"
         )
     if (taken.kind, taken.sizes, taken.action_shape) != (
         action_space.kind,
@@ -51,6 +60,8 @@ def recorded(
         )
     ahead = look_ahead(data, n_step)
     rows = np.flatnonzero(ahead.known & data.is_chosen)
+    if not len(rows):
+        raise DataError(f"{about.name}: of no decision is it known what it led to")
     following, length = ahead.next[rows], ahead.length[rows]
     steps = np.arange(n_step)
     places = np.minimum(rows[:, None] + steps, len(data) - 1)
@@ -70,7 +81,7 @@ def recorded(
         columns["action_mask"] = data.action_mask[rows]
         masks = None if finals is None else finals.action_mask
         columns["next_action_mask"] = _of(data.action_mask, masks, following)
-    return columns
+    return columns, about
 
 
 def _of(array: np.ndarray, finals: np.ndarray | None, rows: np.ndarray) -> np.ndarray:

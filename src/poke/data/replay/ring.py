@@ -104,6 +104,8 @@ class Ring:
         if theirs["reward"].shape != self.columns["reward"].shape:
             was, now = theirs["reward"].shape[1], self.columns["reward"].shape[1]
             raise ValueError(f"data.n_step was {was} and is {now}: init_from= starts anew")
-        for name, column in self.columns.items():
-            column.copy_(theirs[name])
         self.num_appended = state["num_appended"]
+        for name, column in self.columns.items():
+            column[: len(self)] = theirs[name][
+                : len(self)
+            ]  # memory that is not used yet stays unused

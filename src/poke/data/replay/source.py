@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from poke.data.experience import Experience, Transitions
+from poke.data.fingerprint import Fingerprint
 from poke.data.play import Play
 from poke.data.replay.drawing import Prioritized, Uniform
 from poke.data.replay.filling import recorded
@@ -73,6 +74,7 @@ class Replay:
         self.observation_space = environment.observation_space
         self.action_space = environment.action_space
         self.observation_clip = environment.observation_clip
+        self.fingerprint: Fingerprint | None = None  # of the recording it began with
         self._play = Play(environment, seed=seed, episode_window=episode_window)
         self.environments = self._play.environments
         self.masked = self._play.masked
@@ -88,7 +90,7 @@ class Replay:
                 Prioritized(capacity, alpha, beta) if alpha else Uniform()
             )
             if fill is not None:
-                rows = recorded(
+                rows, self.fingerprint = recorded(
                     fill,
                     self.observation_space,
                     self.action_space,
@@ -109,6 +111,7 @@ class Replay:
         self._explorer: Explorer | None = None
         self._generator = np.random.default_rng([seed, 2])
         self._num_played = 0
+        self._fresh: list[int] = []  # places of what this update has added
 
     @property
     def exact_resume(self) -> bool:
@@ -121,17 +124,32 @@ class Replay:
         return self._play.inexact_reason
 
     def attach(self, algorithm: Explorer) -> None:
-        """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen."""
+        """Let this algorithm choose the actions from now on, and its policy's normaliser learn of what is seen.
+
+        Raises:
+            DataError: it does not explore, or its policy has a memory.
+        """
+        if not hasattr(algorithm, "explore"):
+            raise DataError(
+                f"data=replay plays by what algo explores, and {type(algorithm).__name__} has no explore"
+            )
         if algorithm.policy.initial_state(1) is not None:
             raise DataError("data=replay serves single transitions: leave out network.memory")
         self._explorer = algorithm
         self._play.attach(algorithm.policy)
+        if self._play.normalizer is not None and len(self._ring):  # of what it was filled with
+            self._play.normalizer.learn(
+                self._ring.columns["observation"][: len(self._ring)].numpy()
+            )
 
     def sample(self) -> Experience:
         """Play, and return the minibatches of the update, each of which is drawn as it is asked for."""
         if self._explorer is None:
             raise RuntimeError("attach an algorithm before sampling")
         num_steps = sum(self._round() for _ in range(self._train_freq))
+        # All at once: a way through the tree costs about the same for one as for many.
+        self._drawing.add(np.array(self._fresh, np.int64))
+        self._fresh.clear()
         ready = len(self._ring) >= self._batch_size and self._num_played >= self._warmup_steps
         count = self._updates if ready else 0
         return Experience(
@@ -140,7 +158,8 @@ class Replay:
             batch_size=self._batch_size,
             num_steps=num_steps,
             metrics=self._play.end_round(),
-            told=self,
+            # Errors are on the algorithm's device: who does not want them does not wait for them.
+            told=self if isinstance(self._drawing, Prioritized) else None,
         )
 
     def tell(self, rows: Tensor, error: Tensor) -> None:
@@ -166,9 +185,10 @@ class Replay:
         """
         if bool(state["drawing"]) != isinstance(self._drawing, Prioritized):
             raise ValueError("data.alpha came from or went to 0: init_from= starts anew")
+        goes_on = self._play.set_state(state["play"])  # first: it knows another environment's
         self._ring.set_state(state["ring"])
         self._drawing.set_state(state["drawing"])
-        if self._play.set_state(state["play"]):
+        if goes_on:
             self._waiting.set_state(state["waiting"])
         else:
             self._waiting.clear()
@@ -192,7 +212,7 @@ class Replay:
         seen, mask, idle = play.seen(), play.legal(), environments.idle.copy()
         before = environments.observation.copy()  # environments write over theirs
         masks = None if mask is None else mask.copy()
-        action = self._act(seen, masks)
+        action = np.array(self._act(seen, masks))  # waits for n steps, whoever writes over theirs
         play.step(action)
         void = play.void()
         real = ~idle if void is None else ~(idle | void)
@@ -217,26 +237,22 @@ class Replay:
         decision = {"observation": observation, "action": action}
         if mask is not None:
             decision["action_mask"] = mask
+        for row in waiting.ripe(i, decision):
+            self._fresh.append(self._ring.append(row))
         waiting.add(i, decision, reward)
         if environments.terminated[i] or environments.truncated[i]:
             done = bool(environments.terminated[i])
-            ripe = waiting.flush(i, self._final(i), terminated=done)
-        else:
-            ripe = waiting.ripe(i, self._after(i, environments.observation[i]))
-        for row in ripe:
-            self._drawing.add(np.array([self._ring.append(row)]))
+            for row in waiting.flush(i, self._final(i), terminated=done):
+                self._fresh.append(self._ring.append(row))
 
     def _final(self, i: int) -> dict[str, Any] | None:
         """What environment i showed last; None where it began anew at once and took the mask with it."""
         finals = self.environments.final_observations
-        if i not in finals:
-            return self._after(i, self.environments.observation[i])
-        return None if self.masked else {"next_observation": finals[i]}
-
-    def _after(self, i: int, observation: np.ndarray) -> dict[str, Any]:
+        if i in finals:
+            return None if self.masked else {"next_observation": finals[i]}
         mask = self.environments.action_mask
-        after = {"next_observation": observation}
-        return after if mask is None else {**after, "next_action_mask": mask[i]}
+        shown = {"next_observation": self.environments.observation[i]}
+        return shown if mask is None else {**shown, "next_action_mask": mask[i]}
 
     def _minibatches(self, count: int) -> Iterator[Transitions]:
         for _ in range(count):

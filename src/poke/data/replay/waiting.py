@@ -1,4 +1,8 @@
-"""Decisions that wait for what comes n steps after them."""
+"""Decisions that wait for what comes n steps after them.
+
+What comes after a decision is the next one that was *made*, not the next one that was asked for: a choice that is refused
+is no step, and the mask that tells what was legal is the one without it.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +40,16 @@ class Waiting:
         for earlier in waiting:
             earlier["rewards"].append(reward)
 
-    def ripe(self, i: int, after: Mapping[str, Any]) -> Iterator[Decision]:
-        """Yield what environment i's step has made a transition: the decision n steps ago.
+    def ripe(self, i: int, decision: Decision) -> Iterator[Decision]:
+        """Yield what a decision of environment i makes a transition: the decision n steps before it.
 
         Args:
-            i: the environment, whose episode goes on.
-            after: next_observation, and where there is one next_action_mask.
+            i: the environment.
+            decision: as of `add`, before which this is called.
         """
         waiting = self._waiting[i]
         if waiting and len(waiting[0]["rewards"]) == self._n_step:
-            yield self._transition(waiting.pop(0), after, terminated=False)
+            yield self._transition(waiting.pop(0), _as_next(decision), terminated=False)
 
     def flush(
         self, i: int, after: Mapping[str, Any] | None, *, terminated: bool
@@ -54,15 +58,17 @@ class Waiting:
 
         Args:
             i: the environment.
-            after: what was seen at the end; None where nobody knows, and nothing is yielded unless it terminated.
+            after: next_observation, and where there is one next_action_mask, as they were at the end; None where nobody
+                knows: unless it terminated, all but the last decision then lead to that one, a step less.
             terminated: whether the episode ended, and was not just cut off.
         """
         waiting, self._waiting[i] = self._waiting[i], []
+        if not terminated and after is None:
+            after = _as_next(waiting.pop())
+            for decision in waiting:
+                decision["rewards"].pop()
         for decision in waiting:
-            if terminated:
-                yield self._transition(decision, None, terminated=True)
-            elif after is not None:
-                yield self._transition(decision, after, terminated=False)
+            yield self._transition(decision, None if terminated else after, terminated=terminated)
 
     def clear(self) -> None:
         """Forget everything: all episodes begin anew."""
@@ -81,7 +87,7 @@ class Waiting:
     ) -> Decision:
         rewards = decision.pop("rewards")
         if after is None:  # means nothing, but has to be something
-            after = {f"next_{name}": value for name, value in decision.items() if name != "action"}
+            after = _as_next(decision)
         return {
             **decision,
             **after,
@@ -89,6 +95,12 @@ class Waiting:
             "length": len(rewards),
             "terminated": terminated,
         }
+
+
+def _as_next(decision: Decision) -> dict[str, Any]:
+    """What a decision is to those before it."""
+    seen = ("observation", "action_mask")
+    return {f"next_{name}": decision[name] for name in seen if name in decision}
 
 
 def _values(decision: Decision) -> dict[str, Any]:

@@ -105,7 +105,6 @@ class Ring:
             was, now = theirs["reward"].shape[1], self.columns["reward"].shape[1]
             raise ValueError(f"data.n_step was {was} and is {now}: init_from= starts anew")
         self.num_appended = state["num_appended"]
+        used = slice(len(self))  # memory that is not used yet stays unused
         for name, column in self.columns.items():
-            column[: len(self)] = theirs[name][
-                : len(self)
-            ]  # memory that is not used yet stays unused
+            column[used] = theirs[name][used]

@@ -1,7 +1,7 @@
 """Decisions that wait for what comes n steps after them.
 
-What comes after a decision is the next one that was *made*, not the next one that was asked for: a choice that is refused
-is no step, and the mask that tells what was legal is the one without it.
+What comes after a decision is the next one that was *made*, not the next one that was asked for: a choice that is
+refused is no step, and the mask that tells what was legal is the one without it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import torch
 
 from poke.algorithms.bc import BehaviourCloning, HeldOutEvaluator
 from poke.algorithms.off_policy.dqn import DQN
+from poke.algorithms.off_policy.sac import SAC
+from poke.algorithms.off_policy.td3 import TD3
 from poke.algorithms.offline.awr import AWR
 from poke.algorithms.offline.cql import CQL
 from poke.algorithms.offline.crr import CRR
@@ -152,9 +154,9 @@ JUDGED = {"lr": 1e-3, "gamma": 0.9}
 def offline(kind, algorithm, data=None, **options):
     """An algorithm on recorded transitions; `kind` is of actions, or `masked` for battles."""
     torch.manual_seed(0)
-    data = "sample:gen1randombattle" if kind == "masked" else rewarded(kind)
+    path = "sample:gen1randombattle" if kind == "masked" else rewarded(kind)
     values = {"batch_size": 32, "val_fraction": 0.05, "gamma": 0.9, "seed": 1}
-    source = RecordedTransitions(data, **{**values, **(options.pop("data", None) or {})})
+    source = RecordedTransitions(path, **{**values, **(data or {})})
     make_policy, device = policy_maker(source), torch.device("cpu")
     made = algorithm(make_policy, network_maker(source), device, **{**JUDGED, **options})
     source.attach(made)
@@ -234,6 +236,18 @@ def dqn(make_policy, make_network, device, **values):
     return DQN(make_policy, device, seed=1, **values)
 
 
+def sac(make_policy, make_network, device, **values):
+    return SAC(make_policy, make_network, device, seed=1, **{"policy_lr": 1e-3, **values})
+
+
+def td3(make_policy, make_network, device, **values):
+    return TD3(make_policy, make_network, device, seed=1, **{"policy_lr": 1e-3, **values})
+
+
+SQUASHED = {"action_bounds": "squash", "max_episode_steps": 20}
+WITHIN = {"action_bounds": "squash"}
+
+
 def acting(space, **options):
     return lambda: playing("Acting-v0", kwargs={"action_space": space}, **options)
 
@@ -275,6 +289,23 @@ CASES = {
         algorithm=dqn, env={"vectorization": "vector_entry_point"}, data={"n_step": 2}
     ),
     "dqn-offline": lambda: offline("masked", dqn),
+    "sac": lambda: replaying("Pendulum-v1", algorithm=sac, env=SQUASHED),
+    "sac-choice": lambda: replaying(algorithm=sac, data={"n_step": 2}),
+    "sac-normalised": lambda: replaying(
+        "Pendulum-v1", algorithm=sac, env={**SQUASHED, "normalize_observation": True}
+    ),
+    "sac-fixed": lambda: replaying(
+        "Pendulum-v1", algorithm=sac, env=SQUASHED, learn_temperature=False, temperature=0.2
+    ),
+    "sac-offline": lambda: offline("continuous", sac, data=WITHIN),
+    "sac-offline-masked": lambda: offline("masked", sac),
+    "td3": lambda: replaying("Pendulum-v1", algorithm=td3, env=SQUASHED, policy_every=1),
+    "td3bc": lambda: offline(
+        "continuous", td3, data=WITHIN, bc_weight=0.4, normalize_q=True, policy_every=1
+    ),
+    "rebrac": lambda: offline(
+        "continuous", td3, data=WITHIN, bc_weight=0.1, next_bc_weight=0.1, policy_every=1
+    ),
     "ppo": playing,
     "ppo-continuous": lambda: playing("Pendulum-v1", max_episode_steps=20),
     "ppo-squashed": acting(BOX, action_bounds="squash"),

@@ -54,6 +54,12 @@ KINDS = {
         ActionSpace.continuous_box((2,), [-2, 0], [2, 5], bounds="squash", dtype="float64"),
         {"critic": "separate"},
     ),
+    "squash-by-state": (
+        MLP,
+        VECTOR,
+        ActionSpace.continuous_box((2,), [-2, 0], [2, 5], bounds="squash"),
+        {"std": "network"},
+    ),
     "normalised": (MLP, VECTOR, DISCRETE, {"observation_clip": 2.0}),
     "normalised-pictures": (
         AUTO,

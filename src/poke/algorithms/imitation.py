@@ -246,4 +246,5 @@ def _binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _squared_error(outputs: Tensor, action: Tensor) -> Tensor:
-    return (outputs - action).square().mean(dim=1)
+    # A deviation that depends on the state stands behind the mean.
+    return (outputs[:, : action.shape[1]] - action).square().mean(dim=1)

@@ -34,6 +34,8 @@ LEARNS_FROM = {
     "poke.algorithms.offline.crr.CRR": ((TRANSITIONS,), f"algo=crr {_RECORDED}"),
     "poke.algorithms.offline.awr.AWR": ((TRANSITIONS,), f"algo=awr {_RECORDED}"),
     "poke.algorithms.off_policy.dqn.DQN": ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
+    "poke.algorithms.off_policy.sac.SAC": ((TRANSITIONS, REPLAY), f"algo=sac {_ANY}"),
+    "poke.algorithms.off_policy.td3.TD3": ((TRANSITIONS, REPLAY), f"algo=td3 {_ANY}"),
 }
 VALUE_EVALUATOR = "poke.algorithms.values.fitted.ValueEvaluator"
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"

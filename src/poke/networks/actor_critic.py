@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from poke.spaces import ActionSpace
 
 CRITICS = ("none", "separate", "shared")
+STDS = ("parameter", "network")
 
 
 class ActorCritic(nn.Module):
@@ -25,6 +26,8 @@ class ActorCritic(nn.Module):
         critic: ``none``; ``separate``, a network of its own; or ``shared``, one network for both, as is usual for
             pictures.
         log_std: what it is at first.
+        std: of continuous actions: ``parameter``, that `log_std`; or ``network``, which puts out its logarithms behind
+            the means, so that it depends on the state.
         orthogonal: initialise orthogonally (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37
             Implementation Details of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside,
             0.01 for the policy's last layer, 1 for the value's and for recurrent layers. Else as the networks
@@ -38,16 +41,18 @@ class ActorCritic(nn.Module):
         *,
         critic: str = "none",
         log_std: float = 0.0,
+        std: str = "parameter",
         orthogonal: bool = False,
     ) -> None:
         super().__init__()
-        num_outputs = action_space.num_outputs
+        by_state = std == "network" and action_space.continuous
+        num_outputs = action_space.num_outputs * (1 + by_state)
         self.shared = critic == "shared"
         self.policy = make_network(num_outputs + self.shared)
         self.critic = make_network(1) if critic == "separate" else None
         self.log_std = (
             nn.Parameter(torch.full((num_outputs,), float(log_std)))
-            if action_space.continuous
+            if action_space.continuous and not by_state
             else None
         )
         # Numbers that are remembered of one episode, the policy's and then the critic's; 0 without a memory.

@@ -28,6 +28,7 @@ def describe(
     critic: str,
     masked: bool,
     observation_clip: float | None,
+    std: str = "parameter",
 ) -> dict[str, Any]:
     """Return the description of a policy.
 
@@ -38,6 +39,7 @@ def describe(
         critic: as of `ActorCritic`.
         masked: whether there are action masks.
         observation_clip: limit of normalised observations; None where they are left.
+        std: as of `ActorCritic`.
     """
     return {
         "network": dict(network),
@@ -46,6 +48,8 @@ def describe(
         "critic": critic,
         "masked": masked,
         "observation_clip": observation_clip,
+        # Left out where it is as it always was, so that descriptions of older policies are what they were.
+        **({} if std == "parameter" else {"std": std}),
     }
 
 
@@ -72,7 +76,12 @@ def build(
         )
 
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
-        network = ActorCritic(make, action_space, critic=description["critic"])
+        network = ActorCritic(
+            make,
+            action_space,
+            critic=description["critic"],
+            std=description.get("std", "parameter"),
+        )
     clip = description["observation_clip"]
     return Policy(
         network.eval(),

@@ -103,7 +103,10 @@ class Agent:
     def copy_policy(self, state: Mapping[str, Any]) -> Policy:
         """Return a policy of its own of a state of this run's; no random state of training moves."""
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
-            policy = self.make_policy(critic=state["description"]["critic"])
+            described = state["description"]
+            policy = self.make_policy(
+                critic=described["critic"], std=described.get("std", "parameter")
+            )
         policy.set_state(state)
         return policy
 
@@ -141,6 +144,7 @@ class Agent:
                 critic=critic,
                 masked=masked,
                 observation_clip=clip,
+                std=weights.get("std", "parameter"),
             ),
             seed=self.seed,
         )

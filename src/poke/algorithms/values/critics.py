@@ -69,8 +69,11 @@ class ActionCritics(nn.Module):
 
     def of(self, observation: Tensor, action: Tensor) -> Tensor:
         """Return what each says of a policy's own actions `[batch, *action_shape]`: `[critics, batch, heads.size]`."""
-        numbers = self.encode(action)
-        return torch.stack([network(observation, numbers) for network in self.networks])
+        return self.of_encoded(observation, self.encode(action))
+
+    def of_encoded(self, observation: Tensor, action: Tensor) -> Tensor:
+        """Return what each says of actions that are encoded already: `[critics, batch, heads.size]`."""
+        return torch.stack([network(observation, action) for network in self.networks])
 
 
 class JoinedNetwork(nn.Module):

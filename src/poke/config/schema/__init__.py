@@ -14,6 +14,8 @@ from poke.config.schema.algorithms import (
     DQNConfig,
     IQLConfig,
     PPOConfig,
+    SACConfig,
+    TD3Config,
 )
 from poke.config.schema.data import (
     CollectorConfig,
@@ -93,8 +95,10 @@ __all__ = [
     "PPOConfig",
     "RecordConfig",
     "ReplayConfig",
+    "SACConfig",
     "ShowdownConfig",
     "SweepConfig",
+    "TD3Config",
     "TensorBoardConfig",
     "TrackioConfig",
     "TrainConfig",
@@ -128,6 +132,8 @@ TARGETS: dict[str, type] = {
     "poke.algorithms.offline.crr.CRR": CRRConfig,
     "poke.algorithms.offline.awr.AWR": AWRConfig,
     "poke.algorithms.off_policy.dqn.DQN": DQNConfig,
+    "poke.algorithms.off_policy.sac.SAC": SACConfig,
+    "poke.algorithms.off_policy.td3.TD3": TD3Config,
     "poke.envs.showdown.battles.BattleEnvironment": ShowdownConfig,
     "poke.envs.showdown.battles.BattleEvaluator": BattleEvaluatorConfig,
     "poke.training.writers.CsvWriter": CsvConfig,

@@ -153,3 +153,43 @@ class AWRConfig:
     bins: int = knob(at_least=0, help="of two-hot values; 0: values are numbers")
     low: float = knob(help="least value that bins reach")
     high: float = knob(help="greatest")
+
+
+@dataclass
+class SACConfig:
+    """`algo=sac`."""
+
+    lr: float = knob(above=0, help="Adam's, of critics")
+    policy_lr: float = knob(above=0)
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    temperature: float = knob(above=0, help="what entropy counts beside rewards, at first")
+    learn_temperature: bool = knob(help="move it towards the entropy that is aimed at")
+    target_entropy: float | None = knob(
+        help="of each number, null: -1; of one choice a share of the greatest, null: 0.5"
+    )
+    critics: CriticsConfig = knob()
+
+
+@dataclass
+class TD3Config:
+    """`algo=td3`, `algo=td3bc` and `algo=rebrac`."""
+
+    lr: float = knob(above=0, help="Adam's, of critics")
+    policy_lr: float = knob(above=0)
+    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
+    schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
+    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
+    gamma: float = knob(at_least=0, at_most=1)
+    reward_scale: float = knob(above=0)
+    exploration_noise: float = knob(at_least=0, help="deviation; actions are between -1 and 1")
+    target_noise: float = knob(at_least=0, help="likewise, of the target's actions")
+    target_noise_clip: float = knob(at_least=0, help="where that is cut")
+    policy_every: int = knob(at_least=1, help="gradient steps between moves of the policy")
+    bc_weight: float = knob(at_least=0, help="what distances from recorded actions cost the policy")
+    next_bc_weight: float = knob(at_least=0, help="and the value of what comes next")
+    normalize_q: bool = knob(help="divide the policy's Q by the mean of its absolute values")
+    critics: CriticsConfig = knob()

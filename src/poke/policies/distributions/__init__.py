@@ -6,7 +6,7 @@ from torch import nn
 
 from poke.policies.distributions.binary import MultiBinary
 from poke.policies.distributions.categorical import Categorical, MultiDiscrete, masked_logits
-from poke.policies.distributions.gaussian import DiagonalGaussian
+from poke.policies.distributions.gaussian import DiagonalGaussian, StateGaussian
 from poke.policies.distributions.protocol import Differentiable, Distribution, Terms
 from poke.spaces import ActionSpace
 
@@ -17,6 +17,7 @@ __all__ = [
     "Distribution",
     "MultiBinary",
     "MultiDiscrete",
+    "StateGaussian",
     "Terms",
     "distribution_of",
     "masked_logits",
@@ -28,11 +29,10 @@ def distribution_of(space: ActionSpace, log_std: nn.Parameter | None) -> Distrib
 
     Args:
         space: of the actions.
-        log_std: the network's, where actions are continuous.
+        log_std: the network's, where actions are continuous and their deviation does not depend on the state.
     """
     if space.kind == "continuous":
-        assert log_std is not None
-        return DiagonalGaussian(log_std)
+        return StateGaussian() if log_std is None else DiagonalGaussian(log_std)
     if space.kind == "multi_discrete":
         return MultiDiscrete(space.sizes)
     return MultiBinary() if space.kind == "multi_binary" else Categorical()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from poke.policies.distributions.protocol import Terms
 
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+LEAST_LOG_STD, GREATEST_LOG_STD = -20.0, 2.0
 
 
 class DiagonalGaussian:
@@ -65,6 +66,75 @@ class DiagonalGaussian:
     ) -> Terms:
         """Return the same in numpy, with the way back, which also writes the gradient of `log_std`."""
         return _GaussianTerms(outputs, action, self._log_std)
+
+
+class StateGaussian:
+    """Continuous actions around a mean with a deviation, both of which the network puts out, the means first.
+
+    Logarithms of deviations are kept within `LEAST_LOG_STD` and `GREATEST_LOG_STD`, as is usual since Haarnoja et al.,
+    "Soft Actor-Critic", ICML 2018.
+    """
+
+    def sample(
+        self, outputs: np.ndarray, action_mask: np.ndarray | None, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw `[batch, size]` float32 actions."""
+        mean, log_std = _split(outputs)
+        noise = generator.standard_normal(mean.shape, np.float32)
+        log_prob = -(0.5 * noise**2 + log_std + np.float32(LOG_SQRT_2PI)).sum(axis=1)
+        return mean + np.exp(log_std) * noise, log_prob
+
+    def mode(self, outputs: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
+        """Return `[batch, size]` float32: the mean."""
+        return _split(outputs)[0].copy()
+
+    def log_prob(
+        self, outputs: np.ndarray, action: np.ndarray, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the actions' log-densities, `[batch]` float32."""
+        mean, log_std = _split(outputs)
+        noise = (action - mean) * np.exp(-log_std)
+        return -(0.5 * noise**2 + log_std + np.float32(LOG_SQRT_2PI)).sum(axis=1)
+
+    def describe(
+        self, outputs: np.ndarray, action_mask: np.ndarray | None
+    ) -> dict[str, np.ndarray]:
+        """Return `mean` and `std`, `[batch, size]` float32."""
+        mean, log_std = _split(outputs)
+        return {"mean": mean.copy(), "std": np.exp(log_std)}
+
+    def log_prob_and_entropy(
+        self, outputs: Tensor, action: Tensor, action_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities and entropies, summed over the action's parts."""
+        mean, log_std = self.moments(outputs)
+        noise = (action - mean) * torch.exp(-log_std)
+        log_prob = -(0.5 * noise**2 + log_std + LOG_SQRT_2PI).sum(dim=1)
+        return log_prob, (log_std + 0.5 + LOG_SQRT_2PI).sum(dim=1)
+
+    def moments(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and logarithms of deviations, `[batch, size]` float32 each."""
+        mean, log_std = outputs.chunk(2, dim=1)
+        return mean, log_std.clamp(LEAST_LOG_STD, GREATEST_LOG_STD)
+
+    def rsample(self, outputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return actions that gradients lead through, and their log-densities.
+
+        Args:
+            outputs: `[batch, 2 * size]` float32.
+            noise: `[batch, size]` float32, standard normal.
+
+        Returns:
+            `[batch, size]` and `[batch]` float32.
+        """
+        mean, log_std = self.moments(outputs)
+        log_prob = -(0.5 * noise**2 + log_std + LOG_SQRT_2PI).sum(dim=1)
+        return mean + log_std.exp() * noise, log_prob
+
+
+def _split(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, log_std = np.split(outputs, 2, axis=1)
+    return mean, np.clip(log_std, LEAST_LOG_STD, GREATEST_LOG_STD)
 
 
 class _GaussianTerms:

@@ -106,7 +106,8 @@ class Acting(nn.Module):
         elif space.kind == "multi_binary":
             action = (outputs > 0).long()
         else:
-            action = self._within_bounds(outputs)
+            # Deviations that depend on the state stand behind the means.
+            action = self._within_bounds(outputs[:, : space.num_outputs])
         if any(space.starts):
             action = action + torch.tensor(space.starts).reshape(space.action_shape)
         return action.reshape(-1, *space.shape).to(_torch_dtype(space.dtype))

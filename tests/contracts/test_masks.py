@@ -10,7 +10,7 @@ import torch
 from poke.data.experience import Experience, Transitions
 from poke.spaces import ActionSpace, ObservationSpace
 
-from .parts import JUDGED, assert_equal, awr, cql, crr, dqn, iql, network_maker, policy_maker
+from .parts import JUDGED, assert_equal, awr, cql, crr, dqn, iql, network_maker, policy_maker, sac
 
 DECISIONS = 10_000
 OUTPUTS = 11  # a width that no other layer has
@@ -34,6 +34,8 @@ ONE_CHOICE = {
     "dqn": (dqn, {}),
     "dqn-single": (dqn, {"double": False}),
     "dqn-dueling": (dqn, {"dueling": True}),
+    "sac": (sac, {}),
+    "sac-two-hot": (sac, {"critics": TWO_HOT}),
 }
 BUILDS = {**ANY, **ONE_CHOICE}
 CASES = [(name, "discrete") for name in BUILDS] + [(name, "multi_discrete") for name in ANY]
@@ -113,11 +115,11 @@ def test_what_is_illegal_is_never_done(name, kind):
         assert not are_legal(kind, free, mask).all()
 
 
-@pytest.mark.parametrize("name", [name for name in BUILDS if name.startswith("dqn")])
+@pytest.mark.parametrize("name", [name for name in BUILDS if name.startswith(("dqn", "sac"))])
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 1.0])
 def test_what_is_illegal_is_never_explored(name, epsilon):
     rng, algorithm = np.random.default_rng(0), made(name, "discrete")
-    algorithm.epsilon_start = algorithm.epsilon_end = epsilon
+    algorithm.epsilon_start = algorithm.epsilon_end = epsilon  # SAC takes no notice
     mask = masks(rng, "discrete", DECISIONS)
     observation = rng.normal(size=(DECISIONS, 4)).astype(np.float32)
     assert are_legal("discrete", algorithm.explore(observation, mask), mask).all()
@@ -150,7 +152,8 @@ def test_what_is_said_of_the_illegal_is_never_heard(name, kind, said):
         mask[:, 0] = False
         mask[~mask[:, 1:size].any(dim=1), 1] = True
     parts = [
-        transitions(kind, seed, *(mask[DECISIONS // 2 * seed :][: DECISIONS // 2] for mask in both)) for seed in (0, 1)
+        transitions(kind, seed, *(mask[DECISIONS // 2 * seed :][: DECISIONS // 2] for mask in both))
+        for seed in (0, 1)
     ]
     outcomes = []
     for value in (0.0, said):

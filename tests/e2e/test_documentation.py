@@ -33,7 +33,7 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=outputs/2026|policy=outputs/teacher|--help))|experiment=ppo_gen|poke\.play": "showdown",
+    r"poke\.record (?!.*(policy=outputs/2026|policy=outputs/teacher|policy=outputs/dqn|--help))|experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.
@@ -44,7 +44,9 @@ SHORTER = {
     r"poke\.train .*sweeper=optuna": ["hydra.sweeper.n_trials=2", "trainer.max_steps=4"],
     r"poke\.train -m ": ["trainer.max_steps=4"],
     r"poke\.train .*(resume|fork)=": ["trainer.max_steps=30"],
+    r"poke\.train algo=dqn": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.train .*algo=ppo": ["trainer.max_steps=1024", "eval.episodes=2"],
+    r"poke\.train .*eval=values": ["trainer.max_steps=20", "eval.fitted_updates=5"],
     r"poke\.train .*eval=episodes": ["trainer.max_steps=20", "eval.episodes=2"],
     r"poke\.train experiment=ppo_gen": ["trainer.max_steps=6144", "eval.battles=2"],
     r"poke\.train": ["trainer.max_steps=20"],

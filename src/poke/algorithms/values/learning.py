@@ -25,9 +25,6 @@ class Learning:
         descent: of the policy's network and the others.
         networks: the others, by name.
         followers: by name.
-
-    Raises:
-        ValueError: the policy has a memory.
     """
 
     def __init__(

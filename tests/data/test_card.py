@@ -85,3 +85,20 @@ def test_a_card_needs_no_torch():
     code = "import sys; from poke.data.card import card; card('sample:gen1randombattle'); "
     done = subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"])
     assert done.returncode == 0
+
+
+def test_a_recording_that_lacks_what_was_seen_last_says_so(tmp_path):
+    from dataclasses import replace
+
+    from poke.data import trajectories
+
+    from .transitions.episodes import drawn
+
+    whole, path = drawn(3), tmp_path / "a.parquet"
+    for data, lacks in (
+        (whole, False),
+        (replace(whole, finals=None), True),
+        (replace(whole, finals=None, truncated=whole.truncated & False), False),
+    ):
+        trajectories.write(path, data)
+        assert ("what was seen last is not known" in "\n".join(card(path))) == lacks

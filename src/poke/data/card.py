@@ -24,6 +24,8 @@ def card(path: str | Path) -> list[str]:
     about = trajectories.read_metadata(path)
     size = trajectories.locate(path).stat().st_size
     told = [(name, text) for name, text in _told(about, trajectories.count_rows(path)) if text]
+    if trajectories.lacks_finals(path):
+        told.append(("cut off", "of episodes that were, what was seen last is not known"))
     width = max(len(name) for name, _ in told)
     lines = [f"{path}  {size / 1e6:.1f} MB, {about['schema']} {about['version']}"]
     lines += [f"  {name:{width}}  {text}" for name, text in told]

@@ -66,6 +66,7 @@ __all__ = [
     "check",
     "count_rows",
     "join",
+    "lacks_finals",
     "locate",
     "read",
     "read_metadata",
@@ -113,6 +114,25 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def count_rows(path: str | Path) -> int:
     """Return how many decisions a file holds that `read_metadata` takes, without reading them."""
     return int(pq.read_metadata(locate(path)).num_rows)
+
+
+def lacks_finals(path: str | Path) -> bool:
+    """Whether a file that `read_metadata` takes has episodes that were cut off, and holds of none what was seen last.
+
+    Told from what Parquet says of its columns; no rows are read.
+    """
+    about = pq.read_metadata(locate(path))
+    names = about.schema.to_arrow_schema().names
+    if "truncated" not in names:
+        return False
+    columns = [
+        [about.row_group(i).column(names.index(n)).statistics for i in range(about.num_row_groups)]
+        for n in ("truncated", "final_observation")
+        if n in names
+    ]
+    cut = any(known is not None and known.has_min_max and known.max for known in columns[0])
+    kept = len(columns) > 1 and any(k is None or k.num_values for k in columns[1])
+    return cut and not kept
 
 
 def read(path: str | Path) -> Trajectories:

@@ -48,7 +48,7 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         **{name: _PARTS[name] for name in ("seed", "device", "environment")},
     },
     "algo": _PARTS,
-    "eval": _PARTS,
+    "eval": {**_PARTS, "algorithm": "the part of algo, which is evaluated"},
     "network": {
         "observation_space": _PARTS["observation_space"],
         "observation_shape": "tuple of int: of one observation's array",

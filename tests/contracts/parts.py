@@ -13,6 +13,7 @@ from poke.algorithms.offline.cql import CQL
 from poke.algorithms.offline.crr import CRR
 from poke.algorithms.offline.iql import IQL
 from poke.algorithms.ppo import PPO
+from poke.algorithms.values.fitted import ValueEvaluator
 from poke.data.demonstrations import Demonstrations
 from poke.data.replay import Replay
 from poke.data.rollout import Collector
@@ -160,7 +161,23 @@ def offline(kind, algorithm, data=None, **options):
     make_policy, device = policy_maker(source), torch.device("cpu")
     made = algorithm(make_policy, network_maker(source), device, **{**JUDGED, **options})
     source.attach(made)
-    return source, made, HeldOutEvaluator(source, batch_size=4096)
+    return source, made, valued(source, made)
+
+
+def valued(source, algorithm):
+    """What judges an algorithm by recorded transitions, briefly."""
+    return ValueEvaluator(
+        algorithm,
+        source,
+        network_maker(source),
+        torch.device("cpu"),
+        gamma=0.9,
+        fitted_updates=3,
+        fitted_lr=1e-3,
+        fitted_batch_size=16,
+        batch_size=4096,
+        seed=5,
+    )
 
 
 def rewarded(kind):
@@ -168,6 +185,10 @@ def rewarded(kind):
     data = recorded(kind)
     data.reward[...] = data.observation[:, 0]
     return data
+
+
+def bc(make_policy, make_network, device, *, gamma, **values):
+    return BehaviourCloning(make_policy(), **values)
 
 
 def iql(make_policy, make_network, device, **values):
@@ -265,6 +286,8 @@ CASES = {
     },
     "bc-mse": lambda: demonstrations(recorded("continuous"), loss="mse"),
     "bc-lstm": lambda: demonstrations(recorded("discrete"), "lstm"),
+    "bc-transitions": lambda: offline("masked", bc),
+    "bc-transitions-continuous": lambda: offline("continuous", bc),
     **{f"iql-{kind}": lambda kind=kind: offline(kind, iql) for kind in (*ACTIONS, "masked")},
     "iql-two-hot": lambda: offline(
         "masked", iql, critics={"bins": 11, "extra_gammas": [0.5]}, lr_schedule="cosine"

@@ -193,6 +193,18 @@ def test_a_mistyped_monitor_is_answered_at_the_start(poke):
     assert not (poke.cwd / "run").exists()
 
 
+@pytest.mark.parametrize("monitor", ["val/fitted_value", "val/td_error", "val/q_gap"])
+def test_what_is_told_without_playing_can_be_monitored(poke, monitor):
+    values = ("data=transitions", "eval=values", "eval.fitted_updates=5")
+    poke(*SMALL, "algo=cql", *values, f"checkpoint.monitor={monitor}", "hydra.run.dir=run")
+    assert monitor in account(poke.cwd / "run")["best"]["metrics"]
+    # A clone has no critics.
+    known = monitor == "val/fitted_value"
+    command = (*SMALL, "algo=bc", *values, f"checkpoint.monitor={monitor}", "hydra.run.dir=clone")
+    said = poke(*command, expect=0 if known else 2)
+    assert known or f"checkpoint.monitor={monitor} is no metric of the evaluation" in said
+
+
 @pytest.mark.parametrize(
     "cadence",
     [

@@ -26,6 +26,7 @@ from poke.algorithms.heldout import HeldOutEvaluator, decisions
 from poke.algorithms.imitation import imitation_of
 from poke.algorithms.optimizers import AdamW, restore_optimizer
 from poke.data.demonstrations import DemonstrationBatch
+from poke.data.experience import Experience
 from poke.policies.policy import Policy
 from poke.protocols import NonFiniteError
 
@@ -79,8 +80,11 @@ class BehaviourCloning:
         # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
         self._met_non_finite = torch.zeros((), device=self._parameters[0].device)
 
-    def update(self, batch: DemonstrationBatch) -> Mapping[str, Tensor | float]:
+    def update(self, batch: DemonstrationBatch | Experience) -> Mapping[str, Tensor | float]:
         """Make one gradient update.
+
+        Args:
+            batch: decisions, or recorded transitions, of which it takes the decisions.
 
         Returns:
             loss; of choices accuracy (share of demonstrated actions that were the most probable; where an action is
@@ -89,6 +93,9 @@ class BehaviourCloning:
         Raises:
             NonFiniteError: the loss or the gradient is not finite; the weights are as before.
         """
+        if isinstance(batch, Experience):
+            (part,) = batch.minibatches
+            batch = DemonstrationBatch(part.observation, part.action, part.action_mask)
         lr = self._learning_rate()
         self.network.train()
         try:

@@ -22,13 +22,13 @@ TRANSITIONS = "poke.data.transitions.RecordedTransitions"
 PLAYING = {COLLECTOR: "rollout", REPLAY: "replay"}
 _FILES = ("poke.data.demonstrations.Demonstrations", "poke.data.minari.MinariDemonstrations")
 _OWN = "algo=ppo learns from its own experience: leave out data=, or data=rollout"
-_SHOWN = "algo=bc learns from demonstrations: choose data=sample or data=file"
+_SHOWN = "algo=bc learns from demonstrations: choose data=sample, data=file or data=transitions"
 _RECORDED = "learns from recorded transitions: take data=transitions data.path=FILE"
 _ANY = "learns from transitions: take data=replay, or data=transitions data.path=FILE"
 # What poke's algorithms learn from of poke's sources, and the line that says so.
 LEARNS_FROM = {
     "poke.algorithms.ppo.PPO": ((COLLECTOR,), _OWN),
-    "poke.algorithms.bc.BehaviourCloning": (_FILES, _SHOWN),
+    "poke.algorithms.bc.BehaviourCloning": ((*_FILES, TRANSITIONS), _SHOWN),
     "poke.algorithms.offline.iql.IQL": ((TRANSITIONS,), f"algo=iql {_RECORDED}"),
     "poke.algorithms.offline.cql.CQL": ((TRANSITIONS,), f"algo=cql {_RECORDED}"),
     "poke.algorithms.offline.crr.CRR": ((TRANSITIONS,), f"algo=crr {_RECORDED}"),

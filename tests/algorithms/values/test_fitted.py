@@ -48,6 +48,7 @@ def made(updates=1500, expectile=0.9):
     algorithm = IQL(policy_maker(source)(), network, device, expectile=expectile, **values)
     source.attach(algorithm)
     evaluator = ValueEvaluator(
+        algorithm,
         source,
         network,
         device,

@@ -129,10 +129,12 @@ class CRR:
 
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
         """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
-        done is from its target, `[batch]`."""
+        done is from its target, `[batch]`; draws what a step would draw, and gives it back."""
+        kept = self._generator.bit_generator.state
         with torch.no_grad():
             said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
             error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
+            self._generator.bit_generator.state = kept
             if not isinstance(self._critics, ChoiceCritics):
                 return None, error
             return self._heads.read(self._critics(part.observation))[..., 0].amin(dim=0), error

@@ -51,6 +51,7 @@ class ValueEvaluator(EvaluatorDefaults):
     """Evaluator: what a policy is worth, and how well its critics know, without playing.
 
     Args:
+        algorithm: is to be evaluated; whether it has critics says what is told.
         source: holds the transitions.
         make_network: makes the critic that is fitted, of the configured kind of network.
         device: where it is to be.
@@ -66,6 +67,7 @@ class ValueEvaluator(EvaluatorDefaults):
 
     def __init__(
         self,
+        algorithm: Judged,
         source: RecordedValues,
         make_network: MakeNetwork,
         device: torch.device,
@@ -77,6 +79,7 @@ class ValueEvaluator(EvaluatorDefaults):
         batch_size: int,
         seed: int,
     ) -> None:
+        self._judges = hasattr(algorithm, "judge")
         self._source = source
         self._make_network = make_network
         self._device = device
@@ -88,15 +91,28 @@ class ValueEvaluator(EvaluatorDefaults):
         self._seed = seed
         self._held_out = HeldOutEvaluator(source, batch_size=batch_size)
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names that `evaluate` returns."""
+        names = list(self._held_out.metric_names)
+        if self._judges:
+            names.append("td_error")
+            if self._source.action_space.kind == "discrete":
+                names.append("q_gap")
+        if self._updates:
+            names.append("fitted_value")
+        return tuple(names)
+
     def evaluate(self, algorithm: Judged) -> dict[str, float]:
-        """Return what `eval=heldout` does, means over all held-out transitions or episodes, and besides:
+        """Return what `eval=heldout` does, its accuracy being how often policy and data agree (of numbers mse, how far
+        they are apart), means over all held-out transitions or episodes, and besides:
 
         ``fitted_value``, the discounted return of the policy from where episodes begin, as fitted Q evaluation has it;
         of algorithms with critics ``td_error``, by how much they are wrong about what was done, and of one choice
-        ``q_gap``, by how much the best action is worth more than the one done.
+        ``q_gap``, by how much the best legal action is worth more than the one done.
         """
         found = self._held_out.evaluate(algorithm)
-        if hasattr(algorithm, "judge"):
+        if self._judges:
             found |= self._judged(algorithm)
         if self._updates:
             found["fitted_value"] = self._fitted_value(algorithm.policy)
@@ -126,9 +142,11 @@ class ValueEvaluator(EvaluatorDefaults):
     def _fit(self, policy: Policy) -> tuple[Any, Heads]:
         """Return a critic of what the policy does, fitted on what is trained on."""
         heads = Heads([self._gamma]).to(self._device)
-        # Initial weights are drawn; training draws what it would without an evaluation.
+        # Initial weights are drawn, on the CPU; training draws what it would without an evaluation.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed)
+            torch.default_generator.manual_seed(
+                self._seed
+            )  # torch.manual_seed would seed devices too
             critics = make_critics(
                 self._make_network,
                 policy.observation_space,

@@ -1,0 +1,249 @@
+"""Is what is learned from recordings better than what was recorded? Seeds of each algorithm on one file, peers beside.
+
+    python benchmarks/offline.py cartpole --seeds 5 --peers PYTHON     # PYTHON: one that has d3rlpy
+    python benchmarks/offline.py nim --seeds 5
+    python benchmarks/offline.py lunarlander --seeds 5                 # needs poke[box2d]
+    python benchmarks/offline.py expert --seeds 5                      # CartPole, nothing but the good player
+    python benchmarks/offline.py battles --seeds 1                     # needs poke[showdown]
+
+Recordings are of a player that plays well and of one that is wrong in one way and always (`recorded/players.py`), in
+shares of the decisions. Of each run: the mean return of 100 episodes by the most probable actions at the end (of
+battles the share won of 1,000 against SimpleHeuristics), and the updates it took. Rows go to
+`results/offline_TASK.csv`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+sys.path.insert(0, str(HERE))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is recorded, what learns from it, and with which values."""
+
+    id: str  # of the environment
+    players: str  # prefix of its rules in `recorded/players.py`
+    decisions: int
+    share: float  # of the decisions, the good player's
+    updates: int
+    common: tuple[str, ...]
+    algorithms: dict[str, tuple[str, ...]]
+    peers: tuple[str, ...] = ()
+    peer_alphas: tuple[float, ...] = field(default=(0.1, 1.0, 4.0))
+
+
+NETWORK = ("network=mlp", "network.hidden_sizes=[256,256]", "network.activation=relu")
+CLONES = {
+    "bc": ("algo=bc", "data=file", "algo.label_smoothing=0", "algo.weight_decay=0"),
+    "bc best 10 %": (
+        *("algo=bc", "data=file", "algo.label_smoothing=0", "algo.weight_decay=0"),
+        "data.filter=best:0.1",
+    ),
+}
+TASKS = {
+    "cartpole": Task(
+        "CartPole-v1",
+        "cartpole",
+        20_000,
+        0.1,
+        6_000,
+        NETWORK,
+        {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",), "crr": ("algo=crr",)},
+        peers=("bc", "bcq", "cql"),
+    ),
+    "expert": Task(
+        "CartPole-v1",
+        "cartpole",
+        20_000,
+        1.0,
+        6_000,
+        NETWORK,
+        {"bc": CLONES["bc"]} | {name: (f"algo={name}",) for name in ("cql", "iql", "crr", "awr")},
+    ),
+    "lunarlander": Task(
+        "LunarLander-v3",
+        "lander",
+        50_000,
+        0.2,
+        10_000,
+        NETWORK,
+        {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",)},
+    ),
+    "nim": Task(
+        "recorded.nim:Nim-v0",
+        "nim",
+        20_000,
+        0.2,
+        6_000,
+        NETWORK,
+        {
+            **CLONES,
+            "bc winners": (*CLONES["bc"], "data.filter=winners"),
+            "crr binary": ("algo=crr", "algo.filter=binary"),
+            "cql": ("algo=cql",),
+            "iql": ("algo=iql",),
+            "awr": ("algo=awr",),
+        },
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("task", choices=[*TASKS, "battles"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", help="algorithms")
+    parser.add_argument("--updates", type=int)
+    parser.add_argument("--peers", type=Path, help="a python that has d3rlpy")
+    parser.add_argument("--runs", type=Path, default=Path("outputs/offline"))
+    parser.add_argument("--more", nargs="*", default=[], help="overrides of poke's runs")
+    arguments = parser.parse_args()
+    if arguments.task == "battles":
+        from recorded.battles import measure
+
+        rows = measure(arguments)
+    else:
+        rows = compare(arguments)
+    show(rows)
+    write(arguments.task, rows)
+
+
+def compare(arguments: argparse.Namespace) -> list[dict]:
+    task = TASKS[arguments.task]
+    updates = arguments.updates or task.updates
+    rows = []
+    for seed in range(arguments.seeds):
+        files = record(task, arguments.runs / "data", seed)
+        for name, overrides in task.algorithms.items():
+            if arguments.only and name not in arguments.only:
+                continue
+            run = (
+                arguments.runs
+                / f"{arguments.task}-{name.replace(' ', '_').replace('%', 'percent')}-{seed}"
+            )
+            rows.append(
+                {"task": arguments.task, "algorithm": f"poke {name}", "seed": seed}
+                | train(run, task, files, updates, seed, [*overrides, *arguments.more])
+            )
+            print(rows[-1], flush=True)
+        if arguments.peers:
+            for row in peers(arguments.peers, task, files, updates, seed):
+                rows.append({"task": arguments.task, "seed": seed, **row})
+                print(rows[-1], flush=True)
+    return rows
+
+
+def record(task: Task, folder: Path, seed: int) -> list[str]:
+    """Record both players until each has its share of the decisions, and return the files."""
+    from recorded import players
+
+    from poke.data import trajectories
+    from poke.envs.episodes import record_episodes
+    from poke.envs.gym import GymEnvironment
+
+    files = []
+    for which, share in (("right", task.share), ("wrong", 1 - task.share)):
+        wanted = round(task.decisions * share)
+        if not wanted:
+            continue
+        path = folder / f"{task.players}-{which}-{wanted}-{seed}.parquet"
+        files.append(str(path))
+        if path.exists():
+            continue
+        environment = GymEnvironment(task.id, num_envs=8)
+        rule = getattr(players, f"{task.players}_{which}")
+        player = players.Player(rule, environment)
+        environments = environment.make_evaluation(8)
+        count = max(2, wanted // 500)
+        while True:  # as many episodes as have so many decisions
+            found = record_episodes(
+                environments, player, num_episodes=count, seed=seed, metadata={"player": which}
+            )
+            if len(found) >= wanted:
+                break
+            count = math.ceil(count * max(1.05, wanted / len(found)))
+        environments.close()
+        last = int(np.searchsorted(found.episode, found.episode[wanted - 1], side="right"))
+        trajectories.write(path, found.select(np.arange(len(found)) < last))
+    return files
+
+
+def train(
+    run: Path, task: Task, files: Sequence[str], updates: int, seed: int, overrides: Sequence[str]
+) -> dict:
+    """Run one run to its end, unless it has come there, and return what became of it."""
+    if not (run / "run.json").exists():
+        data = "[" + ",".join(files) + "]"
+        command = [sys.executable, "-m", "poke.train", *overrides, f"data.path={data}"]
+        command += ["env=gym", f"env.id={task.id}", "eval=episodes", "eval.episodes=100"]
+        command += [*task.common, f"trainer.max_steps={updates}", "trainer.eval_every=0"]
+        command += [f"seed={seed}", "logger.cli_frequency=0", f"hydra.run.dir={run}"]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+        }
+        run.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    told = json.loads((run / "run.json").read_text())
+    return {"updates": updates, "score": round(told["final_metrics"]["eval/return_mean"], 3)}
+
+
+def peers(python: Path, task: Task, files: Sequence[str], updates: int, seed: int) -> list[dict]:
+    """Let d3rlpy's algorithms learn from the same rows, as many updates."""
+    from poke.data import trajectories
+
+    if not task.peers:
+        return []
+    parts = [trajectories.read(file) for file in files]
+    arrays = Path(files[0]).with_suffix(".npz")
+    names = ("observation", "action", "reward", "terminated", "truncated")
+    np.savez(arrays, **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+    command = [str(python), str(HERE / "recorded" / "d3rlpy_peers.py"), str(arrays), task.id]
+    command += [str(updates), str(seed), ",".join(task.peers), ",".join(map(str, task.peer_alphas))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def show(rows: Sequence[dict]) -> None:
+    by: dict[str, list[float]] = {}
+    for row in rows:
+        by.setdefault(row["algorithm"], []).append(row["score"])
+    for name, scores in by.items():
+        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+        print(f"{name:24s} {statistics.mean(scores):9.3f} +- {spread:.3f}  of {len(scores)} seeds")
+
+
+def write(task: str, rows: Sequence[dict]) -> None:
+    path = RESULTS / f"offline_{task}.csv"
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with open(path, "w", newline="") as file:
+        file.write(
+            f"# python benchmarks/offline.py {' '.join(sys.argv[1:])}   ({time.strftime('%Y-%m-%d')})\n"
+        )
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

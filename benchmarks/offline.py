@@ -204,7 +204,7 @@ def train(
         run.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     told = json.loads((run / "run.json").read_text())
-    return {"updates": updates, "score": round(told["final_metrics"]["eval/return_mean"], 3)}
+    return {"updates": updates, "score": round(told["final"]["eval/return_mean"], 3)}
 
 
 def peers(python: Path, task: Task, files: Sequence[str], updates: int, seed: int) -> list[dict]:

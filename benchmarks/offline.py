@@ -4,10 +4,11 @@
     python benchmarks/offline.py nim --seeds 5
     python benchmarks/offline.py lunarlander --seeds 5                 # needs poke[box2d]
     python benchmarks/offline.py expert --seeds 5                      # CartPole, nothing but the good player
+    python benchmarks/offline.py hopper --seeds 5 --peers PYTHON       # needs poke[mujoco]
     python benchmarks/offline.py battles --seeds 1                     # needs poke[showdown]
 
 Recordings are of a player that plays well and of one that is wrong in one way and always (`recorded/players.py`), in
-shares of the decisions. Of each run: the mean return of 100 episodes by the most probable actions at the end (of
+shares of the decisions; of Hopper, of the policies that a PPO run left on its way. Of each run: the mean return of 100 episodes by the most probable actions at the end (of
 battles the share won of 1,000 against SimpleHeuristics), and the updates it took. Rows go to
 `results/offline_TASK.csv`.
 """
@@ -86,6 +87,21 @@ TASKS = {
         NETWORK,
         {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",)},
     ),
+    "hopper": Task(
+        "Hopper-v5",
+        "hopper",
+        0,
+        0.0,
+        20_000,
+        (*NETWORK, "data.normalize_observation=true"),
+        {
+            "bc": ("algo=bc", "data=transitions", "algo.loss=mse"),
+            "iql": ("algo=iql",),
+            "td3bc": ("algo=td3bc",),
+            "rebrac": ("algo=rebrac",),
+        },
+        peers=("mse", "iql", "rebrac"),
+    ),
     "nim": Task(
         "recorded.nim:Nim-v0",
         "nim",
@@ -132,7 +148,7 @@ def compare(arguments: argparse.Namespace) -> list[dict]:
     updates = arguments.updates or task.updates
     rows = []
     for seed in range(arguments.seeds):
-        files = record(task, arguments.runs / "data", seed)
+        files = recordings(task, arguments.runs / "data", seed)
         for name, overrides in task.algorithms.items():
             if arguments.only and name not in arguments.only:
                 continue
@@ -150,6 +166,15 @@ def compare(arguments: argparse.Namespace) -> list[dict]:
                 rows.append({"task": arguments.task, "seed": seed, **row})
                 print(rows[-1], flush=True)
     return rows
+
+
+def recordings(task: Task, folder: Path, seed: int) -> list[str]:
+    """Make the files of a task and a seed, and return them."""
+    if task.players != "hopper":
+        return record(task, folder, seed)
+    from recorded import hopper
+
+    return hopper.record(folder, 0)  # the same for all: it takes longer than what learns from it
 
 
 def record(task: Task, folder: Path, seed: int) -> list[str]:

@@ -22,9 +22,10 @@ def main() -> None:
     d3rlpy.seed(int(seed))
     logging.disable(logging.WARNING)
     with np.load(arrays) as found:
+        action = found["action"]
         data = d3rlpy.dataset.MDPDataset(
             found["observation"],
-            found["action"][:, None],
+            action[:, None] if action.ndim == 1 else action,
             found["reward"][:, None],
             found["terminated"].astype(np.float32),
             found["truncated"].astype(np.float32),
@@ -45,6 +46,8 @@ def main() -> None:
                 kinds[f"d3rlpy DiscreteCQL alpha {alpha}"] = d3rlpy.algos.DiscreteCQLConfig(
                     **common, **rate, alpha=float(alpha), n_critics=2, target_update_interval=500
                 )
+        if name in ("mse", "iql", "rebrac"):
+            kinds |= numbers(name, factory)
     for name, config in kinds.items():
         learner = config.create(device=False)
         began = time.process_time()
@@ -63,14 +66,28 @@ def main() -> None:
         )
 
 
+def numbers(name: str, factory):
+    """Of continuous actions: with d3rlpy's own rates, observations standardised."""
+    d3 = d3rlpy.algos
+    scaler = {"observation_scaler": d3rlpy.preprocessing.StandardObservationScaler()}
+    critics = {"actor_encoder_factory": factory, "critic_encoder_factory": factory}
+    if name == "mse":
+        return {"d3rlpy BC": d3.BCConfig(batch_size=256, encoder_factory=factory, **scaler)}
+    if name == "iql":
+        more = {"value_encoder_factory": factory, "expectile": 0.7, "weight_temp": 3.0}
+        return {"d3rlpy IQL": d3.IQLConfig(batch_size=256, **critics, **more, **scaler)}
+    return {"d3rlpy ReBRAC": d3.ReBRACConfig(batch_size=256, **critics, **scaler)}
+
+
 def play(env, learner, episodes: int = 100) -> float:
     returns = []
     for seed in range(episodes):
         observation, _ = env.reset(seed=1_000_003 + seed)
         ended, total = False, 0.0
         while not ended:
-            action = learner.predict(observation[None])[0]
-            observation, reward, terminated, truncated, _ = env.step(int(action))
+            action = learner.predict(observation[None].astype(np.float32))[0]
+            action = action if isinstance(env.action_space, gymnasium.spaces.Box) else int(action)
+            observation, reward, terminated, truncated, _ = env.step(action)
             total += float(reward)
             ended = terminated or truncated
         returns.append(total)

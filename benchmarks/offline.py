@@ -8,9 +8,9 @@
     python benchmarks/offline.py battles --seeds 1                     # needs poke[showdown]
 
 Recordings are of a player that plays well and of one that is wrong in one way and always (`recorded/players.py`), in
-shares of the decisions; of Hopper, of the policies that a PPO run left on its way. Of each run: the mean return of 100 episodes by the most probable actions at the end (of
-battles the share won of 1,000 against SimpleHeuristics), and the updates it took. Rows go to
-`results/offline_TASK.csv`.
+shares of the decisions; of Hopper, of the policies that a PPO run left on its way. Of each run: the mean return of 100
+episodes by the most probable actions at the end (of battles the share won of 1,000 against SimpleHeuristics), and the
+updates it took. Rows go to `results/offline_TASK.csv`.
 """
 
 from __future__ import annotations

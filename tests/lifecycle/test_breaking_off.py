@@ -197,7 +197,7 @@ def test_a_mistyped_monitor_is_answered_at_the_start(poke):
 def test_what_is_told_without_playing_can_be_monitored(poke, monitor):
     values = ("data=transitions", "eval=values", "eval.fitted_updates=5")
     poke(*SMALL, "algo=cql", *values, f"checkpoint.monitor={monitor}", "hydra.run.dir=run")
-    assert monitor in account(poke.cwd / "run")["best"]["metrics"]
+    assert account(poke.cwd / "run")["best"]["metric"] == monitor
     # A clone has no critics.
     known = monitor == "val/fitted_value"
     command = (*SMALL, "algo=bc", *values, f"checkpoint.monitor={monitor}", "hydra.run.dir=clone")

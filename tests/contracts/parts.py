@@ -197,7 +197,7 @@ def iql(make_policy, make_network, device, **values):
 
 
 def cql(make_policy, make_network, device, **values):
-    return CQL(make_policy(), make_network, device, **{"alpha": 0.5, **values})
+    return CQL(make_policy, make_network, device, seed=1, **{"alpha": 0.5, **values})
 
 
 def crr(make_policy, make_network, device, **values):
@@ -299,6 +299,10 @@ CASES = {
     **{f"awr-{kind}": lambda kind=kind: offline(kind, awr) for kind in (*ACTIONS, "masked")},
     "awr-bootstrapped": lambda: offline("masked", awr, return_share=0.5, bins=11),
     "cql": lambda: offline("discrete", cql),
+    "cql-continuous": lambda: offline("continuous", cql, data=WITHIN, num_samples=3),
+    "cql-two-hot": lambda: offline(
+        "continuous", cql, data=WITHIN, critics={"bins": 11, "extra_gammas": [0.5]}
+    ),
     "cql-masked": lambda: offline("masked", cql, critics={"num": 3}),
     "dqn": lambda: replaying(algorithm=dqn),
     "dqn-dueling": lambda: replaying(algorithm=dqn, dueling=True, double=False),

@@ -27,7 +27,7 @@ class Transitions:
         length: `[batch] int64`, 1 to n: how many steps lie between the two observations.
         terminated: `[batch] bool`: the last of these steps ended the episode, and nothing comes after it. Where an
             episode was cut off instead, the next observation is its final one.
-        next_observation: as `observation`; means nothing where terminated.
+        next_observation: as `observation`; where terminated it means nothing, but is finite.
         next_action_mask: as `action_mask`; where terminated it means nothing, but allows an action.
         return_: `[batch] float32`: the discounted sum of all rewards from this decision to the episode's end, by the
             factor the source was given; None where it is not known, as in a replay buffer.

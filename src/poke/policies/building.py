@@ -49,7 +49,7 @@ def describe(
         "masked": masked,
         "observation_clip": observation_clip,
         # Left out where it is as it always was, so that descriptions of older policies are what they were.
-        **({} if std == "parameter" else {"std": std}),
+        **({"std": std} if std != "parameter" and action_space.continuous else {}),
     }
 
 

@@ -53,3 +53,12 @@ def test_symexp_undoes_symlog():
 
 def test_expectile_weights_are_those_of_the_equation():
     assert expectile_weight(torch.tensor([-2.0, 3.0]), 0.9).tolist() == pytest.approx([0.1, 0.9])
+
+
+@pytest.mark.parametrize("target", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_shows_in_the_loss_alone(target):
+    heads = Heads([0.9, 0.5], bins=11, low=-2, high=2)
+    loss = heads.loss(
+        torch.zeros(3, heads.size), torch.tensor([[0.5, 1.0], [target, 1.0], [0.0, 2.0]])
+    )
+    assert loss.isfinite().tolist() == [[True, True], [False, True], [True, True]]

@@ -9,6 +9,8 @@ Deliberate deviations:
   choice at once. Masks are needed nowhere else, since nothing is maximised over actions.
 - Gaussians keep a deviation that does not depend on the state, as the authors' code does, but their means are not
   squashed where the environment clips.
+- V, Q and policy step together, on gradients of the same weights, so that all move or none; the authors let Q and
+  policy see V after its step.
 - Several discount factors and two-hot values by switches, see `poke.algorithms.values.heads`.
 """
 

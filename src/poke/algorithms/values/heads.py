@@ -76,12 +76,14 @@ class Heads(nn.Module):
     def two_hot(self, target: Tensor) -> Tensor:
         """Return targets `[..., factors]` as weights of the two bins they lie between: `[..., factors, bins]`.
 
-        Their mean is the target in symlog space; what lies beyond the bins is brought to the last of them.
+        Their mean is the target in symlog space; what lies beyond the bins is brought to the last of them. Of a target
+        that is not finite they are NaN.
         """
         width = self.support[1] - self.support[0]
         place = ((symlog(target) - self.support[0]) / width).clamp(0, self.bins - 1)
-        below = place.floor().clamp(max=self.bins - 2)
-        above = (place - below).unsqueeze(-1)
+        # No index may be out of bounds, which a device does not survive; the loss is to tell what is not finite.
+        below = place.nan_to_num().floor().clamp(max=self.bins - 2)
+        above = (place - below + 0 * target).unsqueeze(-1)
         weights = torch.zeros(*target.shape, self.bins, device=target.device)
         index = below.long().unsqueeze(-1)
         return weights.scatter(-1, index, 1 - above).scatter(-1, index + 1, above)

@@ -116,6 +116,9 @@ class CQLConfig:
     reward_scale: float = knob(above=0)
     alpha: float = knob(at_least=0, help="weight of being conservative; mind the rewards' scale")
     critics: CriticsConfig = knob()
+    policy_lr: float = knob(above=0, default=3e-4, help="of numbers; of choices it is a critic")
+    num_samples: int = knob(at_least=1, default=10, help="numbers: draws of each kind")
+    temperature: float = knob(above=0, default=1.0, help="numbers: what entropy counts, at first")
 
 
 @dataclass

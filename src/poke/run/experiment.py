@@ -14,7 +14,7 @@ from hydra.utils import get_object, instantiate
 from poke.config.knobs import ConfigError
 from poke.run.agent import Agent, complete
 from poke.run.identity import fingerprint_of
-from poke.run.warmstart import WarmStartError, check_normalizer, fit
+from poke.run.warmstart import WarmStartError, by_state, check_normalizer, fit
 from poke.training.checkpointing import (
     Checkpoint,
     CheckpointError,
@@ -97,7 +97,8 @@ class Experiment(Agent):
         own = self.algorithm.policy.get_state()
         try:
             check_normalizer(own, theirs)
-            match = fit(own["network"], theirs["network"], strict=init_from["strict"])
+            given = by_state(own["network"], theirs["network"])
+            match = fit(own["network"], given, strict=init_from["strict"])
         except WarmStartError as error:
             raise WarmStartError(f"init_from={path}: {error}") from error
         self.algorithm.policy.set_state({**theirs, "network": {**own["network"], **match.taken}})

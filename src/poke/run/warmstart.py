@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -49,6 +50,36 @@ def check_normalizer(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
         )
     if all(normalizers) and normalizers[0]["mean"].numel() != normalizers[1]["mean"].numel():
         raise WarmStartError("its observations are of another size")
+
+
+def by_state(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return another run's weights for a policy whose network puts out its deviations, if its own were a parameter.
+
+    Where one's own has no `log_std` and theirs has, the last layer gets rows for deviations behind those of the means:
+    weights of 0 and that `log_std` as bias, so that in every state both policies draw from the same distribution.
+
+    Args:
+        own: the new run's weights.
+        theirs: the other run's.
+    """
+    log_std = theirs.get("log_std")
+    if log_std is None or "log_std" in own:
+        return dict(theirs)
+    size = len(log_std)
+    last = [
+        name
+        for name in own.keys() & theirs.keys()
+        if theirs[name].shape[0] == size and own[name].shape == (2 * size, *theirs[name].shape[1:])
+    ]
+    # Of one linear layer: else it is another network, and `fit` says so.
+    if len({name.rpartition(".")[0] for name in last}) != 1:
+        return dict(theirs)
+    rows = {
+        name: log_std if theirs[name].dim() == 1 else torch.zeros_like(theirs[name])
+        for name in last
+    }
+    widened = {name: torch.cat([theirs[name], rows[name]]) for name in last}
+    return {**{n: w for n, w in theirs.items() if n != "log_std"}, **widened}
 
 
 def fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, strict: bool) -> Fit:

@@ -107,3 +107,14 @@ def test_what_it_cannot_judge_is_refused():
     made = makers("discrete")
     with pytest.raises(ValueError, match="algo=td3 does not know actions of several choices"):
         TD3(made.make_policy, made.make_network, made.device, **VALUES)
+
+
+def test_copies_begin_as_what_they_follow_whatever_weights_it_was_given():
+    algorithm = td3(policy_every=100)
+    state = algorithm.policy.get_state()
+    given = {name: torch.randn_like(weight) for name, weight in state["network"].items()}
+    algorithm.policy.set_state({**state, "network": given})
+    algorithm.update(experience(transitions("continuous")))
+    copied = dict(algorithm._target_policy.network.named_parameters())
+    for name, weight in algorithm.policy.network.named_parameters():
+        assert torch.equal(copied[name], weight)

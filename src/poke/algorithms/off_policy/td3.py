@@ -11,6 +11,8 @@ Deliberate deviations:
   none; the authors let it see the critics after their step.
 - How far actions are from recorded ones is the mean over an action's numbers, as of TD3+BC; ReBRAC takes the sum. Its
   layer norm is the network's business, `network._target_` of one's own.
+- The policy climbs the first critic, as of TD3; ReBRAC takes the least of both.
+- TD3+BC's weight counts beside a Q whose mean size is 1: its alpha of 2.5 is a `bc_weight` of 1 / 2.5.
 - Of a transition whose next action nobody recorded, ReBRAC's target is as of TD3.
 """
 

@@ -1,11 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
+from poke.data.fingerprint import held_out as held_out_episodes
+from poke.data.steps import assemble
 from poke.data.trajectories import DataError, Trajectories
-from poke.spaces import ActionSpace
+from poke.spaces import ActionSpace, ObservationNormalizer
 
 
 def recorded(num_episodes=20, length=7, continuous=False):
@@ -222,3 +226,55 @@ def test_what_remembers_nothing_is_served_decisions(path):
 def test_an_unknown_sample_is_refused():
     with pytest.raises(DataError, match="no sample nothing"):
         source("sample:nothing")
+
+
+def normalised(data, **options):
+    made = Demonstrations(
+        data, batch_size=10_000, val_fraction=0.3, seed=0, normalize_observation=True, **options
+    )
+    normalizer = ObservationNormalizer(made.observation_space, made.observation_clip)
+    return made, normalizer
+
+
+def numbers(count=200):
+    """Forty episodes, each seen once, far from 0 and from each other."""
+    rng = np.random.default_rng(0)
+    return assemble(
+        {
+            "observation": rng.normal(50, 7, size=(count, 3)).astype(np.float32),
+            "action": rng.integers(2, size=count),
+            "reward": np.zeros(count, np.float32),
+            "terminated": np.arange(count) % 5 == 4,
+        }
+    )
+
+
+@pytest.mark.parametrize("memory", [None, ()])
+def test_observations_are_normalised_by_what_is_trained_on(memory):
+    raw = numbers().observation
+    made, normalizer = normalised(numbers(), sequence_length=5)
+    kept = held_out_episodes([40], 0.3)
+    policy = SimpleNamespace(normalizer=normalizer, initial_state=lambda size: memory)
+    made.attach(SimpleNamespace(policy=policy))
+    trained = raw[~np.repeat(kept, 5)]
+    np.testing.assert_allclose(normalizer.moments.mean, trained.mean(0), rtol=1e-5)
+    wanted = normalizer(raw[np.repeat(kept, 5)])
+    seen = [batch.observation.numpy() for batch in made.validation_batches(7)]
+    flat = np.concatenate(
+        [part.swapaxes(0, 1).reshape(-1, 3) if memory is not None else part for part in seen]
+    )
+    np.testing.assert_array_equal(flat, wanted)
+    part = made.sample().observation.reshape(-1, 3)
+    assert part.mean(0).abs().max() < 1e-3
+
+
+def test_observations_are_normalised_by_what_was_restored():
+    made, normalizer = normalised(numbers())
+    policy = SimpleNamespace(normalizer=normalizer, initial_state=lambda size: None)
+    made.attach(SimpleNamespace(policy=policy))
+    other = ObservationNormalizer(made.observation_space, 10.0)
+    other.learn(np.float32([[0, 0, 0], [100, 100, 100]]))
+    normalizer.set_state(other.get_state())
+    kept = np.repeat(held_out_episodes([40], 0.3), 5)
+    seen = np.concatenate([batch.observation for batch in made.validation_batches(7)])
+    np.testing.assert_array_equal(seen, other(numbers().observation[kept]))

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from poke.data.choosing import chosen_rows, parts_of
 from poke.data.fingerprint import files_digest, fingerprint, held_out
+from poke.data.observed import CLIP, Observed
+from poke.data.sequences import Sequences, episodes_of, side_by_side
 from poke.data.several import paths_of, read_all
 from poke.data.trajectories import DataError, Trajectories
 from poke.spaces import ActionSpace
@@ -76,6 +78,8 @@ class Demonstrations:
         shares: of several files, how much of what is served each has; None for as much as it holds.
         action_bounds: how a policy is to keep numbers within their bounds: None for as recorded, which is ``clip``, or
             ``squash``, for algorithms that need a policy that cannot leave them.
+        normalize_observation: give the policy statistics of the observations that are trained on, and serve them
+            normalised.
 
     Raises:
         DataError: the file is missing or wrong, or one side of the split is empty.
@@ -94,6 +98,7 @@ class Demonstrations:
         filter: str | None = None,
         shares: Sequence[float] | None = None,
         action_bounds: str | None = None,
+        normalize_observation: bool = False,
     ) -> None:
         file: str | None = None
         source: str | Sequence[str]
@@ -110,7 +115,7 @@ class Demonstrations:
         self.action_space = _bounded(data.action_space, action_bounds)
         self.masked = data.action_mask is not None
         self.metadata = data.metadata  # what the file says of itself
-        self.observation_clip: float | None = None  # recorded observations are taken as they are
+        self.observation_clip = CLIP if normalize_observation else None
         layout = self.observation_space.layout
         self.action_kinds = _action_kinds(layout, self.action_space.num_outputs, device)
         self.epoch = 0
@@ -126,7 +131,10 @@ class Demonstrations:
             )
         self._device = device
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
-        self._decisions = _all_decisions(data, self.action_space, device, filled)
+        if filled == "zero" and data.marks is not None:
+            _forget_filled(data)
+        self._observed = Observed(data.observation, data.action_mask, device)
+        self._action = torch.from_numpy(_own(data.action, self.action_space)).to(device)
         self._is_chosen = data.is_chosen
         training = ~kept_back
         if filter is not None:
@@ -161,7 +169,9 @@ class Demonstrations:
         """Take what else is served of the data, before the first epoch begins."""
 
     def attach(self, algorithm: Learner) -> None:
-        """Serve sequences from now on if this algorithm's policy has a memory."""
+        """Serve sequences from now on if this algorithm's policy has a memory; let its normaliser learn, if any."""
+        if self.observation_clip is not None:
+            self._observed.teach(algorithm.policy.normalizer, self._training)
         if algorithm.policy.initial_state(1) is None or self._sequences is not None:
             return
         training = [rows for rows in self._episodes if self._is_trained_on[rows.start]]
@@ -185,7 +195,7 @@ class Demonstrations:
         """Yield every held-out decision once, in the file's order; for a memory, in whole episodes."""
         if self._sequences is not None:
             held_back = [rows for rows in self._episodes if self._kept_back[rows.start]]
-            for together in _side_by_side(held_back, batch_size):
+            for together in side_by_side(held_back, batch_size):
                 whole = Sequences(together, max(map(len, together)), self._is_chosen)
                 yield self._select_sequences(*whole.rows(np.arange(len(whole))))
             return
@@ -226,13 +236,8 @@ class Demonstrations:
         self._position = 0
 
     def _select(self, rows: Tensor) -> DemonstrationBatch:
-        whole, mask = self._decisions, self._decisions.action_mask
-        # A fifth of what indexing by a tensor takes.
-        return DemonstrationBatch(
-            observation=whole.observation.index_select(0, rows),
-            action=whole.action.index_select(0, rows),
-            action_mask=None if mask is None else mask.index_select(0, rows),
-        )
+        observation, mask = self._observed.take(rows)
+        return DemonstrationBatch(observation, self._action.index_select(0, rows), mask)
 
     def _select_sequences(self, rows: np.ndarray, real: np.ndarray) -> DemonstrationBatch:
         flat = self._select(torch.from_numpy(rows.reshape(-1)).to(self._device))
@@ -245,71 +250,9 @@ class Demonstrations:
         )
 
 
-class Sequences:
-    """Pieces of episodes, of one length but for each episode's last.
-
-    Args:
-        episodes: their rows.
-        length: of a piece.
-        is_chosen: `[rows]` bool: what is learned from. A piece without any is left out.
-    """
-
-    def __init__(self, episodes: Sequence[range], length: int, is_chosen: np.ndarray) -> None:
-        begins = [range(rows.start, rows.stop, length) for rows in episodes]
-        self._begin = np.concatenate([np.asarray(part, np.int64) for part in begins])
-        ends = np.repeat([rows.stop for rows in episodes], [len(part) for part in begins])
-        self._end = np.minimum(self._begin + length, ends)
-        self._length = length
-        self._is_chosen = is_chosen
-        before = np.concatenate([[0], np.cumsum(is_chosen)])
-        has_some = before[self._end] > before[self._begin]
-        self._begin, self._end = self._begin[has_some], self._end[has_some]
-
-    def __len__(self) -> int:
-        return len(self._begin)
-
-    def rows(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows of sequences by number, and which of them are real: both `[time, len(numbers)]`.
-
-        After a sequence's end its last row is repeated.
-        """
-        last = self._end[numbers] - 1
-        rows = self._begin[numbers] + np.arange(self._length)[:, None]
-        within = np.minimum(rows, last)
-        return within, (rows <= last) & self._is_chosen[within]
-
-
-def episodes_of(data: Trajectories) -> list[range]:
-    """Return the rows of each player's episodes, in the file's order."""
-    begins = np.flatnonzero(data.timestep == 0).tolist()
-    return [range(a, b) for a, b in zip(begins, [*begins[1:], len(data)], strict=True)]
-
-
-def _side_by_side(episodes: Sequence[range], batch_size: int) -> Iterator[list[range]]:
-    """Yield episodes in turn, as many together as padded to one length have so many rows; one at least."""
-    together: list[range] = []
-    for rows in episodes:
-        longest = max(len(rows), *map(len, together), 0)
-        if together and longest * (len(together) + 1) > batch_size:
-            yield together
-            together = []
-        together.append(rows)
-    yield together
-
-
-def _all_decisions(
-    data: Trajectories, space: ActionSpace, device: str | torch.device, filled: str
-) -> DemonstrationBatch:
-    mask, action = data.action_mask, data.action
-    if filled == "zero" and data.marks is not None:
-        _forget_filled(data)
-    if space.continuous:  # recorded as the environment got them
-        action = space.from_environment(action)
-    return DemonstrationBatch(
-        observation=torch.from_numpy(data.observation).to(device),
-        action=torch.from_numpy(action).to(device),
-        action_mask=None if mask is None else torch.from_numpy(mask).to(device),
-    )
+def _own(action: np.ndarray, space: ActionSpace) -> np.ndarray:
+    """Actions as the policy has them; numbers are recorded as the environment got them."""
+    return space.from_environment(action) if space.continuous else action
 
 
 def _bounded(space: ActionSpace, bounds: str | None) -> ActionSpace:

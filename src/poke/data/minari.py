@@ -29,7 +29,7 @@ class MinariDemonstrations(Demonstrations):
         sequence_length: as of `Demonstrations`.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
-        filter: as of `Demonstrations`.
+        filter, normalize_observation: as of `Demonstrations`.
 
     Raises:
         DataError: there is no such dataset here, or it holds what cannot be learned from.
@@ -45,6 +45,7 @@ class MinariDemonstrations(Demonstrations):
         seed: int = 0,
         device: str | torch.device = "cpu",
         filter: str | None = None,
+        normalize_observation: bool = False,
     ) -> None:
         super().__init__(
             read(dataset_id),
@@ -54,6 +55,7 @@ class MinariDemonstrations(Demonstrations):
             seed=seed,
             device=device,
             filter=filter,
+            normalize_observation=normalize_observation,
         )
 
 

@@ -236,7 +236,7 @@ class Policy:
         theirs, own = state["normalizer"] is not None, self.normalizer is not None
         if theirs != own:
             raise ValueError(
-                f"env.normalize_observation is {str(own).lower()}, was {str(theirs).lower()}: "
+                f"normalize_observation is {str(own).lower()}, was {str(theirs).lower()}: "
                 "what was learned of the one does not fit the other"
             )
         self.network.set_weights(state["network"])

@@ -35,6 +35,9 @@ class DemonstrationsConfig:
     action_bounds: str | None = knob(
         choices=("clip", "squash"), default=None, help="of numbers; null: as recorded, clip"
     )
+    normalize_observation: bool = knob(
+        default=False, help="by statistics of what is trained on, which are the policy's"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -55,6 +58,9 @@ class MinariConfig:
     )
     filter: str | None = knob(
         default=None, help="which episodes are trained on: best:SHARE by return, or winners"
+    )
+    normalize_observation: bool = knob(
+        default=False, help="by statistics of what is trained on, which are the policy's"
     )
     on_change: str = knob(
         choices=ON_CHANGE,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +11,10 @@ from torch import Tensor
 
 from poke.data.demonstrations import DemonstrationBatch, Demonstrations, Learner
 from poke.data.experience import Experience, Transitions
-from poke.data.steps import DataError, Finals, Trajectories
+from poke.data.steps import DataError, Trajectories
 from poke.data.transitions.steps import look_ahead, returns_of
 
 log = logging.getLogger("poke")
-
-CLIP = 10.0  # of normalised observations
 
 
 class RecordedTransitions(Demonstrations):
@@ -34,10 +30,7 @@ class RecordedTransitions(Demonstrations):
         val_fraction: share of the episodes held out.
         n_step: how many steps a transition spans.
         gamma: discount factor of Monte-Carlo returns.
-        normalize_observation: give the policy statistics of the observations that are trained on, and serve them
-            normalised.
-        action_bounds: how the policy keeps numbers within their bounds: None as recorded (``clip``), or ``squash``.
-        seed, device, filled, filter, shares: as of `Demonstrations`.
+        seed, device, filled, filter, shares, action_bounds, normalize_observation: as of `Demonstrations`.
 
     Raises:
         DataError: as of `Demonstrations`; or nothing is known of what decisions led to.
@@ -71,10 +64,8 @@ class RecordedTransitions(Demonstrations):
             filter=filter,
             shares=shares,
             action_bounds=action_bounds,
+            normalize_observation=normalize_observation,
         )
-        self.observation_clip = CLIP if normalize_observation else None
-        self._normalizer: Any = None
-        self._normalized = False
 
     def attach(self, algorithm: Learner) -> None:
         """Let the policy's normaliser, if it has one, learn of what is trained on.
@@ -86,10 +77,7 @@ class RecordedTransitions(Demonstrations):
             raise DataError(
                 "data=transitions serves single transitions: leave out network.memory, or take data=file"
             )
-        self._normalizer = algorithm.policy.normalizer
-        if self._normalizer is not None:
-            for rows in self._training.split(65_536):  # a copy of all would take as much again
-                self._normalizer.learn(self._decisions.observation[rows].cpu().numpy())
+        super().attach(algorithm)
 
     def sample(self) -> Experience:  # type: ignore[override]
         """Return the next `batch_size` transitions of the epoch."""
@@ -105,11 +93,6 @@ class RecordedTransitions(Demonstrations):
         places = torch.randint(len(self._training), (count,), generator=generator)
         return self._transitions(self._training[places.to(self._training.device)])
 
-    def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
-        """Yield every held-out decision once, in the file's order."""
-        self._normalize()
-        yield from super().validation_batches(batch_size)
-
     def validation_transitions(self, batch_size: int) -> Iterator[Transitions]:
         """Yield every held-out transition once, in the file's order."""
         for rows in self._valued.split(batch_size):
@@ -117,7 +100,6 @@ class RecordedTransitions(Demonstrations):
 
     def first_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
         """Yield the first decision of every held-out episode once, in the file's order."""
-        self._normalize()
         for rows in self._first.split(batch_size):
             yield self._select(rows)
 
@@ -146,33 +128,24 @@ class RecordedTransitions(Demonstrations):
         self._reward = self._tensor(data.reward)
         self._return = self._tensor(returns_of(data, self._gamma))
         if data.finals is not None:
-            self._append(data.finals)
-
-    def _append(self, finals: Finals) -> None:
-        """Put final observations behind all others, so that every next one has a row."""
-        whole = self._decisions
-        observation = torch.cat([whole.observation, self._tensor(finals.observation)])
-        mask = whole.action_mask
-        if mask is not None and finals.action_mask is not None:
-            mask = torch.cat([mask, self._tensor(finals.action_mask)])
-        self._decisions = replace(whole, observation=observation, action_mask=mask)
+            self._observed.append(data.finals)
 
     def _transitions(self, rows: Tensor) -> Transitions:
-        self._normalize()
-        whole, mask = self._decisions, self._decisions.action_mask
         following = self._ahead[rows]
-        acted = following.clamp(max=len(whole.action) - 1)
+        acted = following.clamp(max=len(self._action) - 1)
+        observation, mask = self._observed.take(rows)
+        next_observation, next_mask = self._observed.take(following)
         return Transitions(
-            observation=whole.observation.index_select(0, rows),
-            action=whole.action.index_select(0, rows),
-            action_mask=None if mask is None else mask.index_select(0, rows),
+            observation=observation,
+            action=self._action.index_select(0, rows),
+            action_mask=mask,
             reward=self._rewards(rows),
             length=self._length[rows],
             terminated=self._terminated[rows],
-            next_observation=whole.observation.index_select(0, following),
-            next_action_mask=None if mask is None else mask.index_select(0, following),
+            next_observation=next_observation,
+            next_action_mask=next_mask,
             return_=self._return[rows],
-            next_action=whole.action.index_select(0, acted),
+            next_action=self._action.index_select(0, acted),
             next_chosen=self._decided[rows],
             rows=rows,
         )
@@ -184,16 +157,6 @@ class RecordedTransitions(Demonstrations):
         ahead = torch.arange(self._n_step, device=rows.device)
         places = (rows.unsqueeze(1) + ahead).clamp(max=len(self._reward) - 1)
         return self._reward[places] * (ahead < self._length[rows].unsqueeze(1))
-
-    def _normalize(self) -> None:
-        """Normalise all observations, once: by what the policy knows when the first is served, restored or its own."""
-        if self._normalizer is None or self._normalized:
-            return
-        self._normalized = True
-        observation = self._decisions.observation
-        for start in range(0, len(observation), 65_536):
-            rows = observation[start : start + 65_536]
-            rows.copy_(torch.from_numpy(self._normalizer(rows.cpu().numpy())))
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)

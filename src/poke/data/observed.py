@@ -1,0 +1,75 @@
+"""What was seen when decisions were made, by row, as it is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poke.data.steps import Finals
+
+CLIP = 10.0  # of normalised observations
+_BYTES_AT_ONCE = 16 << 20  # of observations that are learned from or normalised together
+
+
+class Observed:
+    """Observations and their action masks, kept on a device.
+
+    Args:
+        observation: `[N, *shape]`, is written to where observations are normalised.
+        action_mask: `[N, mask_size] bool`; None where every action always is legal.
+        device: where they are kept and served.
+    """
+
+    def __init__(
+        self, observation: np.ndarray, action_mask: np.ndarray | None, device: str | torch.device
+    ) -> None:
+        self._device = device
+        self._observation = torch.from_numpy(observation).to(device)
+        self._mask = None if action_mask is None else torch.from_numpy(action_mask).to(device)
+        self._normalizer: Any = None
+        self._normalized = False
+
+    def append(self, finals: Finals) -> None:
+        """Put final observations behind all others, so that each has a row."""
+        seen = torch.from_numpy(finals.observation).to(self._device)
+        self._observation = torch.cat([self._observation, seen])
+        if self._mask is not None and finals.action_mask is not None:
+            legal = torch.from_numpy(finals.action_mask).to(self._device)
+            self._mask = torch.cat([self._mask, legal])
+
+    def teach(self, normalizer: Any, rows: Tensor) -> None:
+        """Let a normaliser learn of rows, and from the first `take` on serve what it makes of observations.
+
+        Args:
+            normalizer: `poke.spaces.ObservationNormalizer`. What it knows when the first rows are taken is what they
+                are normalised by: its own statistics, or those of a checkpoint that were restored since.
+            rows: `[count] int64`.
+        """
+        self._normalizer = normalizer
+        for some in rows.split(self._at_once()):  # a copy of all would take as much again
+            normalizer.learn(self._observation.index_select(0, some).cpu().numpy())
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return observations and their masks.
+
+        Args:
+            rows: `[count] int64`.
+        """
+        if self._normalizer is not None and not self._normalized:
+            self._normalize()
+        # A fifth of what indexing by a tensor takes.
+        mask = None if self._mask is None else self._mask.index_select(0, rows)
+        return self._observation.index_select(0, rows), mask
+
+    def _normalize(self) -> None:
+        """Normalise all, once: a batch at a time it would be done again every epoch."""
+        self._normalized = True
+        for some in self._observation.split(self._at_once()):
+            some.copy_(torch.from_numpy(self._normalizer(some.cpu().numpy())))
+
+    def _at_once(self) -> int:
+        row = self._observation[0].numel() * self._observation.element_size()
+        return max(1, _BYTES_AT_ONCE // row)

@@ -112,14 +112,32 @@ class Descent:
         Raises:
             NonFiniteError: a loss or the gradient is not finite; the weights are as before.
         """
-        moving = [name for name in self.flat if only is None or name in only]
+        moving = self._moving(only)
         for name in moving:
             gradient = self.flat[name].grad
             assert gradient is not None
             gradient.zero_()
         torch.stack(list(losses.values())).sum().backward()
+        return self.take({name: loss.detach() for name, loss in losses.items()}, only=only)
+
+    def take(
+        self, losses: Mapping[str, Tensor], *, only: Collection[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Do as `step`, down gradients that somebody has written already.
+
+        Args:
+            losses: 0-dim and detached, otherwise as of `step`.
+            only: as of `step`.
+
+        Returns:
+            What `step` does.
+
+        Raises:
+            NonFiniteError: as of `step`.
+        """
+        moving = self._moving(only)
         norms = torch.stack([self._clip(self.flat[name]) for name in moving])
-        told = {name: loss.detach() for name, loss in losses.items()}
+        told = dict(losses)
         told["grad_norm"] = torch.linalg.vector_norm(norms)
         self._guard.pass_(**told)
         rate = self.rate()
@@ -161,6 +179,9 @@ class Descent:
         """Restore what `get_state` returned."""
         restore_optimizer(self._optimizer, state["optimizer"])
         self.num_steps = state["num_steps"]
+
+    def _moving(self, only: Collection[str] | None) -> list[str]:
+        return [name for name in self.flat if only is None or name in only]
 
     def _clip(self, parameters: nn.Parameter) -> Tensor:
         gradient = parameters.grad

@@ -1,12 +1,14 @@
 """Deep Q-learning beside its equations, written slowly."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from poke.algorithms.off_policy.dqn import DQN
+from poke.protocols import NonFiniteError
 
 from ..offline.parts import ACTIONS, experience, makers, transitions
 
@@ -30,12 +32,16 @@ def worth(network, seen, mask):
 
 
 @pytest.mark.parametrize("double", [True, False])
-@pytest.mark.parametrize("dueling", [True, False])
+@pytest.mark.parametrize(
+    ("dueling", "fast"), [(True, False), (False, False), (False, True)], ids=str
+)
 @pytest.mark.parametrize(
     ("n", "masked", "weighted"), [(1, False, False), (1, True, True), (3, True, False)]
 )
-def test_the_loss_is_that_of_the_equations(double, dueling, n, masked, weighted):
-    algorithm = dqn(masked=masked, double=double, dueling=dueling, reward_scale=0.5)
+def test_the_loss_is_that_of_the_equations(double, dueling, fast, n, masked, weighted):
+    options = {"double": double, "dueling": dueling, "fast_path": fast, "reward_scale": 0.5}
+    algorithm = dqn(masked=masked, **options)
+    assert (algorithm._by_numpy is not None) == fast
     part = transitions("discrete", n=n, masked=masked, weighted=weighted)
     for _ in range(3):  # so that the target is another network
         algorithm.update(experience(part))
@@ -61,11 +67,54 @@ def test_the_loss_is_that_of_the_equations(double, dueling, n, masked, weighted)
     assert float(told["q"]) == pytest.approx(sum(chosen) / len(part), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize(("masked", "weighted"), [(False, False), (True, True)])
+@pytest.mark.parametrize("reward_scale", [0.1, 10.0])
+def test_numpy_learns_what_torch_does(double, n, masked, weighted, reward_scale):
+    """Errors within 1 and beyond, and several sizes of minibatches: the same metrics, gradients, weights and errors."""
+    options = {"double": double, "reward_scale": reward_scale, "max_grad_norm": 0.5}
+    fast, slow = (dqn(masked=masked, fast_path=f, **options) for f in (True, False))
+    heard = {}
+    for step, count in enumerate((32, 32, 7, 32)):
+        part = transitions(
+            "discrete", seed=step, count=count, n=n, masked=masked, weighted=weighted
+        )
+        told = {}
+        for name, algorithm in (("fast", fast), ("slow", slow)):
+            batch = experience(part)
+            batch.told = SimpleNamespace(
+                tell=lambda rows, error, name=name: heard.update({name: error})
+            )
+            told[name] = algorithm.update(batch)
+        assert told["fast"].keys() == told["slow"].keys()
+        for name, value in told["slow"].items():
+            assert float(told["fast"][name]) == pytest.approx(float(value), rel=1e-4, abs=1e-6)
+        torch.testing.assert_close(heard["fast"], heard["slow"], rtol=1e-4, atol=1e-5)
+        flat = [a._descent.flat["policy"] for a in (fast, slow)]
+        torch.testing.assert_close(flat[0].grad, flat[1].grad, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(flat[0], flat[1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(fast._target._flat, slow._target._flat, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_error_that_is_not_finite_leaves_everything_alone(fast):
+    algorithm, part = dqn(fast_path=fast), transitions("discrete")
+    algorithm.update(experience(part))
+    before = [t.clone() for t in algorithm._learning._tensors()]
+    part.reward[3] = float("nan")
+    with pytest.raises(NonFiniteError):
+        algorithm.update(experience(part))
+    after = algorithm._learning._tensors()
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
 @pytest.mark.parametrize("spoil", [float("nan"), float("inf"), 1e30])
-@pytest.mark.parametrize("dueling", [True, False])
-def test_what_is_illegal_counts_for_nothing(spoil, dueling):
+@pytest.mark.parametrize(("dueling", "fast"), [(True, False), (False, False), (False, True)])
+def test_what_is_illegal_counts_for_nothing(spoil, dueling, fast):
     """An action that is illegal everywhere may be worth anything."""
-    algorithm, plain = (dqn(masked=True, dueling=dueling) for _ in range(2))
+    options = {"masked": True, "dueling": dueling, "fast_path": fast}
+    algorithm, plain = (dqn(**options) for _ in range(2))
     part = transitions("discrete", masked=True)
     part.action.clamp_(max=2)
     for mask in (part.action_mask, part.next_action_mask):

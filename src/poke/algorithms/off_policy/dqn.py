@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from poke.algorithms.descent import Descent
+from poke.algorithms.off_policy.numpy_q import NumpyQ
 from poke.algorithms.values.critics import Follower
 from poke.algorithms.values.heads import Heads
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
@@ -53,6 +54,7 @@ class DQN:
         epsilon_start: share of actions that are drawn at first.
         epsilon_end: at last.
         epsilon_steps: transitions between the two.
+        fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
 
     Raises:
         ValueError: the policy has a memory, or actions are not one choice.
@@ -76,6 +78,7 @@ class DQN:
         schedule_steps: int = 1,
         max_grad_norm: float = 0.0,
         reward_scale: float = 1.0,
+        fast_path: bool = True,
         seed: int = 0,
     ) -> None:
         self.policy = make_policy(critic="shared" if dueling else "none")
@@ -102,6 +105,17 @@ class DQN:
             self.policy, self._descent, networks={}, followers={"policy": self._target}
         )
         self._generator = np.random.default_rng([seed, 3])
+        self._by_numpy: NumpyQ | None = None
+        if not fast_path:
+            self.policy.use_torch()
+        elif NumpyQ.supports(self.policy.network):
+            self._by_numpy = NumpyQ(
+                self.policy.network,
+                self._target.network,
+                gamma=gamma,
+                reward_scale=reward_scale,
+                double=double,
+            )
 
     @property
     def epsilon(self) -> float:
@@ -155,14 +169,19 @@ class DQN:
         self._generator.bit_generator.state = state["generator"]
 
     def _step(self, part: Transitions) -> tuple[dict[str, Tensor], Tensor]:
-        target = self._aim(part)
-        values = action_values(self.policy.network, part.observation, part.action_mask)
-        said = chosen(values, part.action)
-        loss = weighted_mean(self._heads.error_loss(said - target), part.weight)
-        told = self._descent.step({"loss": loss})
+        if self._by_numpy is not None:
+            loss, q, error = self._by_numpy.differentiate(part)
+            told = self._descent.take({"loss": loss})
+        else:
+            target = self._aim(part)
+            values = action_values(self.policy.network, part.observation, part.action_mask)
+            said = chosen(values, part.action)
+            loss = weighted_mean(self._heads.error_loss(said - target), part.weight)
+            told = self._descent.step({"loss": loss})
+            q, error = said.detach().mean(), (said.detach() - target).abs()
         if self._descent.num_steps % self.target_every == 0:
             self._target.follow(self._descent.flat["policy"], self.target_rate)
-        return {**told, "q": said.detach().mean()}, (said.detach() - target).abs()
+        return {**told, "q": q}, error
 
     @torch.no_grad()
     def _aim(self, part: Transitions) -> Tensor:

@@ -102,6 +102,9 @@ class DQNConfig:
     epsilon_start: float = knob(at_least=0, at_most=1, help="share of drawn actions at first")
     epsilon_end: float = knob(at_least=0, at_most=1, help="at last")
     epsilon_steps: int = knob(at_least=1, help="transitions between the two")
+    fast_path: bool = knob(
+        default=True, help="small networks on the CPU in numpy, forwards and backwards"
+    )
 
 
 @dataclass

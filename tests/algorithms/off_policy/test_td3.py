@@ -109,7 +109,7 @@ def test_what_it_cannot_judge_is_refused():
         TD3(made.make_policy, made.make_network, made.device, **VALUES)
 
 
-def test_copies_begin_as_what_they_follow_whatever_weights_it_was_given():
+def test_the_copy_of_the_policy_begins_as_the_policy_whatever_weights_that_was_given():
     algorithm = td3(policy_every=100)
     state = algorithm.policy.get_state()
     given = {name: torch.randn_like(weight) for name, weight in state["network"].items()}

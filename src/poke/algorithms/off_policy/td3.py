@@ -174,6 +174,9 @@ class TD3:
 
     def _step(self, part: Transitions) -> tuple[dict[str, Tensor], Tensor]:
         heads = self._heads
+        if not self._descent.num_steps:
+            # The policy may have been given another run's weights since the copy was made.
+            self._target_policy.follow(self._descent.flat["policy"], 1.0)
         target = self._aim(part)
         said = self._critics.of(part.observation, part.action)
         critic_loss = heads.loss(said, target.expand(len(said), -1, -1)).sum(dim=0).mean(dim=1)

@@ -24,7 +24,7 @@ class Learning:
         policy: is in train mode while an update lasts.
         descent: of the policy's network and the others.
         networks: the others, by name.
-        followers: by the names of what they follow in the descent; at the first step they are equal to it.
+        followers: by name.
     """
 
     def __init__(
@@ -56,10 +56,6 @@ class Learning:
         # A single step leaves everything alone if it fails: only several need a way back.
         kept = [t.clone() for t in self._tensors()] if experience.num_minibatches > 1 else None
         num_steps = self._descent.num_steps
-        if not num_steps:
-            # The policy may have been given another run's weights since the copies were made.
-            for name, follower in self._followers.items():
-                follower.follow(self._descent.flat[name], 1.0)
         sums: dict[str, Tensor] = {}
         count = 0
         self._policy.network.train()

@@ -185,3 +185,17 @@ def test_other_actions_are_refused(kind):
         ValueError, match="algo=dqn judges the actions of one choice, and these are"
     ):
         dqn(kind)
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_a_policy_that_was_given_other_weights_is_judged_by_these(fast_path):
+    algorithm, teacher = dqn(fast_path=fast_path), dqn()
+    for seed in range(20):
+        teacher.update(experience(transitions("discrete", seed=seed)))
+    algorithm.policy.set_state(teacher.policy.get_state())
+    part = transitions("discrete")
+    told = algorithm.update(experience(part))
+    other = dqn(fast_path=fast_path)
+    other.policy.set_state(teacher.policy.get_state())
+    other._target.network.set_weights(teacher.policy.network.get_weights())
+    assert float(told["loss"]) == float(other.update(experience(part))["loss"])

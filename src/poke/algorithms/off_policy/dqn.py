@@ -169,6 +169,9 @@ class DQN:
         self._generator.bit_generator.state = state["generator"]
 
     def _step(self, part: Transitions) -> tuple[dict[str, Tensor], Tensor]:
+        if not self._descent.num_steps:
+            # The policy may have been given another run's weights since the copy was made.
+            self._target.follow(self._descent.flat["policy"], 1.0)
         if self._by_numpy is not None:
             loss, q, error = self._by_numpy.differentiate(part)
             told = self._descent.take({"loss": loss})

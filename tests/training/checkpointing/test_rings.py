@@ -75,6 +75,23 @@ def test_every_checkpoint_restores_the_ring_as_it_was(tmp_path, counts):
         assert_same(restored(tmp_path, 10, path)[1], expected)
 
 
+def test_large_saves_of_sizes_that_change_hold_their_own_rows_and_no_more(tmp_path):
+    """Their buffers are kept from one save to the next, larger than they need be."""
+    replay, copies = Replay(2000), []
+    with CheckpointManager(tmp_path, max_to_keep=None) as manager:
+        for step, count in enumerate([500, 490, 510, 600, 400, 1900, 450, 499]):
+            replay.append(count)
+            copies.append((save(manager, replay, step), Replay(2000)))
+            copies[-1][1].append(replay.num_appended)
+            newest = max(
+                (tmp_path / "segments").iterdir(),
+                key=lambda path: int(path.name.split("_")[1].split("-")[1]),
+            )
+            assert newest.stat().st_size < count * (50 * 4 + 8) + 10_000
+    for path, expected in copies:
+        assert_same(restored(tmp_path, 2000, path)[1], expected)
+
+
 def test_a_save_writes_only_what_was_added(tmp_path):
     replay = Replay(1000)
     with CheckpointManager(tmp_path, max_to_keep=3) as manager:

@@ -6,10 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 Path = tuple[Any, ...]
+_SMALL_BYTES = 1 << 16  # below, new memory costs nothing to speak of
 SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
@@ -17,11 +19,14 @@ class StagingBuffers:
     """One copy of a state at a time, in memory that the next copy reuses.
 
     After the first copy nothing is allocated for tensors whose place, shape and dtype stay the
-    same. CUDA tensors are copied into pinned memory.
+    same, nor for those of the CPU whose size changes a little, as a ring's new rows do: memory that
+    is used for the first time takes several times as long to fill. CUDA tensors are copied into
+    pinned memory.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[Path, Tensor] = {}
+        self._spare: dict[Path, np.ndarray] = {}  # bytes that buffers of the CPU begin with
 
     def copy(self, state: Any) -> Any:
         """Return a copy of the state, valid until the next call.
@@ -47,6 +52,7 @@ class StagingBuffers:
         with torch.no_grad():
             copied = map_tensors(state, copy_tensor)
         self._buffers = used
+        self._spare = {path: spare for path, spare in self._spare.items() if path in used}
         for device in {identity[0] for identity in copies if identity[0].type == "cuda"}:
             torch.cuda.current_stream(device).synchronize()
         return copied
@@ -54,10 +60,20 @@ class StagingBuffers:
     def _fill_buffer(self, tensor: Tensor, path: Path) -> Tensor:
         buffer = self._buffers.get(path)
         if buffer is None or buffer.shape != tensor.shape or buffer.dtype != tensor.dtype:
-            buffer = torch.empty_like(
+            buffer = self._new_buffer(tensor, path)
+        return buffer.copy_(tensor, non_blocking=True)
+
+    def _new_buffer(self, tensor: Tensor, path: Path) -> Tensor:
+        if tensor.is_cuda or not tensor.is_contiguous() or tensor.nbytes < _SMALL_BYTES:
+            self._spare.pop(path, None)
+            return torch.empty_like(
                 tensor, device="cpu", pin_memory=tensor.is_cuda, requires_grad=False
             )
-        return buffer.copy_(tensor, non_blocking=True)
+        spare, size = self._spare.get(path), tensor.nbytes
+        if spare is None or not size <= len(spare) <= 2 * size:
+            spare = self._spare[path] = np.empty(size + size // 4, np.uint8)
+        # A storage of its own of just this size: a view's whole storage would be written.
+        return torch.from_numpy(spare[:size]).view(tensor.dtype).view(tensor.shape)
 
 
 def map_tensors(state: Any, replace: Callable[[Tensor, Path], Any], path: Path = ()) -> Any:

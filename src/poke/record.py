@@ -39,6 +39,7 @@ A trained policy is recorded in its environment, by its most probable actions
   policy=RUN_DIR               in battles, against opponents=
   env=cartpole policy=RUN_DIR  in the environment of its run
   episodes=100                 in all, of such
+  out=minari:NAME              a Minari dataset on this machine in place of a file
   trust=[my_package]           whose classes may be built, for a network or environment of your own
 
 Replays, logs of battles that others have played, are imported

@@ -114,7 +114,11 @@ MISTAKES = {
     "battles=0 out=x.parquet": "battles must be >= 1, not 0",
     "battles=many out=x.parquet": "battles must be a whole number, not 'many'",
     "bttles=3 out=x.parquet": "unknown key bttles (did you mean battles?)",
-    "out=x": "out must end in .parquet, not 'x'",
+    "out=x": "out must end in .parquet, or be minari:NAME, not 'x'",
+    "out=minari:mine-v0": (
+        "out=minari:NAME is for a policy in its environment, as in env=cartpole policy=RUN_DIR: "
+        "battles and replays are recorded into a file"
+    ),
     "battles=3": "out must be given, as in out=VALUE",
     "format=gen1ou out=x.parquet": "format must be gen1randombattle to gen9randombattle, not 'gen1ou'",
     "expert=me out=x.parquet": "expert: me is neither one of random, max_base_power, simple_heuristics nor a run",
@@ -241,6 +245,25 @@ def test_other_seeds_are_other_episodes_and_the_same_are_the_same(session_poke, 
 
     assert np.array_equal(first(), first("seed=0"))
     assert not np.array_equal(first("seed=1"), first("seed=2"))
+
+
+def test_what_a_policy_does_is_a_minari_dataset(session_poke, teacher, monkeypatch):
+    """The same seed plays the same episodes, wherever they are kept."""
+    pytest.importorskip("minari", reason="needs poke[minari]")
+    pytest.importorskip("h5py", reason="needs poke[minari]")
+    monkeypatch.setitem(session_poke.env, "MINARI_DATASETS_PATH", str(session_poke.cwd / "minari"))
+    command = ("poke.record", "env=cartpole", f"policy={teacher}", "episodes=60")
+    said = session_poke(*command, "out=minari:cartpole/own-v0")
+    assert "minari:cartpole/own-v0 holds 60 episodes with a mean return of" in said
+    again = session_poke(*command, "out=minari:cartpole/own-v0", expect=1)
+    assert "there is a Minari dataset cartpole/own-v0 already" in again
+    session_poke(
+        *("poke.train", "algo=bc", "data=minari", "data.dataset_id=cartpole/own-v0"),
+        *("network=mlp64", "trainer.max_steps=5", "hydra.run.dir=from_minari"),
+    )
+    file = trajectories.read(session_poke.cwd / "played.parquet")
+    recorded = account(session_poke.cwd / "from_minari")["data"]
+    assert (recorded["rows"], recorded["episodes"]) == (len(file), file.num_episodes)
 
 
 def poke_load(path):

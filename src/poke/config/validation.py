@@ -37,6 +37,7 @@ LEARNS_FROM = {
     "poke.algorithms.off_policy.sac.SAC": ((TRANSITIONS, REPLAY), f"algo=sac {_ANY}"),
     "poke.algorithms.off_policy.td3.TD3": ((TRANSITIONS, REPLAY), f"algo=td3 {_ANY}"),
 }
+MINARI = "minari:"  # what `out` begins with to name a dataset and no file
 VALUE_EVALUATOR = "poke.algorithms.values.fitted.ValueEvaluator"
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
@@ -83,8 +84,7 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         ConfigError: for the first mistake.
     """
     check(config, RecordConfig, TARGETS)
-    if not config["out"].endswith(".parquet"):
-        raise ConfigError(f"out must end in .parquet, not '{config['out']}'")
+    _check_out(config)
     if config["replays"] is not None:
         _check_replays(config)
         return
@@ -107,6 +107,19 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         _check_players("experts" if config["experts"] else "expert", experts)
     elif not Path(config["policy"]).exists():
         raise ConfigError(f"policy={config['policy']}: there is no such run")
+
+
+def _check_out(config: Mapping[str, Any]) -> None:
+    out = config["out"]
+    if out.startswith(MINARI):
+        plays = config["policy"] is not None and config["env"].get("_target_") != BATTLES
+        if config["replays"] is not None or not plays:
+            raise ConfigError(
+                "out=minari:NAME is for a policy in its environment, as in env=cartpole policy=RUN_DIR: "
+                "battles and replays are recorded into a file"
+            )
+    elif not out.endswith(".parquet"):
+        raise ConfigError(f"out must end in .parquet, or be minari:NAME, not '{out}'")
 
 
 def experts_of(config: Mapping[str, Any]) -> dict[str, float]:

@@ -81,7 +81,7 @@ class RecordConfig:
     )
     opponents: list[str] = knob(help="played in turn: players, or runs")
     both_sides: bool = knob(help="opponents' decisions are recorded too")
-    out: str = knob(help="the file")
+    out: str = knob(help="the file; minari:NAME, a Minari dataset")
     seed: int = knob(at_least=0, help="of everything: the same seed gives the same file")
     concurrency: int = knob(at_least=1, at_most=4096, help="battles at a time")
     policy: str | None = knob(help="a run whose policy is recorded, in env")

@@ -11,7 +11,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from poke.config.knobs import ConfigError
-from poke.config.validation import BATTLES, experts_of
+from poke.config.validation import BATTLES, MINARI, experts_of
 from poke.run.afterwards.importing import import_replays
 from poke.run.afterwards.progress import shown
 from poke.run.afterwards.stopping import stops
@@ -97,6 +97,11 @@ def _recorder(config: Mapping[str, Any]) -> Any:
 def _record_policy(config: Mapping[str, Any]) -> int:
     """Record a trained policy in the environment it was trained in, from seeds of its own."""
     run_dir, out = Path(config["policy"]), config["out"]
+    dataset = out.removeprefix(MINARI) if out.startswith(MINARI) else None
+    if dataset is not None:
+        from poke.data.to_minari import refuse_name
+
+        refuse_name(dataset)  # before anything is played
     with Signals() as signals:
         try:
             with signals.interrupting():
@@ -104,11 +109,18 @@ def _record_policy(config: Mapping[str, Any]) -> int:
         except Interrupted:
             print(f"poke: {signals.reason}: nothing is written", file=sys.stderr)
             return 128 + signals.received
-        from poke.data import trajectories
+        num_episodes = recorded.num_episodes
+        if dataset is None:
+            from poke.data import trajectories
 
-        trajectories.write(out, recorded)  # whole or not at all, and done in a moment
+            trajectories.write(out, recorded)  # whole or not at all, and done in a moment
+        else:
+            from poke.data import to_minari
+
+            about = f"{run_dir} in {config['env'].get('id')}, by its most probable actions"
+            num_episodes = to_minari.write(dataset, recorded, description=about)
     mean = float(recorded.reward.sum()) / recorded.num_episodes
-    print(f"{out} holds {recorded.num_episodes} episodes with a mean return of {mean:.6g}")
+    print(f"{out} holds {num_episodes} episodes with a mean return of {mean:.6g}")
     return 0
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from poke.data.choosing import chosen_rows, parts_of
 from poke.data.fingerprint import files_digest, fingerprint, held_out
-from poke.data.observed import CLIP, Observed
+from poke.data.mapped import read_mapped
+from poke.data.observed import CLIP, MappedObserved, Observed, forget_filled
 from poke.data.sequences import Sequences, episodes_of, side_by_side
 from poke.data.several import paths_of, read_all
 from poke.data.trajectories import DataError, Trajectories
@@ -80,6 +81,9 @@ class Demonstrations:
             ``squash``, for algorithms that need a policy that cannot leave them.
         normalize_observation: give the policy statistics of the observations that are trained on, and serve them
             normalised.
+        in_memory: false for recordings larger than memory: they are decoded once into a folder, see `poke.data.mapped`,
+            and a batch reads its own rows there. What is served is the same.
+        cache: that folder; None for one beside the first file.
 
     Raises:
         DataError: the file is missing or wrong, or one side of the split is empty.
@@ -99,8 +103,11 @@ class Demonstrations:
         shares: Sequence[float] | None = None,
         action_bounds: str | None = None,
         normalize_observation: bool = False,
+        in_memory: bool = True,
+        cache: str | None = None,
     ) -> None:
         file: str | None = None
+        content: str | None = None
         source: str | Sequence[str]
         if isinstance(path, Trajectories):
             data, episodes = path, [path.num_episodes]
@@ -109,7 +116,10 @@ class Demonstrations:
             paths = paths_of(path)
             # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
             file = files_digest(paths)
-            data, episodes = read_all(paths)
+            if in_memory:
+                data, episodes = read_all(paths)
+            else:
+                data, episodes, content = read_mapped(paths, file, cache=cache, filled=filled)
             source = path
         self.observation_space = data.observation_space
         self.action_space = _bounded(data.action_space, action_bounds)
@@ -121,7 +131,9 @@ class Demonstrations:
         self.epoch = 0
 
         kept_back = held_out(episodes, val_fraction)[data.episode]
-        self.fingerprint = fingerprint(data, source, val_fraction, file=file, episodes=episodes)
+        self.fingerprint = fingerprint(
+            data, source, val_fraction, file=file, episodes=episodes, content=content
+        )
         name = self.fingerprint.name
         if not kept_back.any() or kept_back.all():
             side = "training" if kept_back.all() else "validation"
@@ -131,9 +143,11 @@ class Demonstrations:
             )
         self._device = device
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
-        if filled == "zero" and data.marks is not None:
-            _forget_filled(data)
-        self._observed = Observed(data.observation, data.action_mask, device)
+        if in_memory and filled == "zero" and data.marks is not None:
+            forget_filled(data)
+        self._observed = (Observed if in_memory else MappedObserved)(
+            data.observation, data.action_mask, device
+        )
         self._action = torch.from_numpy(_own(data.action, self.action_space)).to(device)
         self._is_chosen = data.is_chosen
         training = ~kept_back
@@ -261,14 +275,6 @@ def _bounded(space: ActionSpace, bounds: str | None) -> ActionSpace:
     if bounds == "squash" and not np.isfinite([*space.low, *space.high]).all():
         raise DataError("data.action_bounds=squash needs bounds on every number of an action")
     return replace(space, bounds=bounds)
-
-
-def _forget_filled(data: Trajectories) -> None:
-    """Make what was not known 0, in place: some rows at a time, a second copy would take too much."""
-    flat = data.observation.reshape(len(data), -1)
-    for start in range(0, len(data), 4096):
-        rows = slice(start, start + 4096)
-        flat[rows] *= data.is_known(rows)
 
 
 def _action_kinds(

@@ -128,6 +128,7 @@ def fingerprint(
     *,
     file: str | None = None,
     episodes: Sequence[int] | None = None,
+    content: str | None = None,
 ) -> Fingerprint:
     """Fingerprint data that was read already.
 
@@ -137,9 +138,10 @@ def fingerprint(
         val_fraction: share of the episodes held out.
         file: `files_digest` of what it was read from, if that was files.
         episodes: how many each of several files holds.
+        content: `content_digest`, where it is known.
     """
     split = _split_digest(held_out(episodes or [data.num_episodes], val_fraction), val_fraction)
-    content = _content_digest(data)
+    content = content or content_digest(data)
     return Fingerprint(_hashable(source), file, content, len(data), data.num_episodes, split)
 
 
@@ -198,7 +200,8 @@ def _hashable(source: str | Sequence[str]) -> str | tuple[str, ...]:
     return source if isinstance(source, str) else tuple(source)
 
 
-def _content_digest(data: Trajectories) -> str:
+def content_digest(data: Trajectories) -> str:
+    """Return xxh3_128 of decoded arrays in hex, as `Fingerprint.content` has it."""
     digest = xxhash.xxh3_128()
     for name in _CONTENT:
         array = getattr(data, name)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poke.data.steps import Finals
+from poke.data.steps import Finals, Trajectories
 
 CLIP = 10.0  # of normalised observations
-_BYTES_AT_ONCE = 16 << 20  # of observations that are learned from or normalised together
+_BYTES_AT_ONCE = 4 << 20  # of observations that are learned from or normalised together
 
 
 class Observed:
@@ -50,7 +50,7 @@ class Observed:
         """
         self._normalizer = normalizer
         for some in rows.split(self._at_once()):  # a copy of all would take as much again
-            normalizer.learn(self._observation.index_select(0, some).cpu().numpy())
+            normalizer.learn(self._raw(some))
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return observations and their masks.
@@ -64,6 +64,9 @@ class Observed:
         mask = None if self._mask is None else self._mask.index_select(0, rows)
         return self._observation.index_select(0, rows), mask
 
+    def _raw(self, rows: Tensor) -> np.ndarray:
+        return np.asarray(self._observation.index_select(0, rows).cpu())
+
     def _normalize(self) -> None:
         """Normalise all, once: a batch at a time it would be done again every epoch."""
         self._normalized = True
@@ -73,3 +76,60 @@ class Observed:
     def _at_once(self) -> int:
         row = self._observation[0].numel() * self._observation.element_size()
         return max(1, _BYTES_AT_ONCE // row)
+
+
+class MappedObserved(Observed):
+    """The same of arrays that lie in a file: a batch reads its own rows, and is normalised by itself.
+
+    Args:
+        observation, action_mask: as of `Observed`; are not written to.
+        device: where they are served.
+    """
+
+    def __init__(
+        self, observation: np.ndarray, action_mask: np.ndarray | None, device: str | torch.device
+    ) -> None:
+        self._device = device
+        self._seen, self._legal = observation, action_mask
+        self._finals: Finals | None = None
+        self._normalizer = None
+
+    def append(self, finals: Finals) -> None:
+        """As of `Observed`; there are few of them, and they stay where they are."""
+        self._finals = finals
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As of `Observed`."""
+        observation = self._raw(rows)
+        if self._normalizer is not None:
+            observation = self._normalizer(observation)
+        mask = None
+        if self._legal is not None:
+            finals = None if self._finals is None else self._finals.action_mask
+            mask = torch.from_numpy(_gathered(self._legal, finals, rows)).to(self._device)
+        return torch.from_numpy(observation).to(self._device), mask
+
+    def _raw(self, rows: Tensor) -> np.ndarray:
+        finals = None if self._finals is None else self._finals.observation
+        return _gathered(self._seen, finals, rows)
+
+    def _at_once(self) -> int:
+        return max(1, _BYTES_AT_ONCE // self._seen[0].nbytes)
+
+
+def _gathered(array: np.ndarray, behind: np.ndarray | None, rows: Tensor) -> np.ndarray:
+    """Return rows of an array, and of what stands behind it."""
+    places = rows.cpu().numpy()
+    found = array[np.minimum(places, len(array) - 1)]
+    if behind is not None:
+        after = places >= len(array)
+        found[after] = behind[places[after] - len(array)]
+    return found
+
+
+def forget_filled(data: Trajectories) -> None:
+    """Make what was not known 0, in place: some rows at a time, a second copy would take too much."""
+    flat = data.observation.reshape(len(data), -1)
+    for start in range(0, len(data), 4096):
+        rows = slice(start, start + 4096)
+        flat[rows] *= data.is_known(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,25 @@ def read_all(paths: Sequence[str]) -> tuple[Trajectories, list[int]]:
     """
     parts = [trajectories.read(path) for path in paths]
     for path, part in zip(paths[1:], parts[1:], strict=True):
-        _refuse_another_kind(paths[0], parts[0], path, part)
+        refuse_another_kind(paths[0], parts[0].metadata, path, part.metadata)
+        refuse_other_masks(paths[0], parts[0], path, part)
     return concatenate(parts), [part.num_episodes for part in parts]
 
 
-def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
+def concatenate(
+    parts: Sequence[Trajectories], *, held: Mapping[str, Any] | None = None
+) -> Trajectories:
     """Return trajectories of one kind one after the other, their episodes numbered on.
 
     Of the metadata stays what all agree on. Where some have marks, of those that have none all is known.
+
+    Args:
+        parts: in their order.
+        held: columns of the whole that hold the parts' already; they are not copied.
     """
+    held = held or {}
     if len(parts) == 1:
-        return parts[0]
+        return replace(parts[0], **held) if held else parts[0]
     counts = [part.num_episodes for part in parts]
     before = np.cumsum([0, *counts[:-1]])
     agents = list(dict.fromkeys(name for p in parts for name in p.metadata.get("agents", ())))
@@ -73,7 +81,9 @@ def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
     whole: dict[str, Any] = {
         name: None if any(array is None for array in arrays) else np.concatenate(arrays)
         for name, arrays in columns.items()
+        if name not in held
     }
+    whole |= held
     first, *others = (part.metadata for part in parts)
     shared = {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
     if whole["agent"] is not None:
@@ -109,10 +119,15 @@ def _renamed(part: Trajectories, agents: Sequence[str]) -> np.ndarray | None:
     return np.array(numbers, np.int16)[part.agent]
 
 
-def _refuse_another_kind(first: str, a: Trajectories, path: str, b: Trajectories) -> None:
+def refuse_another_kind(first: str, a: Mapping[str, Any], path: str, b: Mapping[str, Any]) -> None:
+    """Raise `DataError` where two files' metadata say that they are of another kind."""
     for kind in _KINDS:
-        if a.metadata.get(kind) != b.metadata.get(kind):
+        if a.get(kind) != b.get(kind):
             raise DataError(f"{path} holds another kind of {kind} than {first}")
+
+
+def refuse_other_masks(first: str, a: Trajectories, path: str, b: Trajectories) -> None:
+    """Raise `DataError` where one file has action masks and another has none."""
     if (a.action_mask is None) != (b.action_mask is None):
         has, lacks = (path, first) if a.action_mask is None else (first, path)
         raise DataError(f"{has} says which actions were legal, {lacks} does not")

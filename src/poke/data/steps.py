@@ -295,14 +295,14 @@ def _check_observations(t: Trajectories) -> None:
             f"observation has shape {t.observation.shape[1:]}, the metadata says {shape}"
         )
     if np.issubdtype(t.observation.dtype, np.floating):
-        _refuse("observation is not finite", ~_all(np.isfinite(t.observation)))
+        _refuse("observation is not finite", ~_finite(t.observation))
     if "space" not in t.metadata["observation"]:
         return
     space = t.observation_space
     if not space.packed:
         return
     rows = np.ascontiguousarray(t.observation)
-    _refuse("observation is not finite", ~_all(np.isfinite(space.numbers(rows))))
+    _refuse("observation is not finite", ~_finite(space.numbers(rows)))
     for place in space.fields:
         if place.entry.kind == "discrete":
             ids = rows[:, place.offset : place.offset + place.num_bytes].view(place.dtype)
@@ -433,6 +433,12 @@ def _within(numbers: np.ndarray, count: int) -> np.ndarray:
 def _all(true: np.ndarray) -> np.ndarray:
     """Whether every element of a row is true, `[N]`."""
     return np.asarray(true.reshape(len(true), -1).all(1))
+
+
+def _finite(array: np.ndarray) -> np.ndarray:
+    """Whether every element of a row is finite, `[N]`; some rows at a time: observations may be larger than memory."""
+    parts = [_all(np.isfinite(array[i : i + 4096])) for i in range(0, len(array), 4096)]
+    return np.concatenate(parts)
 
 
 def _refuse_shape(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

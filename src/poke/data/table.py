@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from poke.data.steps import FINALS, DataError, Trajectories, assemble, mark_size
 
 SCHEMA = "poke.trajectories"
 VERSION = 2
+_BYTES_AT_ONCE = 4 << 20  # of a column that are decoded together
 _PLAIN_COLUMNS = {
     "episode": pa.int32(),
     "player": pa.int8(),
@@ -27,8 +28,21 @@ _PLAIN_COLUMNS = {
 }
 
 
-def from_parquet(parquet: pq.ParquetFile) -> Trajectories:
+# Makes an array for a column, by its name, shape and dtype.
+Empty = Callable[[str, tuple[int, ...], Any], np.ndarray]
+
+
+def in_memory(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array of that shape: what `from_parquet` decodes into where nothing else is asked for."""
+    return np.empty(shape, dtype)
+
+
+def from_parquet(parquet: pq.ParquetFile, empty: Empty = in_memory) -> Trajectories:
     """Return what a file holds, checked.
+
+    Args:
+        parquet: the file.
+        empty: makes the arrays that observations, action masks and marks are decoded into, some rows at a time.
 
     Raises:
         DataError: it holds no trajectories, or values that cannot be.
@@ -41,7 +55,7 @@ def from_parquet(parquet: pq.ParquetFile) -> Trajectories:
     observation = metadata["observation"]
     columns: dict[str, Any] = {
         "observation": _bytes_column(
-            parquet, "observation", observation["dtype"], observation["shape"]
+            parquet, "observation", observation["dtype"], observation["shape"], empty
         )
     }
     space = action_space(metadata["action"])
@@ -52,12 +66,10 @@ def from_parquet(parquet: pq.ParquetFile) -> Trajectories:
         columns["action"] = _bytes_column(parquet, "action", dtype, space.action_shape)
     if "action_mask" in schema.names:
         width = space.mask_size
-        packed = _bytes_column(parquet, "action_mask", "uint8", [math.ceil(width / 8)])
-        mask = np.unpackbits(packed, axis=1, count=width, bitorder="little")
-        columns["action_mask"] = mask.view(np.bool_)
+        columns["action_mask"] = _mask_column(parquet, width, empty)
     if "marks" in schema.names:
         width = sum(mark_sizes(math.prod(observation["shape"]), space.mask_size))
-        columns["marks"] = _bytes_column(parquet, "marks", "uint8", [width])
+        columns["marks"] = _bytes_column(parquet, "marks", "uint8", [width], empty)
     if "agent" in schema.names and "agents" in metadata:
         columns["agent"] = _agent_column(parquet, metadata["agents"])
     if "final_observation" in schema.names:
@@ -129,15 +141,35 @@ def parse_metadata(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 def _bytes_column(
-    parquet: pq.ParquetFile, name: str, dtype: str, shape: Sequence[int]
+    parquet: pq.ParquetFile,
+    name: str,
+    dtype: str,
+    shape: Sequence[int],
+    empty: Empty = in_memory,
 ) -> np.ndarray:
     """Return a fixed-size binary column as an array `[N, *shape]`."""
-    width = np.dtype(dtype).itemsize * math.prod(shape)
+    _refuse_width(parquet, name, np.dtype(dtype).itemsize * math.prod(shape))
+    values = empty(name, (parquet.metadata.num_rows, *shape), dtype)
+    flat = values.reshape(len(values), -1).view(np.uint8)
+    for rows, some in _pieces(parquet, name, np.dtype((np.uint8, flat.shape[1:]))):
+        flat[rows] = some
+    return values
+
+
+def _mask_column(parquet: pq.ParquetFile, width: int, empty: Empty) -> np.ndarray:
+    """Return action masks, `[N, width] bool`, of the bits that a file has."""
+    packed = math.ceil(width / 8)
+    _refuse_width(parquet, "action_mask", packed)
+    mask = empty("action_mask", (parquet.metadata.num_rows, width), np.bool_)
+    for rows, some in _pieces(parquet, "action_mask", np.dtype((np.uint8, (packed,)))):
+        mask[rows] = np.unpackbits(some, axis=1, count=width, bitorder="little")
+    return mask
+
+
+def _refuse_width(parquet: pq.ParquetFile, name: str, width: int) -> None:
     kind = parquet.schema_arrow.field(name).type
     if not pa.types.is_fixed_size_binary(kind) or kind.byte_width != width:
         raise DataError(f"column {name} is {kind}, not {width} bytes as its metadata says")
-    rows = _column(parquet, name, np.dtype((np.void, width)))
-    return rows.view(dtype).reshape(len(rows), *shape)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -178,25 +210,34 @@ def _plain_column(parquet: pq.ParquetFile, name: str) -> np.ndarray:
 
 
 def _column(parquet: pq.ParquetFile, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return a column of values of one size.
+    """Return a column of values of one size."""
+    values = np.empty(parquet.metadata.num_rows, dtype)
+    for rows, some in _pieces(parquet, name, dtype):
+        values[rows] = some
+    return values
+
+
+def _pieces(
+    parquet: pq.ParquetFile, name: str, dtype: np.dtype[Any]
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield a column of values of one size, and which rows they are.
 
     A batch at a time, since Arrow's copy of a whole column would double what reading takes; from its buffers, since
     Arrow's own ways to numpy import pandas.
     """
-    values = np.empty(parquet.metadata.num_rows, dtype)
-    filled = 0
-    for batch in parquet.iter_batches(batch_size=4096, columns=[name]):
+    first = 0
+    count = max(1, min(4096, _BYTES_AT_ONCE // max(1, dtype.itemsize)))
+    for batch in parquet.iter_batches(batch_size=count, columns=[name]):
         column = batch.column(0)
         _refuse_empty_cells(name, column)
         rows = slice(column.offset, column.offset + len(column))
         buffer = column.buffers()[1]
         if dtype == np.bool_:
-            bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
-            values[filled : filled + len(column)] = bits[rows]
+            values = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
         else:
-            values[filled : filled + len(column)] = np.frombuffer(buffer, dtype)[rows]
-        filled += len(column)
-    return values
+            values = np.frombuffer(buffer, dtype)
+        yield slice(first, first + len(column)), values[rows]
+        first += len(column)
 
 
 def _refuse_empty_cells(name: str, column: pa.Array | pa.ChunkedArray) -> None:

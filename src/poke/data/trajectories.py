@@ -56,7 +56,7 @@ from poke.data.steps import (
     assemble,
     check,
 )
-from poke.data.table import from_parquet, numbers_of, parse_metadata, to_table
+from poke.data.table import Empty, from_parquet, in_memory, numbers_of, parse_metadata, to_table
 
 __all__ = [
     "UNKNOWN_ACTION",
@@ -135,11 +135,12 @@ def lacks_finals(path: str | Path) -> bool:
     return cut and not kept
 
 
-def read(path: str | Path) -> Trajectories:
+def read(path: str | Path, *, empty: Empty | None = None) -> Trajectories:
     """Read and check a file of trajectories.
 
     Args:
         path: a Parquet file, an npz archive of the same arrays, or ``sample:NAME``.
+        empty: makes the arrays that columns of Parquet are decoded into, by name, shape and dtype; None: in memory.
 
     Raises:
         DataError: missing, unreadable, of another schema or version, empty, or with values that cannot be.
@@ -148,10 +149,12 @@ def read(path: str | Path) -> Trajectories:
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     if file.suffix == ".npz":
+        if empty is not None:
+            raise DataError(f"{file} is read into memory alone, as data.in_memory=true does")
         return _read_npz(file)
     try:
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            trajectories = from_parquet(parquet)
+            trajectories = from_parquet(parquet, empty or in_memory)
     except DataError as error:
         raise DataError(f"{file}: {error}") from error.__cause__
     except (pa.ArrowException, OSError) as error:

@@ -38,6 +38,14 @@ class DemonstrationsConfig:
     normalize_observation: bool = knob(
         default=False, help="by statistics of what is trained on, which are the policy's"
     )
+    in_memory: bool = knob(
+        default=True,
+        bookkeeping=True,
+        help="false: decoded once into a folder, and read from there",
+    )
+    cache: str | None = knob(
+        default=None, bookkeeping=True, help="that folder; null: one beside the first file"
+    )
     on_change: str = knob(
         choices=ON_CHANGE,
         default="error",
@@ -95,6 +103,14 @@ class TransitionsConfig:
         choices=ON_CHANGE,
         bookkeeping=True,
         help="where a resume finds other data than before",
+    )
+    in_memory: bool = knob(
+        default=True,
+        bookkeeping=True,
+        help="false: decoded once into a folder, and read from there",
+    )
+    cache: str | None = knob(
+        default=None, bookkeeping=True, help="that folder; null: one beside the first file"
     )
 
 

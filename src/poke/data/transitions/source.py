@@ -30,7 +30,8 @@ class RecordedTransitions(Demonstrations):
         val_fraction: share of the episodes held out.
         n_step: how many steps a transition spans.
         gamma: discount factor of Monte-Carlo returns.
-        seed, device, filled, filter, shares, action_bounds, normalize_observation: as of `Demonstrations`.
+        action_bounds, normalize_observation, in_memory, cache: as of `Demonstrations`.
+        seed, device, filled, filter, shares: likewise.
 
     Raises:
         DataError: as of `Demonstrations`; or nothing is known of what decisions led to.
@@ -51,6 +52,8 @@ class RecordedTransitions(Demonstrations):
         filled: str = "keep",
         filter: str | None = None,
         shares: Sequence[float] | None = None,
+        in_memory: bool = True,
+        cache: str | None = None,
     ) -> None:
         self._n_step = n_step
         self._gamma = 1.0 if gamma is None else gamma
@@ -65,6 +68,8 @@ class RecordedTransitions(Demonstrations):
             shares=shares,
             action_bounds=action_bounds,
             normalize_observation=normalize_observation,
+            in_memory=in_memory,
+            cache=cache,
         )
 
     def attach(self, algorithm: Learner) -> None:

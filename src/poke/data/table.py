@@ -148,10 +148,11 @@ def _bytes_column(
     empty: Empty = in_memory,
 ) -> np.ndarray:
     """Return a fixed-size binary column as an array `[N, *shape]`."""
-    _refuse_width(parquet, name, np.dtype(dtype).itemsize * math.prod(shape))
+    width = np.dtype(dtype).itemsize * math.prod(shape)
+    _refuse_width(parquet, name, width)
     values = empty(name, (parquet.metadata.num_rows, *shape), dtype)
-    flat = values.reshape(len(values), -1).view(np.uint8)
-    for rows, some in _pieces(parquet, name, np.dtype((np.uint8, flat.shape[1:]))):
+    flat = values.reshape(len(values), math.prod(shape)).view(np.uint8)
+    for rows, some in _pieces(parquet, name, np.dtype((np.uint8, (width,)))):
         flat[rows] = some
     return values
 

@@ -118,3 +118,13 @@ def test_the_copy_of_the_policy_begins_as_the_policy_whatever_weights_that_was_g
     copied = dict(algorithm._target_policy.network.named_parameters())
     for name, weight in algorithm.policy.network.named_parameters():
         assert torch.equal(copied[name], weight)
+
+
+def test_smoothed_actions_of_the_target_stay_within_bounds():
+    algorithm, part = td3(target_noise=5.0, target_noise_clip=5.0), transitions("continuous")
+    seen = []
+    judge = algorithm._target.network.of_encoded
+    algorithm._target.network.of_encoded = lambda o, action: seen.append(action) or judge(o, action)
+    algorithm.update(experience(part))
+    (action,) = seen
+    assert action.abs().max() == 1  # some were beyond

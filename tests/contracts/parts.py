@@ -265,6 +265,7 @@ def td3(make_policy, make_network, device, **values):
     return TD3(make_policy, make_network, device, seed=1, **{"policy_lr": 1e-3, **values})
 
 
+RAINBOW = {"dueling": True, "atoms": 11, "low": -5.0, "high": 20.0, "noisy": True}
 SQUASHED = {"action_bounds": "squash", "max_episode_steps": 20}
 WITHIN = {"action_bounds": "squash"}
 
@@ -315,6 +316,12 @@ CASES = {
     "dqn-vector": lambda: replaying(
         algorithm=dqn, env={"vectorization": "vector_entry_point"}, data={"n_step": 2}
     ),
+    "dqn-atoms": lambda: replaying(algorithm=dqn, atoms=11, low=-5.0, high=20.0),
+    "dqn-noisy": lambda: replaying(algorithm=dqn, noisy=True),
+    "dqn-rainbow": lambda: replaying(
+        algorithm=dqn, data={"alpha": 0.6, "n_step": 3, "updates": 2}, target_every=2, **RAINBOW
+    ),
+    "dqn-rainbow-offline": lambda: offline("masked", dqn, **RAINBOW),
     "dqn-offline": lambda: offline("masked", dqn),
     "sac": lambda: replaying("Pendulum-v1", algorithm=sac, env=SQUASHED),
     "sac-choice": lambda: replaying(algorithm=sac, data={"n_step": 2}),

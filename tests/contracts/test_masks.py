@@ -14,6 +14,7 @@ from .parts import JUDGED, assert_equal, awr, cql, crr, dqn, iql, network_maker,
 
 DECISIONS = 10_000
 OUTPUTS = 11  # a width that no other layer has
+ATOMS = 7
 SPACES = {
     "discrete": ActionSpace.discrete(OUTPUTS),
     "multi_discrete": ActionSpace("multi_discrete", (5, 6), (0, 0), (2,)),
@@ -34,6 +35,11 @@ ONE_CHOICE = {
     "dqn": (dqn, {}),
     "dqn-single": (dqn, {"double": False}),
     "dqn-dueling": (dqn, {"dueling": True}),
+    "dqn-atoms": (dqn, {"atoms": ATOMS}),
+    "dqn-atoms-single": (dqn, {"atoms": ATOMS, "double": False}),
+    "dqn-atoms-dueling": (dqn, {"atoms": ATOMS, "dueling": True}),
+    "dqn-noisy": (dqn, {"noisy": True}),
+    "dqn-rainbow": (dqn, {"atoms": ATOMS, "dueling": True, "noisy": True}),
     "sac": (sac, {}),
     "sac-two-hot": (sac, {"critics": TWO_HOT}),
 }
@@ -138,6 +144,7 @@ def said_of_the_first(algorithm):
     }
     # One or more an action, and of a dueling network one besides.
     widths = {OUTPUTS: 1, OUTPUTS + 1: 1, OUTPUTS * 24: 24}
+    widths |= {OUTPUTS * ATOMS: ATOMS, (OUTPUTS + 1) * ATOMS: ATOMS}
     return [m.bias[: widths[m.out_features]] for m in layers.values() if m.out_features in widths]
 
 

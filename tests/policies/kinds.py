@@ -41,6 +41,7 @@ PARTS = ObservationSpace(
 BATTLES = ObservationSpace.box((layout.SIZE,), "int8", layout=layout.describe(1))
 DISCRETE = ActionSpace.discrete(5)
 LATER = ActionSpace.discrete(5, start=-2)
+ATOMS = {"num": 11, "low": -3.0, "high": 7.0}
 
 # Network, observations, actions, and what else the policy has.
 KINDS = {
@@ -59,6 +60,32 @@ KINDS = {
         VECTOR,
         ActionSpace.continuous_box((2,), [-2, 0], [2, 5], bounds="squash"),
         {"std": "network"},
+    ),
+    "atoms": (MLP, VECTOR, LATER, {"atoms": ATOMS}),
+    "atoms-dueling": (
+        MLP,
+        VECTOR,
+        DISCRETE,
+        {"atoms": ATOMS, "critic": "shared", "masked": True},
+    ),
+    "noisy": (MLP, VECTOR, DISCRETE, {"noisy": True, "critic": "separate"}),
+    "noisy-atoms-dueling": (
+        AUTO,
+        PARTS,
+        DISCRETE,
+        {"noisy": True, "atoms": ATOMS, "critic": "shared", "masked": True},
+    ),
+    "noisy-picture": (
+        CNN,
+        ObservationSpace.box((4, 40, 36), "uint8", low=0, high=255),
+        DISCRETE,
+        {"noisy": True, "critic": "shared"},
+    ),
+    "noisy-battle": (
+        BATTLE,
+        BATTLES,
+        ActionSpace.discrete(10),
+        {"noisy": True, "masked": True, "critic": "shared"},
     ),
     "normalised": (MLP, VECTOR, DISCRETE, {"observation_clip": 2.0}),
     "normalised-pictures": (

@@ -19,6 +19,7 @@ BATTLE_NETWORK = "poke.networks.battle.BattleNetwork"
 COLLECTOR = "poke.data.rollout.Collector"
 REPLAY = "poke.data.replay.Replay"
 TRANSITIONS = "poke.data.transitions.RecordedTransitions"
+DQN = "poke.algorithms.off_policy.dqn.DQN"
 PLAYING = {COLLECTOR: "rollout", REPLAY: "replay"}
 _FILES = ("poke.data.demonstrations.Demonstrations", "poke.data.minari.MinariDemonstrations")
 _OWN = "algo=ppo learns from its own experience: leave out data=, or data=rollout"
@@ -33,7 +34,7 @@ LEARNS_FROM = {
     "poke.algorithms.offline.cql.CQL": ((TRANSITIONS,), f"algo=cql {_RECORDED}"),
     "poke.algorithms.offline.crr.CRR": ((TRANSITIONS,), f"algo=crr {_RECORDED}"),
     "poke.algorithms.offline.awr.AWR": ((TRANSITIONS,), f"algo=awr {_RECORDED}"),
-    "poke.algorithms.off_policy.dqn.DQN": ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
+    DQN: ((TRANSITIONS, REPLAY), f"algo=dqn {_ANY}"),
     "poke.algorithms.off_policy.sac.SAC": ((TRANSITIONS, REPLAY), f"algo=sac {_ANY}"),
     "poke.algorithms.off_policy.td3.TD3": ((TRANSITIONS, REPLAY), f"algo=td3 {_ANY}"),
 }
@@ -197,6 +198,8 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     _check_source(env, nodes[1], nodes[2])
+    if algo == DQN and (atoms := nodes[2].get("atoms")):
+        _check_atoms(atoms, nodes[2])
     if evaluation == VALUE_EVALUATOR and data in TARGETS and data != TRANSITIONS:
         raise ConfigError("eval=values judges by recorded transitions: take data=transitions")
     if data != COLLECTOR:
@@ -233,6 +236,15 @@ def _check_source(env: str | None, data: Mapping[str, Any], algo: Mapping[str, A
     sources, line = LEARNS_FROM.get(algo.get("_target_", ""), (None, ""))
     if sources is not None and source in TARGETS and source not in sources:
         raise ConfigError(line)
+
+
+def _check_atoms(atoms: int, algo: Mapping[str, Any]) -> None:
+    """Check that there is something for distributions to be over."""
+    if atoms < 2:
+        raise ConfigError("algo.atoms must be 0, or at least 2, as in algo.atoms=51, not 1")
+    low, high = algo["low"], algo["high"]
+    if not low < high:
+        raise ConfigError(f"algo.low={low} must be below algo.high={high}")
 
 
 def _check_battles(env: Mapping[str, Any], evaluation: str | None) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from poke.networks.atoms import Atoms
+from poke.networks.noisy import make_noisy
 from poke.spaces import ActionSpace
 
 CRITICS = ("none", "separate", "shared")
@@ -28,10 +30,17 @@ class ActorCritic(nn.Module):
         log_std: what it is at first.
         std: of continuous actions: ``parameter``, that `log_std`; or ``network``, which puts out its logarithms behind
             the means, so that it depends on the state.
+        atoms: of one choice, arguments of `Atoms`: the policy's network puts out a distribution over returns for each
+            action, and with a ``shared`` critic, which makes it a dueling one, for the state too. Its outputs are then
+            all of that, read by `atoms`, and nothing is told of the state's value. None: a number each.
+        noisy: the policy's network has noisy layers, see `make_noisy`.
         orthogonal: initialise orthogonally (Saxe et al., ICLR 2014) with the gains of Huang et al., "The 37
             Implementation Details of Proximal Policy Optimization", ICLR Blog Track 2022, detail 2: sqrt(2) inside,
             0.01 for the policy's last layer, 1 for the value's and for recurrent layers. Else as the networks
             initialise themselves.
+
+    Raises:
+        ValueError: atoms are of actions that are not one choice.
     """
 
     def __init__(
@@ -42,13 +51,22 @@ class ActorCritic(nn.Module):
         critic: str = "none",
         log_std: float = 0.0,
         std: str = "parameter",
+        atoms: Mapping[str, Any] | None = None,
+        noisy: bool = False,
         orthogonal: bool = False,
     ) -> None:
         super().__init__()
+        if atoms is not None and action_space.kind != "discrete":
+            raise ValueError(f"atoms are of one choice, and these actions are {action_space}")
         by_state = std == "network" and action_space.continuous
-        num_outputs = action_space.num_outputs * (1 + by_state)
         self.shared = critic == "shared"
-        self.policy = make_network(num_outputs + self.shared)
+        self.atoms = None if atoms is None else Atoms(**atoms, dueling=self.shared)
+        each = 1 if self.atoms is None else self.atoms.num
+        num_outputs = action_space.num_outputs * (1 + by_state) * each
+        num_values = self.shared * each
+        self.policy = make_network(num_outputs + num_values)
+        if noisy:
+            make_noisy(self)  # by now that is the policy's network, which may be a single layer
         self.critic = make_network(1) if critic == "separate" else None
         self.log_std = (
             nn.Parameter(torch.full((num_outputs,), float(log_std)))
@@ -61,7 +79,7 @@ class ActorCritic(nn.Module):
         # Width of what `forward_with_features` returns besides; 0 where the policy's network has no such method.
         self.features_size = int(getattr(self.policy, "features_size", 0))
         if orthogonal:
-            _initialize(self.policy, [0.01] * num_outputs + [1.0] * self.shared)
+            _initialize(self.policy, [0.01] * num_outputs + [1.0] * num_values)
             if self.critic is not None:
                 _initialize(self.critic, [1.0])
 
@@ -116,7 +134,7 @@ class ActorCritic(nn.Module):
 
     def _told(self, outputs: Tensor, judged: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return the policy's outputs and the states' values of what the networks put out."""
-        if self.shared:
+        if self.shared and self.atoms is None:
             return outputs[..., :-1], outputs[..., -1]
         return outputs, None if judged is None else judged.squeeze(-1)
 

@@ -19,6 +19,9 @@ from poke.policies.policy import Policy, PolicyError
 from poke.policies.trust import refuse_untrusted, resolve
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 
+# What older descriptions lack.
+HEADS = ("std", "atoms", "noisy")
+
 
 def describe(
     network: Mapping[str, Any],
@@ -29,6 +32,8 @@ def describe(
     masked: bool,
     observation_clip: float | None,
     std: str = "parameter",
+    atoms: Mapping[str, Any] | None = None,
+    noisy: bool = False,
 ) -> dict[str, Any]:
     """Return the description of a policy.
 
@@ -40,6 +45,8 @@ def describe(
         masked: whether there are action masks.
         observation_clip: limit of normalised observations; None where they are left.
         std: as of `ActorCritic`.
+        atoms: likewise, plain values.
+        noisy: likewise.
     """
     return {
         "network": dict(network),
@@ -50,6 +57,16 @@ def describe(
         "observation_clip": observation_clip,
         # Left out where it is as it always was, so that descriptions of older policies are what they were.
         **({"std": std} if std != "parameter" and action_space.continuous else {}),
+        **({} if atoms is None else {"atoms": dict(atoms)}),
+        **({"noisy": True} if noisy else {}),
+    }
+
+
+def heads_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments of `ActorCritic` that say what a description's network puts out, as it was described."""
+    return {
+        "critic": description["critic"],
+        **{name: description[name] for name in HEADS if name in description},
     }
 
 
@@ -76,12 +93,7 @@ def build(
         )
 
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
-        network = ActorCritic(
-            make,
-            action_space,
-            critic=description["critic"],
-            std=description.get("std", "parameter"),
-        )
+        network = ActorCritic(make, action_space, **heads_of(description))
     clip = description["observation_clip"]
     return Policy(
         network.eval(),

@@ -100,7 +100,8 @@ def runs_in_numpy(network: ActorCritic) -> bool:
     """Whether a network's parts are such as `NumpyMLP` computes."""
     return (
         not network.state_size
-        and not network.shared
+        # With atoms all that a network puts out is the policy's.
+        and (network.atoms is not None or not network.shared)
         and NumpyMLP.supports(network.policy)
         and (network.critic is None or NumpyMLP.supports(network.critic))
     )

@@ -91,7 +91,7 @@ class Policy:
         self.action_space = action_space
         self.masked = masked
         self.normalizer = normalizer
-        self.distribution = distribution_of(action_space, network.log_std)
+        self.distribution = distribution_of(action_space, network.log_std, network.atoms)
         self._description = description
         self._inference = Inference(network)
         self._generator = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from poke.config.own import dataclass_arguments
 from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.fitting import check as check_fit
-from poke.policies.building import describe, offers
+from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
@@ -103,10 +103,7 @@ class Agent:
     def copy_policy(self, state: Mapping[str, Any]) -> Policy:
         """Return a policy of its own of a state of this run's; no random state of training moves."""
         with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
-            described = state["description"]
-            policy = self.make_policy(
-                critic=described["critic"], std=described.get("std", "parameter")
-            )
+            policy = self.make_policy(**heads_of(state["description"]))
         policy.set_state(state)
         return policy
 
@@ -125,7 +122,7 @@ class Agent:
 
         Args:
             critic: as of `ActorCritic`.
-            weights: how they begin, likewise.
+            weights: how they begin, and what else the network puts out, likewise.
         """
         space, source = self.observation_space, self.source
         masked = getattr(source, "masked", SourceDefaults.masked)
@@ -144,7 +141,7 @@ class Agent:
                 critic=critic,
                 masked=masked,
                 observation_clip=clip,
-                std=weights.get("std", "parameter"),
+                **{name: weights[name] for name in HEADS if name in weights},
             ),
             seed=self.seed,
         )

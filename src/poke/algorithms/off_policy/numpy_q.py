@@ -12,6 +12,7 @@ from torch import Tensor
 
 from poke.data.experience import Transitions
 from poke.networks.actor_critic import ActorCritic
+from poke.networks.noisy import NoisyLinear
 from poke.networks.numpy_mlp import NumpyMLP
 from poke.policies.inference import numpy_networks, runs_in_numpy
 
@@ -46,8 +47,9 @@ class NumpyQ:
 
     @staticmethod
     def supports(network: ActorCritic) -> bool:
-        """Whether a network is a small MLP on the CPU that puts out action values and nothing besides."""
-        return runs_in_numpy(network) and network.critic is None
+        """Whether a network is a small MLP on the CPU that puts out action values as numbers, without noise, and nothing besides."""
+        plain = not any(isinstance(module, NoisyLinear) for module in network.modules())
+        return runs_in_numpy(network) and network.critic is None and network.atoms is None and plain
 
     def differentiate(self, part: Transitions) -> tuple[Tensor, Tensor, Tensor]:
         """Write the gradient of the loss over a minibatch.

@@ -102,6 +102,14 @@ class DQNConfig:
     epsilon_start: float = knob(at_least=0, at_most=1, help="share of drawn actions at first")
     epsilon_end: float = knob(at_least=0, at_most=1, help="at last")
     epsilon_steps: int = knob(at_least=1, help="transitions between the two")
+    atoms: int = knob(
+        at_least=0,
+        default=0,
+        help="returns that values are distributions over; 0: they are numbers",
+    )
+    low: float = knob(default=-10.0, help="the least of these returns")
+    high: float = knob(default=10.0, help="the greatest")
+    noisy: bool = knob(default=False, help="explore by noisy weights, not by epsilon")
     fast_path: bool = knob(
         default=True, help="small networks on the CPU in numpy, forwards and backwards"
     )

@@ -53,7 +53,8 @@ class Acting(nn.Module):
         self.outputs = ("action", "next_state") if policy.network.state_size else ("action",)
         self._space = policy.observation_space
         self._actions = policy.action_space
-        self._shared = policy.network.shared
+        self._atoms = policy.network.atoms
+        self._shared = policy.network.shared and self._atoms is None
         self._masked = policy.masked
         self._has_memory = policy.network.state_size > 0
         # Where it can be left out, a critic would be dead weight.
@@ -97,6 +98,8 @@ class Acting(nn.Module):
 
     def _action(self, outputs: Tensor, mask: Tensor | None) -> Tensor:
         space = self._actions
+        if self._atoms is not None:
+            outputs = self._atoms.values(outputs, mask)
         if mask is not None:
             outputs = torch.where(mask, outputs, torch.finfo(torch.float32).min)
         if space.kind == "discrete":

@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import AffineTransform, TanhTransform
 
+from poke.algorithms.off_policy.sac import log_slope
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.distributions import distribution_of
 from poke.policies.policy import Policy
@@ -19,6 +20,7 @@ SPACES = {
     "multi_discrete": ActionSpace("multi_discrete", SIZES, (0,) * 3, (3,)),
     "multi_binary": ActionSpace("multi_binary", (2,) * 4, (0,) * 4, (4,), "int8"),
     "continuous": ActionSpace.continuous_box((3,), -1, 1),
+    "by-state": ActionSpace.continuous_box((3,), -1, 1),
 }
 LOG_STD = torch.tensor([0.3, -0.7, 0.0])
 
@@ -53,12 +55,21 @@ def oracle(kind, outputs, mask=None):
         return Parts(outputs)
     if kind == "multi_binary":
         return Independent(Bernoulli(logits=outputs), 1)
+    if kind == "by-state":
+        mean, log_std = outputs.chunk(2, dim=1)
+        return Independent(Normal(mean, log_std.clamp(-20, 2).exp()), 1)
     return Independent(Normal(outputs, LOG_STD.exp()), 1)
 
 
 def some_outputs(kind, batch=6, seed=0, scale=2.0):
     rng = np.random.default_rng(seed)
-    return rng.normal(scale=scale, size=(batch, SPACES[kind].num_outputs)).astype(np.float32)
+    size = SPACES[kind].num_outputs * (2 if kind == "by-state" else 1)
+    outputs = rng.normal(scale=scale, size=(batch, size)).astype(np.float32)
+    if (
+        kind == "by-state"
+    ):  # deviations beyond the limits of both sides would drown the means in rounding
+        outputs[:, 3:] = outputs[:, 3:].clip(-4, 3)
+    return outputs
 
 
 def some_mask(kind, batch=6, seed=0):
@@ -74,6 +85,7 @@ def some_mask(kind, batch=6, seed=0):
     return np.concatenate(parts, axis=1)
 
 
+NUMBERS = ("continuous", "by-state")
 CASES = [(kind, False) for kind in SPACES]
 CASES += [(kind, True) for kind, space in SPACES.items() if space.mask_size]
 
@@ -104,7 +116,7 @@ def test_log_probabilities_and_entropies_are_torchs(kind, masked, seed):
     )
 
 
-@pytest.mark.parametrize(("kind", "masked"), [case for case in CASES if case[0] != "continuous"])
+@pytest.mark.parametrize(("kind", "masked"), [c for c in CASES if c[0] not in NUMBERS])
 def test_samples_follow_the_distribution_and_the_mask(kind, masked):
     outputs, mask = some_outputs(kind, 1), some_mask(kind, 1) if masked else None
     many = np.repeat(outputs, 20_000, axis=0)
@@ -123,13 +135,57 @@ def test_samples_follow_the_distribution_and_the_mask(kind, masked):
         assert (shares[~mask[0]] == 0).all()
 
 
-def test_continuous_samples_have_the_mean_and_deviation_that_are_told():
-    outputs = some_outputs("continuous", 1)
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_continuous_samples_have_the_mean_and_deviation_that_are_told(kind):
+    outputs = some_outputs(kind, batch=1, seed=1)
     many = np.repeat(outputs, 20_000, axis=0)
-    action, _ = made("continuous").sample(many, None, np.random.default_rng(0))
-    told = made("continuous").describe(outputs, None)
-    np.testing.assert_allclose(action.mean(axis=0), told["mean"][0], atol=0.05)
+    action, _ = made(kind).sample(many, None, np.random.default_rng(0))
+    told = made(kind).describe(outputs, None)
+    error = 5 * told["std"][0] / 20_000**0.5
+    assert (np.abs(action.mean(axis=0) - told["mean"][0]) < error).all()
     np.testing.assert_allclose(action.std(axis=0), told["std"][0], rtol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_gradients_lead_through_is_what_is_sampled(seed):
+    """The action is `mean + std * noise`, its density torch's; beyond their limits deviations have no gradient."""
+    outputs = torch.from_numpy(some_outputs("by-state", seed=seed, scale=3.0)).requires_grad_()
+    noise = torch.randn(6, 3, generator=torch.Generator().manual_seed(seed))
+    action, log_prob = made("by-state").rsample(outputs, noise)
+    theirs = oracle("by-state", outputs)
+    expected = theirs.base_dist.loc + theirs.base_dist.scale * noise
+    torch.testing.assert_close(action, expected)
+    torch.testing.assert_close(log_prob, theirs.log_prob(expected), rtol=1e-4, atol=1e-4)
+    weights = torch.arange(1.0, 7.0)
+    found = torch.autograd.grad((action.sum(1) * weights + log_prob).sum(), outputs)[0]
+    slow = torch.autograd.grad(
+        (expected.sum(1) * weights + theirs.log_prob(expected)).sum(), outputs
+    )[0]
+    torch.testing.assert_close(found, slow, rtol=1e-3, atol=1e-3)
+    outside = outputs[:, 3:] > 2
+    assert (found[:, 3:][outside] == 0).all()
+
+
+def test_densities_of_squashed_actions_integrate_to_one():
+    """Of one number between -3 and 1, by what `ActionSpace.log_slope` and SAC take away."""
+    space = ActionSpace.continuous_box((1,), -3, 1, bounds="squash")
+    for mean, log_std in ((0.0, -0.5), (1.0, 0.3), (-0.7, -2.0)):
+        own = np.linspace(-9, 9, 40_001, dtype=np.float64)[:, None]
+        outputs = np.tile(np.array([[mean, log_std]], np.float32), (len(own), 1))
+        density = made("by-state").log_prob(outputs, own, None) - space.log_slope(own)
+        taken = space.to_environment(own).astype(np.float64)[:, 0]
+        low, high = -3.0, 1.0
+        exact = low + (np.tanh(own[:, 0]) + 1) / 2 * (high - low)
+        assert np.abs(taken - exact).max() < 1e-6
+        assert np.trapezoid(np.exp(density), exact) == pytest.approx(1, abs=1e-3)
+
+
+def test_what_sac_takes_away_is_what_numpy_does():
+    space = ActionSpace.continuous_box((3,), -1, 1, bounds="squash")
+    own = 6 * np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        log_slope(torch.from_numpy(own)), space.log_slope(own), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("kind", "masked"), CASES)
@@ -215,7 +271,8 @@ def test_what_is_told_of_a_clipped_action_is_the_density_before_it_was_clipped(e
 
 @pytest.mark.parametrize("kind", SPACES)
 def test_one_observation_and_a_batch_of_it_are_alike(kind):
-    policy = policy_of(SPACES[kind], critic="shared")
+    std = "network" if kind == "by-state" else "parameter"
+    policy = policy_of(SPACES[kind], critic="shared", std=std)
     one = np.array([0.3, -1.2])
     action, told = policy.act(one, return_info=True)
     actions, all_told = policy.act(np.stack([one, one]), return_info=True)

@@ -29,7 +29,7 @@ from poke.config.validation import validate, validate_recording
         (["algo=dqn", "algo.atoms=1"], "algo.atoms must be 0, or at least 2"),
         (
             ["algo=dqn", "algo.atoms=51", "algo.low=5", "algo.high=5"],
-            "algo.low=5.0 must be below algo.high=5.0",
+            "algo.low=5 must be below algo.high=5",
         ),
         (["algo=dqn", "data.fill=3"], "data.fill must be"),
         (["algo=ppo", "env.num_envs=0"], "env.num_envs must be >= 1, not 0"),

@@ -25,7 +25,7 @@ def train(source, algorithm, num_updates):
 def observed(batch):
     """The observations of a batch of any kind."""
     if isinstance(batch, Experience):
-        (batch,) = batch.minibatches
+        batch = next(iter(batch.minibatches))
     return np.asarray(batch.observation)
 
 

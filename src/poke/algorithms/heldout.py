@@ -93,6 +93,8 @@ class HeldOutEvaluator:
         hits = dict.fromkeys(kinds, 0.0)
         for batch in self._source.validation_batches(self._batch_size):
             outputs, action, mask = decisions(network, batch)
+            if network.atoms is not None:  # its choices are by the means of these distributions
+                outputs = network.atoms.values(outputs, mask)
             measured = imitation.measure(outputs, action, mask)
             for name in totals:
                 totals[name] += measured[name].double().sum().item()

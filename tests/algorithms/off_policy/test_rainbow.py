@@ -49,6 +49,7 @@ def aim(probabilities, rewards, discount):
 def test_the_loss_of_distributions_is_that_of_the_equations(double, dueling, n, masked, weighted):
     algorithm = dqn(masked=masked, double=double, dueling=dueling, reward_scale=2.0, **ATOMS)
     part = transitions("discrete", n=n, masked=masked, weighted=weighted)
+    algorithm.update(experience(part))  # the target is taken over before the first step
     slow = apart(algorithm)
     heard = {}
     batch = experience(part)
@@ -102,11 +103,13 @@ def test_noisy_networks_learn_with_noise_of_their_own(more, double):
     """Target, chooser and learner have each its own; the gradient is that of the learner's."""
     algorithm = dqn(noisy=True, double=double, **more)
     part = transitions("discrete")
+    algorithm.update(experience(part))  # the target is taken over before the first step
     slow = apart(algorithm)
     told = algorithm.update(experience(part))
     # Said again by hand, in the order of draws: the target's noise, the chooser's, the learner's.
     networks = [slow._target.network, slow.policy.network, slow.policy.network]
-    generator, used = torch.Generator().manual_seed(1), []
+    generator, used = torch.Generator(), []
+    generator.set_state(slow._drawing.get_state())
     for network in networks:
         copied = copy.deepcopy(network).eval()
         layers = [m for m in copied.modules() if isinstance(m, NoisyLinear)]

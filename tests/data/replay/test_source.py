@@ -89,7 +89,9 @@ def test_weights_take_more_and_more_of_the_bias_away_until_all_of_it_is_gone():
         (part,) = experience.minibatches or [None]
         priority = source.get_state()["drawing"]["priority"][part.rows]
         ratio = (priority / priority.min()).log()
-        if ratio.max() > 0:  # drawn were rows of different priorities: those never told of are all alike
+        if (
+            ratio.max() > 0
+        ):  # drawn were rows of different priorities: those never told of are all alike
             at = ratio.argmax()
             assert -float(part.weight[at].log() / ratio[at]) == pytest.approx(exponent, abs=1e-3)
             judged += 1

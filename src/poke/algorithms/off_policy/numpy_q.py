@@ -47,7 +47,7 @@ class NumpyQ:
 
     @staticmethod
     def supports(network: ActorCritic) -> bool:
-        """Whether a network is a small MLP on the CPU that puts out action values as numbers, without noise, and nothing besides."""
+        """Whether a network is a small MLP on the CPU that puts out action values as numbers, and nothing besides."""
         plain = not any(isinstance(module, NoisyLinear) for module in network.modules())
         return runs_in_numpy(network) and network.critic is None and network.atoms is None and plain
 

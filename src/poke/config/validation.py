@@ -40,6 +40,7 @@ LEARNS_FROM = {
 }
 MINARI = "minari:"  # what `out` begins with to name a dataset and no file
 VALUE_EVALUATOR = "poke.algorithms.values.fitted.ValueEvaluator"
+HELD_OUT = {"poke.algorithms.bc.HeldOutEvaluator": "heldout", VALUE_EVALUATOR: "values"}
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
@@ -202,6 +203,9 @@ def _check_playing(config: Mapping[str, Any]) -> None:
         _check_atoms(atoms, nodes[2])
     if evaluation == VALUE_EVALUATOR and data in TARGETS and data != TRANSITIONS:
         raise ConfigError("eval=values judges by recorded transitions: take data=transitions")
+    if evaluation in HELD_OUT and nodes[1].get("val_fraction") == 0:
+        name = HELD_OUT[evaluation]
+        raise ConfigError(f"eval={name} judges by what is held out: data.val_fraction must be > 0")
     if data != COLLECTOR:
         return
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)

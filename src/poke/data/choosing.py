@@ -1,4 +1,4 @@
-"""Which recorded episodes are learned from, and how much each of several files counts."""
+"""Which recorded episodes are learned from, and how often each file and each episode is served."""
 
 from __future__ import annotations
 
@@ -53,26 +53,31 @@ def chosen_rows(data: Trajectories, filter: str, among: np.ndarray) -> np.ndarra
 
 
 class Parts:
-    """Files that count as they are told to, whatever they hold.
+    """Files and episodes that count as they are told to, whatever they hold.
 
     Args:
         part: `[N] int`, which file a row is of.
         shares: of what is served, by file.
+        weight: `[N] float32`, how often a row is served, relative to others of its file; None: all alike.
     """
 
-    def __init__(self, part: np.ndarray, shares: Sequence[float]) -> None:
+    def __init__(
+        self, part: np.ndarray, shares: Sequence[float], weight: np.ndarray | None = None
+    ) -> None:
         self._part = part
         self._shares = np.asarray(shares, np.float64) / sum(shares)
+        self._weight = weight
 
     def order(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Return `[len(rows)] int64`: places in `rows`, every file's in its share, each gone through before it repeats.
+        """Return `[len(rows)] int64`: places in `rows`, every file's in its share, each gone through before it repeats;
+        by weights, each as often as these say, to within one.
 
         Args:
             rows: that are served.
             generator: is drawn from.
 
         Raises:
-            DataError: a file with a share has none of the rows.
+            DataError: a file with a share has none of the rows, or all of its are weighted 0.
         """
         ends = np.round(np.cumsum(self._shares) * len(rows)).astype(int)
         counts = np.diff(ends, prepend=0)
@@ -83,6 +88,10 @@ class Parts:
                 if count:
                     raise DataError(f"data.shares: file {number + 1} has nothing to train on")
                 continue
+            if self._weight is not None:
+                weight = self._weight[rows[own.numpy()]]
+                served.append(own[_by_weight(weight, int(count), generator)])
+                continue
             rounds = -(-int(count) // len(own))
             orders = [torch.randperm(len(own), generator=generator) for _ in range(rounds)]
             served += [own[torch.cat(orders)[:count]]] if orders else []
@@ -90,10 +99,26 @@ class Parts:
         return whole[torch.randperm(len(whole), generator=generator)]
 
 
+def _by_weight(weight: np.ndarray, count: int, generator: torch.Generator) -> Tensor:
+    """Return `[count] int64`: places in `weight`, each as often as its share of the count, rounded up or down.
+
+    Systematic sampling (Carpenter, Clifford and Fearnhead, "Improved Particle Filter for Nonlinear Problems", 1999):
+    equal weights serve everything once, as without any.
+    """
+    total = float(weight.sum(dtype=np.float64))
+    if not total and count:
+        raise DataError("every episode that is trained on is weighted 0")
+    ends = np.cumsum(weight, dtype=np.float64) * (count / total if total else 0.0)
+    ends[-1] = count  # whatever rounding made of it
+    offset = torch.rand(1, generator=generator, dtype=torch.float64).item()
+    times = np.diff(np.ceil(ends - offset), prepend=0.0).astype(np.int64)
+    return torch.from_numpy(np.repeat(np.arange(len(weight)), times))
+
+
 def parts_of(
     data: Trajectories, episodes: Sequence[int], shares: Sequence[float] | None
 ) -> Parts | None:
-    """Return how files count; None where each counts as much as it holds.
+    """Return how files and episodes count; None where everything is served alike.
 
     Args:
         data: of all files, one after the other.
@@ -104,7 +129,9 @@ def parts_of(
         DataError: there are not as many shares as files, or one is negative.
     """
     if shares is None:
-        return None
+        if data.weight is None:
+            return None
+        return Parts(np.zeros(len(data), np.int64), [1.0], data.weight)
     if len(shares) != len(episodes):
         raise DataError(
             f"data.shares gives {len(shares)} shares, and data.path names {len(episodes)} files"
@@ -112,4 +139,4 @@ def parts_of(
     if min(shares) < 0 or not sum(shares):
         raise DataError("data.shares must not be negative, and not all 0")
     ends = np.cumsum(episodes)
-    return Parts(np.searchsorted(ends, data.episode, side="right"), shares)
+    return Parts(np.searchsorted(ends, data.episode, side="right"), shares, data.weight)

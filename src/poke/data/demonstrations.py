@@ -69,7 +69,7 @@ class Demonstrations:
             already.
         batch_size: decisions an update; of sequences, as many as have so many decisions if none is cut short.
         sequence_length: decisions a sequence; an episode's last one may be shorter.
-        val_fraction: share of the episodes held out.
+        val_fraction: share of the episodes held out; with 0 nothing is, and nothing can be validated.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
         filled: what of imported observations was not known by then, only from later lines of the log or not at all:
@@ -135,7 +135,7 @@ class Demonstrations:
             data, source, val_fraction, file=file, episodes=episodes, content=content
         )
         name = self.fingerprint.name
-        if not kept_back.any() or kept_back.all():
+        if kept_back.all() or (val_fraction and not kept_back.any()):
             side = "training" if kept_back.all() else "validation"
             raise DataError(
                 f"{name} has {data.num_episodes} episodes: "
@@ -155,7 +155,7 @@ class Demonstrations:
             training &= chosen_rows(data, filter, training)
         rows = [np.flatnonzero(side & self._is_chosen) for side in (training, kept_back)]
         self._training, self._validation = (torch.from_numpy(side).to(device) for side in rows)
-        if not all(map(len, rows)):
+        if not len(rows[0]) or (val_fraction and not len(rows[1])):
             raise DataError(f"{name}: one side of the split has no decision whose choice is known")
         self._episodes = episodes_of(data)
         self._kept_back = kept_back
@@ -190,7 +190,9 @@ class Demonstrations:
             return
         training = [rows for rows in self._episodes if self._is_trained_on[rows.start]]
         if self._parts is not None:
-            raise DataError("data.shares is of single decisions: leave out network.memory")
+            raise DataError(
+                "data.shares and weights of episodes are of single decisions: leave out network.memory"
+            )
         self._sequences = Sequences(training, self._sequence_length, self._is_chosen)
         self._served = torch.arange(len(self._sequences), device=self._device)
         wanted = max(1, self._batch_size // self._sequence_length)

@@ -181,12 +181,12 @@ def held_out(num_episodes: Sequence[int], fraction: float) -> np.ndarray:
     An episode's number in its file alone decides, never how many there are, so episodes that are appended leave the old
     ones on their side, and a file holds out the same whatever else is trained on. Numbers times the golden ratio,
     modulo 1, fill the interval evenly: any stretch of episodes has its share to within a few, however a recording
-    cycles through opponents. In 64-bit integers it is the same on every machine. Episode 0 is always held out, so
-    validation is never empty.
+    cycles through opponents. In 64-bit integers it is the same on every machine. Episode 0 is held out whenever
+    any is, so validation is never empty by chance.
 
     Args:
         num_episodes: of each file, numbered from 0.
-        fraction: share to hold out, between 0 and 1.
+        fraction: share to hold out, below 1; with 0 nothing is.
     """
     threshold = min(math.ceil(fraction * 2**64), 2**64)  # exact: a float times a power of 2
     if threshold <= 0:
@@ -218,6 +218,9 @@ def content_digest(data: Trajectories) -> str:
     if data.finals is not None:  # likewise
         digest.update(f"finals {len(data.finals.rows)};".encode())
         digest.update(np.ascontiguousarray(data.finals.observation).data)
+    if data.weight is not None:  # likewise
+        digest.update(f"weight {data.weight.shape};".encode())
+        digest.update(np.ascontiguousarray(data.weight).data)
     return digest.hexdigest()
 
 

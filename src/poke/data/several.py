@@ -59,7 +59,8 @@ def concatenate(
 ) -> Trajectories:
     """Return trajectories of one kind one after the other, their episodes numbered on.
 
-    Of the metadata stays what all agree on. Where some have marks, of those that have none all is known.
+    Of the metadata stays what all agree on. Where some have marks, of those that have none all is known; where
+    some have weights, the others' are 1.
 
     Args:
         parts: in their order.
@@ -78,6 +79,11 @@ def concatenate(
     columns["agent"] = [_renamed(part, agents) for part in parts]
     if any(marks is not None for marks in columns["marks"]):
         columns["marks"] = [_all_known(p) if p.marks is None else p.marks for p in parts]
+    if any(weight is not None for weight in columns["weight"]):
+        ones = [np.ones(len(part), np.float32) for part in parts]
+        columns["weight"] = [
+            p.weight if p.weight is not None else o for p, o in zip(parts, ones, strict=True)
+        ]
     whole: dict[str, Any] = {
         name: None if any(array is None for array in arrays) else np.concatenate(arrays)
         for name, arrays in columns.items()

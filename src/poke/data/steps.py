@@ -30,6 +30,7 @@ _DTYPES = {
     "outcome": np.int8,
     "marks": np.uint8,
     "agent": np.int16,
+    "weight": np.float32,
 }
 
 
@@ -86,6 +87,8 @@ class Trajectories:
         marks: `[N, bytes] uint8`, which bits of observation and mask are known to be right, as `poke.data.trajectories`
             has it; None where all are. Where there are marks, an action may be `UNKNOWN_ACTION`.
         agent: `[N] int16`, who decided, as an index into the metadata's ``agents``; None where nobody says.
+        weight: `[N] float32`, how often the episode is served, relative to others, the same in all of its player's
+            rows; None where all are alike.
         finals: what was seen at the ends of episodes that were cut off; None where nobody kept it.
     """
 
@@ -102,6 +105,7 @@ class Trajectories:
     metadata: dict[str, Any]
     marks: np.ndarray | None = None
     agent: np.ndarray | None = None
+    weight: np.ndarray | None = None
     finals: Finals | None = None
 
     def __len__(self) -> int:
@@ -247,7 +251,17 @@ def check(trajectories: Trajectories) -> None:
         count = len(t.metadata.get("agents", ()))
         _refuse(f"agent is none of the metadata's {count} agents", ~_within(t.agent, count))
     _check_order(t)
+    _check_weights(t)
     _check_finals(t)
+
+
+def _check_weights(t: Trajectories) -> None:
+    if t.weight is None:
+        return
+    _refuse("weight is not finite, or negative", ~(np.isfinite(t.weight) & (t.weight >= 0)))
+    begins = t.timestep == 0
+    of_first = t.weight[begins][np.cumsum(begins) - 1]
+    _refuse("weight is not that of the episode's first row", t.weight != of_first)
 
 
 def _finals(given: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Finals | None:

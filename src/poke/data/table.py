@@ -74,7 +74,7 @@ def from_parquet(parquet: pq.ParquetFile, empty: Empty = in_memory) -> Trajector
         columns["agent"] = _agent_column(parquet, metadata["agents"])
     if "final_observation" in schema.names:
         columns |= _finals(parquet, observation, space.mask_size)
-    for name in _PLAIN_COLUMNS.keys() & set(schema.names):
+    for name in (_PLAIN_COLUMNS.keys() | {"weight"}) & set(schema.names):
         text = name == "episode" and _is_text(schema.field(name).type)
         columns[name] = (_text_column if text else _plain_column)(parquet, name)
     return assemble(columns, metadata)
@@ -265,6 +265,8 @@ def to_table(t: Trajectories) -> pa.Table:
         )
     if t.marks is not None:
         columns["marks"] = _to_bytes_column(t.marks)
+    if t.weight is not None:
+        columns["weight"] = pa.array(t.weight, pa.float32())
     if t.agent is not None:
         names = pa.array(t.metadata["agents"], pa.string())
         columns["agent"] = pa.DictionaryArray.from_arrays(pa.array(t.agent), names).cast(

@@ -6,7 +6,8 @@ packed, lowest bit first), ``action``, ``reward`` (float32), ``terminated``, ``t
 and ``outcome`` (int8: 1 won, 0 drawn or none, -1 lost, the same in all of an episode's player's
 rows); ``final_observation`` and ``final_action_mask`` (binary), filled in the last row of an episode
 that was cut off, with what was seen then, and empty elsewhere; where the metadata lists ``agents``,
-``agent`` (text): which of them decided. The metadata's
+``agent`` (text): which of them decided; and perhaps ``weight`` (float32): how often the episode is
+served, relative to others, the same in all of an episode's player's rows. The metadata's
 key ``poke`` holds JSON::
 
     {"schema": "poke.trajectories", "version": 2,
@@ -221,7 +222,7 @@ def join(
     metadata = check_metadata(metadata)
 
     def tables() -> Iterator[pa.Table]:
-        num_episodes = 0
+        num_episodes, weighted = 0, False
         for part in parts:
             t = read(part)
             for kind in ("observation", "action"):
@@ -229,6 +230,9 @@ def join(
                     raise DataError(f"{part} holds another kind of {kind} than the whole")
             if t.metadata.get("agents") != metadata.get("agents"):
                 raise DataError(f"{part} names other agents than the whole")
+            weighted = weighted if num_episodes else t.weight is not None
+            if (t.weight is not None) != weighted:
+                raise DataError(f"{part} and {parts[0]}: one has episode weights, the other none")
             yield to_table(replace(t, episode=t.episode + num_episodes, metadata=metadata))
             num_episodes += t.num_episodes
 

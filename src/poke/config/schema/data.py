@@ -17,7 +17,9 @@ class DemonstrationsConfig:
         help="a file of demonstrations, sample:NAME for one shipped with poke, or several"
     )
     batch_size: int = knob(at_least=1, help="decisions an update")
-    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    val_fraction: float = knob(
+        at_least=0, below=1, help="of the episodes, held out for validation; 0: none"
+    )
     sequence_length: int = knob(
         at_least=1, default=32, help="decisions a sequence, for networks with a memory"
     )
@@ -60,7 +62,9 @@ class MinariConfig:
 
     dataset_id: str = knob(help="as Minari names it; nothing is downloaded")
     batch_size: int = knob(at_least=1, help="decisions an update")
-    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    val_fraction: float = knob(
+        at_least=0, below=1, help="of the episodes, held out for validation; 0: none"
+    )
     sequence_length: int = knob(
         at_least=1, default=32, help="decisions a sequence, for networks with a memory"
     )
@@ -84,7 +88,9 @@ class TransitionsConfig:
 
     path: str | list[str] = knob(help="a file of recorded episodes, or several")
     batch_size: int = knob(at_least=1, help="transitions an update")
-    val_fraction: float = knob(above=0, below=1, help="of the episodes, held out for validation")
+    val_fraction: float = knob(
+        at_least=0, below=1, help="of the episodes, held out for validation; 0: none"
+    )
     n_step: int = knob(at_least=1, help="steps that a transition spans")
     normalize_observation: bool = knob(help="by statistics of what is trained on")
     action_bounds: str | None = knob(

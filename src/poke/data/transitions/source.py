@@ -121,7 +121,7 @@ class RecordedTransitions(Demonstrations):
         self._training = self._training[known[self._training]]
         self._valued = self._validation[known[self._validation]]
         self._first = self._validation[self._tensor(data.timestep == 0)[self._validation]]
-        if not len(self._training) or not len(self._valued):
+        if not len(self._training) or (len(self._validation) and not len(self._valued)):
             raise DataError(
                 f"{self.fingerprint.name}: on a side of the split it is of no decision known what it led to"
             )

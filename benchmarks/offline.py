@@ -48,9 +48,14 @@ class Task:
     algorithms: dict[str, tuple[str, ...]]
     peers: tuple[str, ...] = ()
     peer_alphas: tuple[float, ...] = field(default=(0.1, 1.0, 4.0))
+    mixed: bool = False  # either player decides anywhere; else each plays episodes of its own
 
 
-NETWORK = ("network=mlp", "network.hidden_sizes=[256,256]", "network.activation=relu")
+# Peers learn from every episode: here nothing is held out either.
+COMMON = (
+    *("network=mlp", "network.hidden_sizes=[256,256]", "network.activation=relu"),
+    "data.val_fraction=0",
+)
 CLONES = {
     "bc": ("algo=bc", "data=file", "algo.label_smoothing=0", "algo.weight_decay=0"),
     "bc best 10 %": (
@@ -65,7 +70,7 @@ TASKS = {
         20_000,
         0.1,
         6_000,
-        NETWORK,
+        COMMON,
         {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",), "crr": ("algo=crr",)},
         peers=("bc", "bcq", "cql"),
     ),
@@ -75,7 +80,7 @@ TASKS = {
         20_000,
         1.0,
         6_000,
-        NETWORK,
+        COMMON,
         {"bc": CLONES["bc"]} | {name: (f"algo={name}",) for name in ("cql", "iql", "crr", "awr")},
     ),
     "lunarlander": Task(
@@ -84,7 +89,7 @@ TASKS = {
         50_000,
         0.2,
         10_000,
-        NETWORK,
+        COMMON,
         {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",)},
     ),
     "hopper": Task(
@@ -93,7 +98,7 @@ TASKS = {
         0,
         0.0,
         20_000,
-        (*NETWORK, "data.normalize_observation=true"),
+        (*COMMON, "data.normalize_observation=true"),
         {
             "bc": ("algo=bc", "data=transitions", "algo.loss=mse"),
             "iql": ("algo=iql",),
@@ -108,7 +113,7 @@ TASKS = {
         20_000,
         0.2,
         6_000,
-        NETWORK,
+        COMMON,
         {
             **CLONES,
             "bc winners": (*CLONES["bc"], "data.filter=winners"),
@@ -178,16 +183,24 @@ def recordings(task: Task, folder: Path, seed: int) -> list[str]:
 
 
 def record(task: Task, folder: Path, seed: int) -> list[str]:
-    """Record both players until each has its share of the decisions, and return the files."""
+    """Record players until they have their share of the decisions, and return the files."""
     from recorded import players
 
     from poke.data import trajectories
     from poke.envs.episodes import record_episodes
     from poke.envs.gym import GymEnvironment
 
+    parts = (
+        {"mixed": (task.share, task.decisions)}
+        if task.mixed
+        else {
+            "right": (1.0, round(task.decisions * task.share)),
+            "wrong": (0.0, round(task.decisions * (1 - task.share))),
+        }
+    )
+    rules = [getattr(players, f"{task.players}_{which}") for which in ("right", "wrong")]
     files = []
-    for which, share in (("right", task.share), ("wrong", 1 - task.share)):
-        wanted = round(task.decisions * share)
+    for which, (share, wanted) in parts.items():
         if not wanted:
             continue
         path = folder / f"{task.players}-{which}-{wanted}-{seed}.parquet"
@@ -195,11 +208,10 @@ def record(task: Task, folder: Path, seed: int) -> list[str]:
         if path.exists():
             continue
         environment = GymEnvironment(task.id, num_envs=8)
-        rule = getattr(players, f"{task.players}_{which}")
-        player = players.Player(rule, environment)
         environments = environment.make_evaluation(8)
         count = max(2, wanted // 500)
         while True:  # as many episodes as have so many decisions
+            player = players.Player(*rules, share, environment, seed)
             found = record_episodes(
                 environments, player, num_episodes=count, seed=seed, metadata={"player": which}
             )
@@ -216,7 +228,7 @@ def train(
     run: Path, task: Task, files: Sequence[str], updates: int, seed: int, overrides: Sequence[str]
 ) -> dict:
     """Run one run to its end, unless it has come there, and return what became of it."""
-    if not (run / "run.json").exists():
+    if not (run / "run.json").exists() or "final" not in json.loads((run / "run.json").read_text()):
         data = "[" + ",".join(files) + "]"
         command = [sys.executable, "-m", "poke.train", *overrides, f"data.path={data}"]
         command += ["env=gym", f"env.id={task.id}", "eval=episodes", "eval.episodes=100"]

@@ -32,6 +32,14 @@ from poke.config.validation import validate, validate_recording
             "algo.low=5 must be below algo.high=5",
         ),
         (["algo=dqn", "data.fill=3"], "data.fill must be"),
+        (
+            ["algo=bc", "data.val_fraction=0"],
+            "eval=heldout judges by what is held out: data.val_fraction must be > 0",
+        ),
+        (
+            ["algo=iql", "data.path=a", "eval=values", "data.val_fraction=0"],
+            "eval=values judges by what is held out",
+        ),
         (["algo=ppo", "env.num_envs=0"], "env.num_envs must be >= 1, not 0"),
         (["algo=ppo", "env=gym"], "env.id must be given, as in env.id=VALUE"),
         (["algo=ppo", "algo.gamma=1.1"], "algo.gamma must be <= 1, not 1.1"),

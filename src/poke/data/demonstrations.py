@@ -86,7 +86,7 @@ class Demonstrations:
         cache: that folder; None for one beside the first file.
 
     Raises:
-        DataError: the file is missing or wrong, or one side of the split is empty.
+        DataError: the file is missing or wrong, or nothing is left to train on, or to validate by what is held out.
     """
 
     def __init__(
@@ -135,11 +135,10 @@ class Demonstrations:
             data, source, val_fraction, file=file, episodes=episodes, content=content
         )
         name = self.fingerprint.name
-        if kept_back.all() or (val_fraction and not kept_back.any()):
-            side = "training" if kept_back.all() else "validation"
+        if kept_back.all():
             raise DataError(
                 f"{name} has {data.num_episodes} episodes: "
-                f"with data.val_fraction={val_fraction} the {side} split is empty"
+                f"with data.val_fraction={val_fraction} the training split is empty"
             )
         self._device = device
         # One copy of the data, and the rows of either side: a copy of each side would take it twice.
@@ -155,7 +154,7 @@ class Demonstrations:
             training &= chosen_rows(data, filter, training)
         rows = [np.flatnonzero(side & self._is_chosen) for side in (training, kept_back)]
         self._training, self._validation = (torch.from_numpy(side).to(device) for side in rows)
-        if not len(rows[0]) or (val_fraction and not len(rows[1])):
+        if not len(rows[0]) or (kept_back.any() and not len(rows[1])):
             raise DataError(f"{name}: one side of the split has no decision whose choice is known")
         self._episodes = episodes_of(data)
         self._kept_back = kept_back

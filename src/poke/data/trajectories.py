@@ -33,6 +33,7 @@ some, and name episodes as they like: see `poke.data.steps.assemble`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -261,23 +262,24 @@ def _write_tables(path: Path, tables: Iterable[pa.Table], compression_level: int
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            writer = None
-            for table in tables:
-                if writer is None:
-                    writer = pq.ParquetWriter(
-                        file,
-                        table.schema,
-                        compression="zstd",
-                        compression_level=compression_level,
-                        use_dictionary=["agent"],
-                        store_schema=False,  # a second copy of the metadata
-                        # A page is compressed alone, and a battle repeats itself over many rows.
-                        data_page_size=1 << 26,
-                    )
-                writer.write_table(table, row_group_size=1 << 20)
-            assert writer is not None
-            writer.add_key_value_metadata(table.schema.metadata)
-            writer.close()
+            with contextlib.ExitStack() as opened:  # closes what was begun, before its file is
+                writer = None
+                for table in tables:
+                    if writer is None:
+                        writer = pq.ParquetWriter(
+                            file,
+                            table.schema,
+                            compression="zstd",
+                            compression_level=compression_level,
+                            use_dictionary=["agent"],
+                            store_schema=False,  # a second copy of the metadata
+                            # A page is compressed alone, and a battle repeats itself over many rows.
+                            data_page_size=1 << 26,
+                        )
+                        opened.callback(writer.close)
+                    writer.write_table(table, row_group_size=1 << 20)
+                assert writer is not None
+                writer.add_key_value_metadata(table.schema.metadata)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

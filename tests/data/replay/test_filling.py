@@ -81,12 +81,15 @@ def test_where_nobody_knows_what_was_seen_at_the_end_the_last_decisions_are_left
     assert seen == {*data.observation[:, 0].tolist()} - {d["observation"][0] for d in cut}
 
 
-def test_of_what_does_not_fit_the_last_is_kept_and_priorities_are_those_of_what_is_new(tmp_path):
+def test_of_what_does_not_fit_the_last_is_kept_and_priorities_are_those_of_what_is_new(
+    tmp_path, caplog
+):
     path = str(tmp_path / "a.parquet")
     data, _ = recorded(path)
     source = replaying(fill=path, capacity=50, alpha=0.6)
     assert sorted(held(source).observation[:, 0].tolist()) == sorted(data.observation[-50:, 0])
     assert source.get_state()["drawing"]["priority"].tolist() == [1.0] * 50
+    assert f"has {len(data)} transitions, of which data.capacity=50 keeps the last" in caplog.text
 
 
 def test_a_restored_buffer_is_the_saved_one_and_not_filled_again(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,8 @@ from poke.data.replay.ring import Ring
 from poke.data.replay.waiting import Waiting
 from poke.data.steps import DataError
 from poke.protocols import Environment, Explorer
+
+log = logging.getLogger("poke")
 
 
 class Replay:
@@ -97,6 +100,13 @@ class Replay:
                     masked=self.masked,
                     n_step=n_step,
                 )
+                count = len(rows["length"])
+                if count > capacity:
+                    log.warning(
+                        "data.fill has %s transitions, of which data.capacity=%d keeps the last",
+                        f"{count:,}",
+                        capacity,
+                    )
                 self._drawing.add(self._ring.extend(rows))
         except BaseException:
             self._play.close()

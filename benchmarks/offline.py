@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,6 @@ class Task:
     algorithms: dict[str, tuple[str, ...]]
     peers: tuple[str, ...] = ()
     peer_alphas: tuple[float, ...] = field(default=(0.1, 1.0, 4.0))
-    mixed: bool = False  # either player decides anywhere; else each plays episodes of its own
 
 
 # Peers learn from every episode: here nothing is held out either.
@@ -190,17 +189,9 @@ def record(task: Task, folder: Path, seed: int) -> list[str]:
     from poke.envs.episodes import record_episodes
     from poke.envs.gym import GymEnvironment
 
-    parts = (
-        {"mixed": (task.share, task.decisions)}
-        if task.mixed
-        else {
-            "right": (1.0, round(task.decisions * task.share)),
-            "wrong": (0.0, round(task.decisions * (1 - task.share))),
-        }
-    )
-    rules = [getattr(players, f"{task.players}_{which}") for which in ("right", "wrong")]
     files = []
-    for which, (share, wanted) in parts.items():
+    for which, share in (("right", task.share), ("wrong", 1 - task.share)):
+        wanted = round(task.decisions * share)
         if not wanted:
             continue
         path = folder / f"{task.players}-{which}-{wanted}-{seed}.parquet"
@@ -209,9 +200,9 @@ def record(task: Task, folder: Path, seed: int) -> list[str]:
             continue
         environment = GymEnvironment(task.id, num_envs=8)
         environments = environment.make_evaluation(8)
+        player = players.Player(getattr(players, f"{task.players}_{which}"), environment)
         count = max(2, wanted // 500)
         while True:  # as many episodes as have so many decisions
-            player = players.Player(*rules, share, environment, seed)
             found = record_episodes(
                 environments, player, num_episodes=count, seed=seed, metadata={"player": which}
             )
@@ -220,7 +211,10 @@ def record(task: Task, folder: Path, seed: int) -> list[str]:
             count = math.ceil(count * max(1.05, wanted / len(found)))
         environments.close()
         last = int(np.searchsorted(found.episode, found.episode[wanted - 1], side="right"))
-        trajectories.write(path, found.select(np.arange(len(found)) < last))
+        returns = np.bincount(found.episode, found.reward)
+        outcome = np.sign(returns)[found.episode].astype(np.int8)  # of games that are won or lost
+        whole = replace(found, outcome=outcome).select(np.arange(len(found)) < last)
+        trajectories.write(path, whole)
     return files
 
 

@@ -16,30 +16,18 @@ Rule = Callable[[np.ndarray, np.ndarray | None], int]
 
 
 class Player:
-    """Plays by one of two rules at every decision, as `poke.envs.episodes.record_episodes` lets policies play.
+    """Plays by a rule, as `poke.envs.episodes.record_episodes` lets policies play."""
 
-    Args:
-        right, wrong: the rules.
-        share: of the decisions, the right one's; 0 and 1 for one of them alone.
-        environment: is played.
-        seed: of who decides.
-    """
-
-    def __init__(self, right: Rule, wrong: Rule, share: float, environment, seed: int) -> None:
+    def __init__(self, rule: Rule, environment) -> None:
         self.observation_space = environment.observation_space
-        self._right, self._wrong, self._share = right, wrong, share
-        self._generator = np.random.default_rng(seed)
+        self._rule = rule
 
     def initial_state(self, batch_size):
         return None
 
     def choose(self, observation, *, action_mask=None, state=None, explore=False, generator=None):
         masks = action_mask if action_mask is not None else [None] * len(observation)
-        is_right = self._generator.random(len(observation)) < self._share
-        chosen = [
-            (self._right if right else self._wrong)(o, m)
-            for right, o, m in zip(is_right, observation, masks, strict=True)
-        ]
+        chosen = [self._rule(o, m) for o, m in zip(observation, masks, strict=True)]
         return SimpleNamespace(action=np.array(chosen, np.int64))
 
 

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from poke.algorithms.descent import Descent, frozen
 from poke.algorithms.values.critics import (
-    ChoiceCritics,
     Follower,
     Judging,
     MakeNetwork,
+    judged,
     make_critics,
 )
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
@@ -144,13 +144,9 @@ class SAC:
         """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
         done is from its target, `[batch]`; draws what a step would draw, and gives it back."""
         kept = self._noise.get_state()
-        with torch.no_grad():
-            said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
-            error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
-            self._noise.set_state(kept)
-            if not isinstance(self._critics, ChoiceCritics):
-                return None, error
-            return self._heads.read(self._critics(part.observation))[..., 0].amin(dim=0), error
+        found = judged(self._critics, part, self._aim)
+        self._noise.set_state(kept)
+        return found
 
     def get_state(self) -> dict[str, Any]:
         """Return critics, their copy, temperature, optimizer and generators; the other weights are the policy's."""

@@ -27,14 +27,13 @@ from torch import Tensor
 
 from poke.algorithms.descent import Descent, frozen
 from poke.algorithms.off_policy.sac import refuse_unsquashed
-from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, make_critics
+from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, judged, make_critics
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
 from poke.policies.policy import Policy
 
-EDGE = (
-    1 - 1e-6
-)  # how near the bounds a drawn action may come: what it was before the tangent stays finite
+# How near the bounds a drawn action may come: what it was before the tangent stays finite.
+EDGE = 1 - 1e-6
 
 
 class TD3:
@@ -148,15 +147,13 @@ class TD3:
         """
         return self._learning.run(batch, self._step)
 
-    def judge(self, part: Transitions) -> tuple[None, Tensor]:
+    def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
         """Return nothing of all actions, and how far the one done is from its target, `[batch]`; draws what a step
         would draw, and gives it back."""
         kept = self._noise.get_state()
-        with torch.no_grad():
-            said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
-            error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
+        found = judged(self._critics, part, self._aim)
         self._noise.set_state(kept)
-        return None, error
+        return found
 
     def get_state(self) -> dict[str, Any]:
         """Return critics, all copies, optimizer and generators; the other weights are the policy's."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from poke.algorithms.descent import Descent, frozen
 from poke.algorithms.off_policy.sac import Temperature, log_slope
-from poke.algorithms.values.critics import ActionCritics, Follower, Judging
+from poke.algorithms.values.critics import ActionCritics, Follower, Judging, judged
 from poke.algorithms.values.learning import weighted_mean
 from poke.data.experience import Transitions
 from poke.policies.distributions import StateGaussian
@@ -105,14 +105,13 @@ class NumberLearner:
         return told, (own - target[:, 0]).abs().mean(dim=0)
 
     @torch.no_grad()
-    def judge(self, part: Transitions) -> tuple[None, Tensor]:
+    def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
         """Return nothing of all actions, and how far the one done is from its target, `[batch]`; draws what a step
         would draw, and gives it back."""
         kept = self._noise.get_state()
-        said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
-        error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
+        found = judged(self._critics, part, self._aim)
         self._noise.set_state(kept)
-        return None, error
+        return found
 
     def get_state(self) -> dict[str, Any]:
         """Return what is drawn from."""

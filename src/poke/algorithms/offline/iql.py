@@ -24,10 +24,10 @@ from torch import Tensor
 
 from poke.algorithms.descent import Descent
 from poke.algorithms.values.critics import (
-    ChoiceCritics,
     Follower,
     Judging,
     MakeNetwork,
+    judged,
     make_critics,
 )
 from poke.algorithms.values.heads import expectile_weight
@@ -123,12 +123,7 @@ class IQL:
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
         """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
         done is from its target, `[batch]`."""
-        with torch.no_grad():
-            said = self._heads.read(self._critics.of(part.observation, part.action))[..., 0]
-            error = (said - self._aim(part)[:, 0]).abs().mean(dim=0)
-            if not isinstance(self._critics, ChoiceCritics):
-                return None, error
-            return self._heads.read(self._critics(part.observation))[..., 0].amin(dim=0), error
+        return judged(self._critics, part, self._aim)
 
     def get_state(self) -> dict[str, Any]:
         """Return critics, their copy and the optimizer; the other weights are the policy's."""

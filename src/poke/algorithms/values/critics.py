@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from poke.algorithms.values.heads import Heads
+from poke.data.experience import Transitions
 from poke.networks.flat import flatten_parameters
 from poke.spaces import ActionSpace, ObservationSpace
 
@@ -215,6 +216,29 @@ def make_critics(
         JoinedNetwork(make_network, observation_space, size, heads.size) for _ in range(num_critics)
     ]
     return ActionCritics(networks, heads, action_encoder(action_space, device)).to(device)
+
+
+def judged(
+    critics: ChoiceCritics | ActionCritics, part: Transitions, aim: Callable[[Transitions], Tensor]
+) -> tuple[Tensor | None, Tensor]:
+    """Return what critics say of transitions, by the discount factor that counts.
+
+    Args:
+        critics: judge.
+        part: what was done.
+        aim: returns the targets, `[batch, factors]`.
+
+    Returns:
+        What every action is worth by the least of the critics, `[batch, num_actions]`, None where actions are not one
+        choice; and how far the one done is from its target, `[batch]`: the mean of the critics' errors.
+    """
+    heads = critics.heads
+    with torch.no_grad():
+        said = heads.read(critics.of(part.observation, part.action))[..., 0]
+        error = (said - aim(part)[:, 0]).abs().mean(dim=0)
+        if isinstance(critics, ActionCritics):
+            return None, error
+        return heads.read(critics(part.observation))[..., 0].amin(dim=0), error
 
 
 class Follower:

@@ -213,8 +213,8 @@ class SourceDefaults:
     )
     exact_resume: bool = True  # whether a resumed run goes on as if it had never stopped
     inexact_reason: str | None = None  # why not
-    # With `to_dict()`, as `poke.data.fingerprint` makes them: what was read and which of it is held out, so that a
-    # resume on other data is noticed and named. None: nobody can tell.
+    # With `to_dict()`, as `poke.data.files.fingerprint` makes them: what was read and which of it is held out, so
+    # that a resume on other data is noticed and named. None: nobody can tell.
     fingerprint: Any = None
 
     def attach(self, algorithm: Any) -> None:

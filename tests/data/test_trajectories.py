@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from poke.data import steps, trajectories
+from poke.data import trajectories
+from poke.data.files import steps
 from poke.data.trajectories import DataError, Trajectories
 
 

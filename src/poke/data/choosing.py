@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poke.data.steps import DataError, Trajectories
+from poke.data.files.steps import DataError, Trajectories
 
 
 def check_filter(text: str) -> float | None:

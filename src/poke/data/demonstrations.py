@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from poke.data.choosing import chosen_rows, parts_of
-from poke.data.fingerprint import files_digest, fingerprint, held_out
-from poke.data.mapped import read_mapped
+from poke.data.files.fingerprint import files_digest, fingerprint, held_out
+from poke.data.files.mapped import read_mapped
+from poke.data.files.several import paths_of, read_all
 from poke.data.observed import CLIP, MappedObserved, Observed, forget_filled
 from poke.data.sequences import Sequences, episodes_of, side_by_side
-from poke.data.several import paths_of, read_all
 from poke.data.trajectories import DataError, Trajectories
 from poke.spaces import ActionSpace
 
@@ -81,8 +81,8 @@ class Demonstrations:
             ``squash``, for algorithms that need a policy that cannot leave them.
         normalize_observation: give the policy statistics of the observations that are trained on, and serve them
             normalised.
-        in_memory: false for recordings larger than memory: they are decoded once into a folder, see `poke.data.mapped`,
-            and a batch reads its own rows there. What is served is the same.
+        in_memory: false for recordings larger than memory: they are decoded once into a folder, see
+            `poke.data.files.mapped`, and a batch reads its own rows there. What is served is the same.
         cache: that folder; None for one beside the first file.
 
     Raises:

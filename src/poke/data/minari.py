@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from poke.data.demonstrations import Demonstrations
-from poke.data.steps import DataError, Trajectories, assemble, described
+from poke.data.files.steps import DataError, Trajectories, assemble, described
 from poke.spaces import ActionSpace, ObservationSpace, SpaceError
 
 if TYPE_CHECKING:

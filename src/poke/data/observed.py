@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poke.data.steps import Finals, Trajectories
+from poke.data.files.steps import Finals, Trajectories
 
 CLIP = 10.0  # of normalised observations
 _BYTES_AT_ONCE = 4 << 20  # of observations that are learned from or normalised together

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from poke.data.steps import Trajectories
+from poke.data.files.steps import Trajectories
 
 
 class Sequences:

@@ -28,7 +28,7 @@ a key ``space`` besides, as `poke.spaces` writes it: what an observation of seve
 and the shape of actions as the environment takes them.
 
 Files of other writers, and npz archives of the arrays of `Trajectories`, may have other numeric columns for these, lack
-some, and name episodes as they like: see `poke.data.steps.assemble`.
+some, and name episodes as they like: see `poke.data.files.steps.assemble`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.described import check_metadata
-from poke.data.steps import (
+from poke.data.files.described import check_metadata
+from poke.data.files.steps import (
     COLUMNS,
     FINALS,
     UNKNOWN_ACTION,
@@ -58,7 +58,14 @@ from poke.data.steps import (
     assemble,
     check,
 )
-from poke.data.table import Empty, from_parquet, in_memory, numbers_of, parse_metadata, to_table
+from poke.data.files.table import (
+    Empty,
+    from_parquet,
+    in_memory,
+    numbers_of,
+    parse_metadata,
+    to_table,
+)
 
 __all__ = [
     "UNKNOWN_ACTION",

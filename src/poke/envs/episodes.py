@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from poke.data.described import described
+from poke.data.files.described import described
 from poke.data.trajectories import Finals, Trajectories
 from poke.envs.environments import Environments
 from poke.envs.evaluation import Player, act, default_limit

@@ -8,7 +8,7 @@ import torch
 
 from poke.algorithms.offline.iql import IQL
 from poke.algorithms.values.fitted import ValueEvaluator
-from poke.data.steps import Trajectories
+from poke.data.files.steps import Trajectories
 from poke.data.transitions import RecordedTransitions
 
 from ...contracts.parts import network_maker, policy_maker

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from poke.data import trajectories
-from poke.data.described import described
+from poke.data.files.described import described
+from poke.data.files.steps import DataError, Trajectories
 from poke.data.replay import Replay
-from poke.data.steps import DataError, Trajectories
 from poke.data.trajectories import Finals
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from poke.data.steps import UNKNOWN_ACTION, Finals, Trajectories
+from poke.data.files.steps import UNKNOWN_ACTION, Finals, Trajectories
 
 NUM_ACTIONS = 4
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from poke.data.experience import Experience, Transitions
-from poke.data.fingerprint import Fingerprint
+from poke.data.files.fingerprint import Fingerprint
+from poke.data.files.steps import DataError
 from poke.data.play import Play
 from poke.data.replay.drawing import Prioritized, Uniform
 from poke.data.replay.filling import recorded
 from poke.data.replay.ring import Ring
 from poke.data.replay.waiting import Waiting
-from poke.data.steps import DataError
 from poke.protocols import Environment, Explorer
 
 log = logging.getLogger("poke")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from poke.data.steps import Trajectories
+from poke.data.files.steps import Trajectories
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def show(path: str) -> int:
     Raises:
         RecordingError: it cannot be read.
     """
-    from poke.data.card import card
+    from poke.data.files.card import card
 
     with _failures():
         print("\n".join(card(path)))
@@ -99,7 +99,7 @@ def _record_policy(config: Mapping[str, Any]) -> int:
     run_dir, out = Path(config["policy"]), config["out"]
     dataset = out.removeprefix(MINARI) if out.startswith(MINARI) else None
     if dataset is not None:
-        from poke.data.to_minari import refuse_name
+        from poke.data.files.to_minari import refuse_name
 
         refuse_name(dataset)  # before anything is played
     with Signals() as signals:
@@ -115,7 +115,7 @@ def _record_policy(config: Mapping[str, Any]) -> int:
 
             trajectories.write(out, recorded)  # whole or not at all, and done in a moment
         else:
-            from poke.data import to_minari
+            from poke.data.files import to_minari
 
             about = f"{run_dir} in {config['env'].get('id')}, by its most probable actions"
             num_episodes = to_minari.write(dataset, recorded, description=about)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from poke.data import trajectories
-from poke.data.described import action_space
+from poke.data.files.described import action_space
 
 _HEAD = ("who", "met", "battles", "decisions", "won", "drawn", "lost", "refused")
 

@@ -10,7 +10,7 @@ import pytest
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.steps import DataError, Trajectories, assemble, check, described
+from poke.data.files.steps import DataError, Trajectories, assemble, check, described
 from poke.spaces import ActionSpace, Entry, ObservationSpace
 
 DISCRETE = {"kind": "discrete", "num_actions": 3}

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poke.data.described import described
-from poke.data.steps import UNKNOWN_ACTION, DataError, Finals, Trajectories
+from poke.data.files.described import described
+from poke.data.files.steps import UNKNOWN_ACTION, DataError, Finals, Trajectories
 from poke.spaces.gymnasium import parts_of, read_actions, read_observations
 
-from .test_minari import ACTIONS, OBSERVATIONS, VECTOR, make, spaces
+from ..test_minari import ACTIONS, OBSERVATIONS, VECTOR, make, spaces
 
 pytest.importorskip("minari", reason="needs poke[minari]")
 pytest.importorskip("h5py", reason="needs poke[minari]")
@@ -60,8 +60,8 @@ def drawn(observation, action, *, masked=False, seed=0):
 
 
 def again(data, name=NAME):
+    from poke.data.files.to_minari import write
     from poke.data.minari import read
-    from poke.data.to_minari import write
 
     write(name, data, description="drawn")
     return read(name)
@@ -137,7 +137,7 @@ def test_what_is_lost_is_said(caplog):
 
 
 def test_what_cannot_be_written_is_refused_in_one_line():
-    from poke.data.to_minari import refuse_name
+    from poke.data.files.to_minari import refuse_name
 
     make(VECTOR, spaces.Discrete(2), name="own/there-v0")
     with pytest.raises(DataError, match="there is a Minari dataset own/there-v0 already"):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from poke.data import trajectories
-from poke.data.card import card
-from poke.data.steps import DataError, assemble
+from poke.data.files.card import card
+from poke.data.files.steps import DataError, assemble
 
 COUNTS = {"battles": 30, "decisions": 900, "won": 12, "drawn": 3, "lost": 15, "refused": 2}
 
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path):
 
 
 def test_a_card_needs_no_torch():
-    code = "import sys; from poke.data.card import card; card('sample:gen1randombattle'); "
+    code = "import sys; from poke.data.files.card import card; card('sample:gen1randombattle'); "
     done = subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"])
     assert done.returncode == 0
 

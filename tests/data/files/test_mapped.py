@@ -12,11 +12,11 @@ import torch
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.steps import DataError
+from poke.data.files.steps import DataError
 from poke.data.transitions import RecordedTransitions
 from poke.spaces import ObservationNormalizer
 
-from .transitions.episodes import drawn
+from ..transitions.episodes import drawn
 
 KINDS = [{}, {"masked": False}, {"finals": False}, {"unknown": True, "num_episodes": 12}]
 SOURCES = {

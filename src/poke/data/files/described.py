@@ -35,7 +35,7 @@ def guessed(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> di
     """Return metadata with what it does not say of observations and actions told from the arrays.
 
     Args:
-        arrays: by the names of `poke.data.steps.Trajectories`.
+        arrays: by the names of `poke.data.files.steps.Trajectories`.
         metadata: what is known.
 
     Raises:

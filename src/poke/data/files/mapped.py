@@ -3,7 +3,8 @@
 The folder, named after the digest of the files' bytes, holds the arrays ``observation``, ``action_mask`` and ``marks``,
 as far as there are such, and ``rest.npz`` with all else: columns of a few bytes a row, the final observations, what the
 files say of themselves. It is written whole or not at all, under another name first. What was decoded is the same as
-what `poke.data.several.read_all` returns, but lies in files, whose pages the system takes back when it needs them.
+what `poke.data.files.several.read_all` returns, but lies in files, whose pages the system takes back when it needs
+them.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy as np
 from filelock import FileLock
 
 from poke.data import trajectories
-from poke.data.described import check_metadata
-from poke.data.fingerprint import content_digest
+from poke.data.files.described import check_metadata
+from poke.data.files.fingerprint import content_digest
+from poke.data.files.several import concatenate, refuse_another_kind, refuse_other_masks
+from poke.data.files.steps import COLUMNS, FINALS, DataError, Finals, Trajectories, arrays_of
 from poke.data.observed import forget_filled
-from poke.data.several import concatenate, refuse_another_kind, refuse_other_masks
-from poke.data.steps import COLUMNS, FINALS, DataError, Finals, Trajectories, arrays_of
 
 LARGE = ("observation", "action_mask", "marks")  # what is many bytes a row
 _REST = "rest.npz"
@@ -37,16 +38,16 @@ def read_mapped(
 
     Args:
         paths: Parquet files.
-        digest: of their bytes, `poke.data.fingerprint.files_digest`.
+        digest: of their bytes, `poke.data.files.fingerprint.files_digest`.
         cache: where the decoded arrays are kept; None for a folder beside the first file.
         filled: as of `poke.data.demonstrations.Demonstrations`.
 
     Returns:
         All of them, whose large columns must not be written to; how many episodes each file holds; and
-        `poke.data.fingerprint.content_digest` of what they hold.
+        `poke.data.files.fingerprint.content_digest` of what they hold.
 
     Raises:
-        DataError: as of `poke.data.several.read_all`, or the arrays cannot be kept there.
+        DataError: as of `poke.data.files.several.read_all`, or the arrays cannot be kept there.
     """
     first = trajectories.locate(paths[0])
     place = Path(f"{first}.cache") if cache is None else Path(cache)

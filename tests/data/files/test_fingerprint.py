@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poke.data import fingerprint, trajectories
+from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.fingerprint import Fingerprint, file_digest, held_out, identify
+from poke.data.files import fingerprint
+from poke.data.files.fingerprint import Fingerprint, file_digest, held_out, identify
 from poke.data.trajectories import DataError, Trajectories
 
 
@@ -142,7 +143,9 @@ def test_data_in_memory_has_no_file():
 
 
 def test_identifying_imports_no_torch(path):
-    code = f"import sys; from poke.data.fingerprint import identify; identify({path!r}, 0.1); "
+    code = (
+        f"import sys; from poke.data.files.fingerprint import identify; identify({path!r}, 0.1); "
+    )
     done = subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"])
     assert done.returncode == 0
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from poke.data.described import DataError, action_space, check_metadata, described, guessed
+from poke.data.files.described import DataError, action_space, check_metadata, described, guessed
 from poke.spaces import ActionSpace, ObservationSpace
 
 __all__ = ["DataError", "Finals", "Trajectories", "arrays_of", "assemble", "check", "described"]

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.described import action_space, check_metadata
-from poke.data.steps import FINALS, DataError, Trajectories, assemble, mark_sizes
+from poke.data.files.described import action_space, check_metadata
+from poke.data.files.steps import FINALS, DataError, Trajectories, assemble, mark_sizes
 
 SCHEMA = "poke.trajectories"
 VERSION = 2

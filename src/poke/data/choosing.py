@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poke.data.files.fingerprint import spread
 from poke.data.files.steps import DataError, Trajectories
 
 
@@ -31,8 +32,8 @@ def chosen_rows(data: Trajectories, filter: str, among: np.ndarray) -> np.ndarra
 
     Args:
         data: whole episodes.
-        filter: ``best:SHARE``, so many of the episodes, by their undiscounted return, the earlier of equal ones first
-            and one at least; or ``winners``, those that ended well for their player.
+        filter: ``best:SHARE``, so many of the episodes, by their undiscounted return, of equal ones some from all over
+            the recording, and one at least; or ``winners``, those that ended well for their player.
         among: `[N] bool`, rows of whole episodes that are chosen among.
 
     Raises:
@@ -47,7 +48,8 @@ def chosen_rows(data: Trajectories, filter: str, among: np.ndarray) -> np.ndarra
         return won
     returns = np.bincount(number, weights=data.reward)
     candidates = np.unique(number[among])
-    best = candidates[np.argsort(-returns[candidates], kind="stable")]
+    # Of a game that is won or lost most returns are equal: the first of them would be one player's, or an early one's.
+    best = candidates[np.lexsort((spread(candidates), -returns[candidates]))]
     kept = best[: max(1, round(share * len(best)))]
     return np.asarray(np.isin(number, kept) & among)
 

@@ -92,7 +92,7 @@ def test_a_recording_that_lacks_what_was_seen_last_says_so(tmp_path):
 
     from poke.data import trajectories
 
-    from .transitions.episodes import drawn
+    from ..transitions.episodes import drawn
 
     whole, path = drawn(3), tmp_path / "a.parquet"
     for data, lacks in (

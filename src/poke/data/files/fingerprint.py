@@ -192,8 +192,12 @@ def held_out(num_episodes: Sequence[int], fraction: float) -> np.ndarray:
     if threshold <= 0:
         return np.zeros(sum(num_episodes), np.bool_)
     number = np.concatenate([np.arange(count, dtype=np.uint64) for count in num_episodes])
-    position = number * np.uint64(_GOLDEN)  # modulo 2^64
-    return position <= np.uint64(threshold - 1)
+    return spread(number) <= np.uint64(threshold - 1)
+
+
+def spread(number: np.ndarray) -> np.ndarray:
+    """Return `[N] uint64`: a place for each number, so that any stretch of numbers lies all over the range."""
+    return number.astype(np.uint64) * np.uint64(_GOLDEN)  # modulo 2^64
 
 
 def _hashable(source: str | Sequence[str]) -> str | tuple[str, ...]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from poke.data.choosing import chosen_rows, parts_of
-from poke.data.files.fingerprint import files_digest, fingerprint, held_out
+from poke.data.files.fingerprint import Fingerprint, files_digest, fingerprint, held_out
 from poke.data.files.mapped import read_mapped
 from poke.data.files.several import paths_of, read_all
 from poke.data.observed import CLIP, MappedObserved, Observed, forget_filled
@@ -106,21 +106,7 @@ class Demonstrations:
         in_memory: bool = True,
         cache: str | None = None,
     ) -> None:
-        file: str | None = None
-        content: str | None = None
-        source: str | Sequence[str]
-        if isinstance(path, Trajectories):
-            data, episodes = path, [path.num_episodes]
-            source = data.metadata.get("name", "the data")
-        else:
-            paths = paths_of(path)
-            # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
-            file = files_digest(paths)
-            if in_memory:
-                data, episodes = read_all(paths)
-            else:
-                data, episodes, content = read_mapped(paths, file, cache=cache, filled=filled)
-            source = path
+        data, episodes, self.fingerprint = _read(path, val_fraction, in_memory, cache, filled)
         self.observation_space = data.observation_space
         self.action_space = _bounded(data.action_space, action_bounds)
         self.masked = data.action_mask is not None
@@ -131,9 +117,6 @@ class Demonstrations:
         self.epoch = 0
 
         kept_back = held_out(episodes, val_fraction)[data.episode]
-        self.fingerprint = fingerprint(
-            data, source, val_fraction, file=file, episodes=episodes, content=content
-        )
         name = self.fingerprint.name
         if kept_back.all():
             raise DataError(
@@ -263,6 +246,29 @@ class Demonstrations:
             action_mask=None if mask is None else mask.unflatten(0, rows.shape),
             real=torch.from_numpy(real).to(self._device),
         )
+
+
+def _read(
+    path: str | Sequence[str] | Trajectories,
+    val_fraction: float,
+    in_memory: bool,
+    cache: str | None,
+    filled: str,
+) -> tuple[Trajectories, list[int], Fingerprint]:
+    """Return what a path holds, how many episodes each of its files has, and what was read."""
+    if isinstance(path, Trajectories):
+        name, episodes = path.metadata.get("name", "the data"), [path.num_episodes]
+        return path, episodes, fingerprint(path, name, val_fraction, episodes=episodes)
+    paths = paths_of(path)
+    # Before the rows, so that a file replaced in between looks changed afterwards and not the same.
+    file = files_digest(paths)
+    content = None
+    if in_memory:
+        data, episodes = read_all(paths)
+    else:
+        data, episodes, content = read_mapped(paths, file, cache=cache, filled=filled)
+    about = fingerprint(data, path, val_fraction, file=file, episodes=episodes, content=content)
+    return data, episodes, about
 
 
 def _own(action: np.ndarray, space: ActionSpace) -> np.ndarray:

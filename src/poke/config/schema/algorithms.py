@@ -69,16 +69,22 @@ class CriticsConfig:
 
 
 @dataclass
-class IQLConfig:
-    """`algo=iql`."""
+class ValueLearningConfig:
+    """What all algorithms that learn values have."""
 
-    lr: float = knob(above=0, help="Adam's, of critics and values")
-    policy_lr: float = knob(above=0)
+    lr: float = knob(above=0, help="Adam's; where policy_lr is another, of all but the policy")
     lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
+    schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
     max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
     gamma: float = knob(at_least=0, at_most=1)
     reward_scale: float = knob(above=0)
+
+
+@dataclass
+class IQLConfig(ValueLearningConfig):
+    """`algo=iql`."""
+
+    policy_lr: float = knob(above=0)
     expectile: float = knob(above=0, below=1)
     temperature: float = knob(at_least=0, help="how much the better is preferred; mind the rewards")
     max_weight: float = knob(above=0, help="where that is cut")
@@ -86,15 +92,9 @@ class IQLConfig:
 
 
 @dataclass
-class DQNConfig:
+class DQNConfig(ValueLearningConfig):
     """`algo=dqn`."""
 
-    lr: float = knob(above=0, help="Adam's")
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="gradient steps after which it reaches 0")
-    max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     double: bool = knob(help="what is best next is chosen by one network, judged by the other")
     dueling: bool = knob(help="a value of the state, and advantages of actions")
     target_every: int = knob(at_least=1, help="gradient steps between moves of the target network")
@@ -116,15 +116,9 @@ class DQNConfig:
 
 
 @dataclass
-class CQLConfig:
+class CQLConfig(ValueLearningConfig):
     """`algo=cql`."""
 
-    lr: float = knob(above=0, help="Adam's")
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
-    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     alpha: float = knob(at_least=0, help="weight of being conservative; mind the rewards' scale")
     critics: CriticsConfig = knob()
     policy_lr: float = knob(above=0, default=3e-4, help="of numbers; of choices it is a critic")
@@ -133,16 +127,10 @@ class CQLConfig:
 
 
 @dataclass
-class CRRConfig:
+class CRRConfig(ValueLearningConfig):
     """`algo=crr`."""
 
-    lr: float = knob(above=0, help="Adam's")
     policy_lr: float = knob(above=0)
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
-    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     filter: str = knob(choices=("binary", "exponential"))
     temperature: float = knob(above=0, help="of the exponential filter; mind the rewards' scale")
     max_weight: float = knob(above=0, help="where exponential weights are cut")
@@ -151,16 +139,10 @@ class CRRConfig:
 
 
 @dataclass
-class AWRConfig:
+class AWRConfig(ValueLearningConfig):
     """`algo=awr`."""
 
-    lr: float = knob(above=0, help="Adam's")
     policy_lr: float = knob(above=0)
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="where the schedules reach 0")
-    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     temperature: float = knob(above=0, help="advantages are divided by it; mind the rewards")
     max_weight: float = knob(above=0, help="where their exponentials are cut")
     return_share: float = knob(at_least=0, at_most=1, help="of a target; the rest is bootstrapped")
@@ -170,16 +152,10 @@ class AWRConfig:
 
 
 @dataclass
-class SACConfig:
+class SACConfig(ValueLearningConfig):
     """`algo=sac`."""
 
-    lr: float = knob(above=0, help="Adam's, of critics")
     policy_lr: float = knob(above=0)
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
-    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     temperature: float = knob(above=0, help="what entropy counts beside rewards, at first")
     learn_temperature: bool = knob(help="move it towards the entropy that is aimed at")
     target_entropy: float | None = knob(
@@ -189,16 +165,10 @@ class SACConfig:
 
 
 @dataclass
-class TD3Config:
+class TD3Config(ValueLearningConfig):
     """`algo=td3`, `algo=td3bc` and `algo=rebrac`."""
 
-    lr: float = knob(above=0, help="Adam's, of critics")
     policy_lr: float = knob(above=0)
-    lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
-    schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
-    max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
     exploration_noise: float = knob(at_least=0, help="deviation; actions are between -1 and 1")
     target_noise: float = knob(at_least=0, help="likewise, of the target's actions")
     target_noise_clip: float = knob(at_least=0, help="where that is cut")

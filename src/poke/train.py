@@ -63,6 +63,7 @@ Main knobs                                  (--cfg job prints them all)
   device=auto                  auto, cpu, cuda or cuda:N
   resume=RUN_DIR               go on where a run stopped, in place; values may be changed with it
   resume=auto                  go on in hydra.run.dir=DIR if a run is there, else begin one
+  resume=URL                   the same of what checkpoint.mirror=URL has copied there
   fork=RUN_DIR                 a new run from the whole state of another
   init_from=RUN_DIR            a new run from another's weights
   sweep=NAME                   with -m: the sweep's directory, multirun/NAME; again: goes on with it
@@ -141,8 +142,11 @@ def _begin(task: Task, primary: Primary, *, go_on: bool) -> int:
     named = composed.run_dir
     if go_on and named is None:
         raise ConfigError("resume=auto goes on in a directory that is named: add hydra.run.dir=DIR")
-    if go_on and named is not None and holds_a_run(named):
-        return _resume(str(named), task, primary)
+    if go_on and named is not None:
+        if not holds_a_run(named):
+            _take_back(named, plain["checkpoint"].get("mirror"))
+        if holds_a_run(named):
+            return _resume(str(named), task, primary)
     return _run(composed, task, primary)
 
 
@@ -175,7 +179,25 @@ def _new_directory(named: Path | None) -> RunDirectory:
     return RunDirectory(create_run_directory(Path("outputs")), made=True)
 
 
+def _take_back(run_dir: Path, mirror: str | None) -> None:
+    """Restore a run that this machine lacks, if it is mirrored."""
+    if mirror is None:
+        return
+    from poke.run.mirror import holds_a_mirror, place_of, restore
+
+    url = place_of(mirror, run_dir)
+    if holds_a_mirror(url):
+        print(f"restored {restore(url, run_dir)} from {url}", flush=True)
+
+
 def _resume(where: str, task: Task, primary: Primary) -> int:
+    if "://" in where:
+        from poke.run.mirror import restore
+
+        named = _given(task.overrides, "hydra.run.dir")
+        restored = restore(where, None if named is None else Path(named))
+        print(f"restored {restored} from {where}", flush=True)
+        where = str(restored)
     try:
         run_dir, checkpoint = locate_run(where)
     except RunDirectoryError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +39,38 @@ class Experiment(Agent):
         path: the run directory, where checkpoints and sinks have their place. Nothing there is touched before
             `open`, `go_on_from` or the first step.
         deadline: when training is to stop, in seconds of `time.monotonic`.
+        after_save: called in the background when a checkpoint is on disk.
 
     Raises:
         ConfigError: `checkpoint.monitor` is no metric of the evaluator.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], path: Path, *, deadline: float = math.inf
+        self,
+        config: Mapping[str, Any],
+        path: Path,
+        *,
+        deadline: float = math.inf,
+        after_save: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(config)
         try:
-            self._wire(config, path, deadline)
+            self._wire(config, path, deadline, after_save)
         except BaseException:
             self.close_parts()
             raise
 
-    def _wire(self, config: Mapping[str, Any], path: Path, deadline: float) -> None:
+    def _wire(
+        self,
+        config: Mapping[str, Any],
+        path: Path,
+        deadline: float,
+        after_save: Callable[[], None] | None,
+    ) -> None:
         self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
-        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints")
+        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints", after_save)
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
         self.logger = _logger(config, path, has_epochs=self.data is not None)
         self.timer = StepTimer()
@@ -232,10 +244,12 @@ def weights_file(path: Path) -> Path:
     return found
 
 
-def _checkpoints(config: Mapping[str, Any], path: Path) -> CheckpointManager:
-    when = ("save_every", "save_every_seconds")  # the trainer's
-    options = {key: value for key, value in config.items() if key not in when}
-    return CheckpointManager(path, open_now=False, **options)
+def _checkpoints(
+    config: Mapping[str, Any], path: Path, after_save: Callable[[], None] | None
+) -> CheckpointManager:
+    others = ("save_every", "save_every_seconds", "mirror")  # the trainer's, and the run's
+    options = {key: value for key, value in config.items() if key not in others}
+    return CheckpointManager(path, open_now=False, after_save=after_save, **options)
 
 
 def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:

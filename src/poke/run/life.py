@@ -33,6 +33,7 @@ from poke.training.writers import LogFileHandler
 
 if TYPE_CHECKING:
     from poke.run.experiment import Experiment
+    from poke.run.mirror import Mirror
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class _Life:
         self._path = directory.path
         self._task = task
         self._experiment: Experiment | None = None
+        self._mirror: Mirror | None = None
         self._is_ours = False  # whether the directory may be written
         self._first_step = 0
 
@@ -165,14 +167,26 @@ class _Life:
                 raise
             except BaseException as error:
                 return self._break_off(signals, error)
+            finally:
+                if self._mirror is not None:
+                    self._mirror.close()
 
     def _train(self, signals: Signals, file: LogFileHandler) -> Outcome:
         with signals.interrupting():
+            config = self._start.config
+            after_save = None
+            if url := config["checkpoint"].get("mirror"):
+                from poke.run.mirror import Mirror
+
+                started = self._start.account.values["started"]
+                self._mirror = Mirror(self._path, url, str(started))
+                after_save = self._mirror.push_soon
             from poke.run.experiment import Experiment
 
-            config = self._start.config
             limit = config["trainer"].get("max_seconds") or math.inf
-            experiment = Experiment(config, self._path, deadline=self._task.began + limit)
+            experiment = Experiment(
+                config, self._path, deadline=self._task.began + limit, after_save=after_save
+            )
             self._experiment = experiment
             self._start.prepare(experiment)
         # From here on, what was before is put away.
@@ -180,6 +194,8 @@ class _Life:
         self._start.take_over(experiment)
         self._is_ours = True
         self._start.commit(experiment)
+        if self._mirror is not None:
+            self._mirror.begin()
         account, trainer = self._start.account, experiment.trainer
         self._first_step = trainer.step
         session = {"packages": account.sessions[-1]["packages"] and packages()}

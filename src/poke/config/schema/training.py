@@ -49,3 +49,8 @@ class CheckpointConfig:
     mode: str = knob(choices=("min", "max"))
     async_save: bool = knob(bookkeeping=True, help="write in the background")
     contents: str = knob(bookkeeping=True, choices=("full", "weights"))
+    mirror: str | None = knob(
+        bookkeeping=True,
+        default=None,
+        help="URL under which the run's directory is copied after every checkpoint, as s3://BUCKET",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -69,6 +69,7 @@ class CheckpointManager:
             optimizers, and no random states: enough to select and use a model, not to resume.
         weights_components: the components that ``contents="weights"`` saves.
         random_states: the random states in play; those of python, numpy, torch and CUDA by default.
+        after_save: called when a checkpoint is on disk, by whoever wrote it; must return at once.
         open_now: create and mend the directory at once. Otherwise nothing in it changes until
             ``open``, or the first save or rewind: loading and restoring only read.
 
@@ -90,6 +91,7 @@ class CheckpointManager:
         contents: Literal["full", "weights"] = "full",
         weights_components: Collection[str] = ("policy",),
         random_states: Stateful | None = None,
+        after_save: Callable[[], None] | None = None,
         open_now: bool = True,
     ) -> None:
         if contents not in ("full", "weights"):
@@ -104,6 +106,7 @@ class CheckpointManager:
         self._staging = StagingBuffers()
         self._writer = Writer(in_background=async_save)
         self._best = BestSoFar(self._monitor)
+        self._after_save = after_save
         self._last_age = (0, 0)
         self._said_large = False
         if open_now:
@@ -383,6 +386,8 @@ class CheckpointManager:
     ) -> None:
         self._say_if_large(payload["components"])
         self._directory.add(payload, metadata, is_best)
+        if self._after_save is not None:
+            self._after_save()
 
 
 def load_components(path: str | Path, names: Collection[str] = ("algorithm",)) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from poke.data import trajectories
-from poke.data.files.steps import assemble
+from poke.data.files.assembling import assemble
 
 GIGABYTE = 1_000_000_000
 WIDTH = 4096  # bytes of an observation

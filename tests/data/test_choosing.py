@@ -8,7 +8,7 @@ import torch
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.files.steps import DataError
+from poke.data.files.described import DataError
 from poke.data.transitions import RecordedTransitions
 
 from .transitions.episodes import drawn

@@ -6,8 +6,8 @@ import torch
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
+from poke.data.files.assembling import assemble
 from poke.data.files.fingerprint import held_out as held_out_episodes
-from poke.data.files.steps import assemble
 from poke.data.trajectories import DataError, Trajectories
 from poke.spaces import ActionSpace, ObservationNormalizer
 

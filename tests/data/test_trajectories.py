@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from poke.data import trajectories
-from poke.data.files import steps
+from poke.data.files import assembling
 from poke.data.trajectories import DataError, Trajectories
 
 
@@ -161,7 +161,7 @@ def test_data_that_cannot_be_is_not_read(tmp_path, fault, monkeypatch):
     damage, line = WRONG[fault]
     path = tmp_path / "t.parquet"
     with monkeypatch.context() as unchecked:
-        unchecked.setattr(steps, "check", lambda t: None)
+        unchecked.setattr(assembling, "check", lambda t: None)
         if fault == "empty":
             table = pq.read_table(written(path))
             pq.write_table(table.slice(0, 0), path)

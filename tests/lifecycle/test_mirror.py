@@ -104,6 +104,8 @@ def test_every_run_of_a_sweep_has_a_place_of_its_own(poke):
     runs = [path.parent for path in sorted((poke.cwd / "multirun" / "s").glob("*/run.json"))]
     assert len(runs) == 2
     for number, run in enumerate(runs):
-        where = f"'{url}/{run.relative_to(poke.cwd)}'"  # the names of a sweep's runs hold equals signs
+        where = (
+            f"'{url}/{run.relative_to(poke.cwd)}'"  # the names of a sweep's runs hold equals signs
+        )
         poke(f"resume={where}", f"hydra.run.dir=again{number}")
         assert account(poke.cwd / f"again{number}")["seed"] == number

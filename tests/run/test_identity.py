@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from poke.data import trajectories
+from poke.data.files.assembling import assemble
 from poke.data.files.fingerprint import identify
-from poke.data.files.steps import assemble
 from poke.run.identity import change_since
 
 

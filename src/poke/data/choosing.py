@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poke.data.files.described import DataError
 from poke.data.files.fingerprint import spread
-from poke.data.files.steps import DataError, Trajectories
+from poke.data.files.steps import Trajectories
 
 
 def check_filter(text: str) -> float | None:

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from poke.data.demonstrations import Demonstrations
-from poke.data.files.steps import DataError, Trajectories, assemble, described
+from poke.data.files.assembling import assemble
+from poke.data.files.described import DataError, described
+from poke.data.files.steps import Trajectories
 from poke.spaces import ActionSpace, ObservationSpace, SpaceError
 
 if TYPE_CHECKING:

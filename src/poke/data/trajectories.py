@@ -28,7 +28,7 @@ a key ``space`` besides, as `poke.spaces` writes it: what an observation of seve
 and the shape of actions as the environment takes them.
 
 Files of other writers, and npz archives of the arrays of `Trajectories`, may have other numeric columns for these, lack
-some, and name episodes as they like: see `poke.data.files.steps.assemble`.
+some, and name episodes as they like: see `poke.data.files.assembling`.
 """
 
 from __future__ import annotations
@@ -46,18 +46,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.files.described import check_metadata
-from poke.data.files.steps import (
-    COLUMNS,
-    FINALS,
-    UNKNOWN_ACTION,
-    DataError,
-    Finals,
-    Trajectories,
-    arrays_of,
-    assemble,
-    check,
-)
+from poke.data.files.assembling import assemble
+from poke.data.files.checking import check
+from poke.data.files.described import DataError, check_metadata
+from poke.data.files.steps import COLUMNS, FINALS, UNKNOWN_ACTION, Finals, Trajectories, arrays_of
 from poke.data.files.table import (
     Empty,
     from_parquet,

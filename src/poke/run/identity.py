@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from poke.config.knobs import ConfigError
+from poke.data.files.described import DataError
 from poke.data.files.fingerprint import Fingerprint, identify
-from poke.data.files.steps import DataError
 
 
 class DataChangedError(ConfigError):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from poke.data import trajectories
+from poke.data.files.assembling import assemble
 from poke.data.files.card import card
-from poke.data.files.steps import DataError, assemble
+from poke.data.files.described import DataError
 
 COUNTS = {"battles": 30, "decisions": 900, "won": 12, "drawn": 3, "lost": 15, "refused": 2}
 

@@ -5,9 +5,10 @@ import pytest
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
+from poke.data.files.assembling import assemble
+from poke.data.files.described import DataError
 from poke.data.files.fingerprint import identify
 from poke.data.files.several import paths_of, read_all
-from poke.data.files.steps import DataError, assemble
 
 
 def recorded(rows, first=0, **changes):

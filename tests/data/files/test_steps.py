@@ -10,7 +10,10 @@ import pytest
 
 from poke.data import trajectories
 from poke.data.demonstrations import Demonstrations
-from poke.data.files.steps import DataError, Trajectories, assemble, check, described
+from poke.data.files.assembling import assemble
+from poke.data.files.checking import check
+from poke.data.files.described import DataError, described
+from poke.data.files.steps import Trajectories
 from poke.spaces import ActionSpace, Entry, ObservationSpace
 
 DISCRETE = {"kind": "discrete", "num_actions": 3}

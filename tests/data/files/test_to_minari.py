@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poke.data.files.described import described
-from poke.data.files.steps import UNKNOWN_ACTION, DataError, Finals, Trajectories
+from poke.data.files.described import DataError, described
+from poke.data.files.steps import UNKNOWN_ACTION, Finals, Trajectories
 from poke.spaces.gymnasium import parts_of, read_actions, read_observations
 
 from ..test_minari import ACTIONS, OBSERVATIONS, VECTOR, make, spaces

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from poke.data import trajectories
-from poke.data.files.described import described
-from poke.data.files.steps import DataError, Trajectories
+from poke.data.files.described import DataError, described
+from poke.data.files.steps import Trajectories
 from poke.data.replay import Replay
 from poke.data.trajectories import Finals
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from poke.data import trajectories
-from poke.data.files.steps import DataError
+from poke.data.files.described import DataError
 from poke.data.transitions import RecordedTransitions
 from poke.spaces import ObservationNormalizer
 

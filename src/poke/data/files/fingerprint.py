@@ -12,8 +12,9 @@ import numpy as np
 import xxhash
 
 from poke.data import trajectories
+from poke.data.files.described import DataError
 from poke.data.files.several import paths_of, read_all
-from poke.data.files.steps import DataError, Trajectories
+from poke.data.files.steps import Trajectories
 
 # What is learned from, and where episodes begin and end. An outcome or the metadata's wording changes no result.
 _CONTENT = (

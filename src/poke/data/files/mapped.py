@@ -21,10 +21,10 @@ import numpy as np
 from filelock import FileLock
 
 from poke.data import trajectories
-from poke.data.files.described import check_metadata
+from poke.data.files.described import DataError, check_metadata
 from poke.data.files.fingerprint import content_digest
 from poke.data.files.several import concatenate, refuse_another_kind, refuse_other_masks
-from poke.data.files.steps import COLUMNS, FINALS, DataError, Finals, Trajectories, arrays_of
+from poke.data.files.steps import COLUMNS, FINALS, Finals, Trajectories, arrays_of
 from poke.data.observed import forget_filled
 
 LARGE = ("observation", "action_mask", "marks")  # what is many bytes a row

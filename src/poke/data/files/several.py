@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from poke.data import trajectories
-from poke.data.files.steps import COLUMNS, DataError, Finals, Trajectories, mark_sizes
+from poke.data.files.described import DataError
+from poke.data.files.steps import COLUMNS, Finals, Trajectories, mark_sizes
 
 _KINDS = ("observation", "action", "layout")
 

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from poke.data.files.described import action_space, check_metadata
-from poke.data.files.steps import FINALS, DataError, Trajectories, assemble, mark_sizes
+from poke.data.files.assembling import assemble
+from poke.data.files.described import DataError, action_space, check_metadata
+from poke.data.files.steps import FINALS, Trajectories, mark_sizes
 
 SCHEMA = "poke.trajectories"
 VERSION = 2

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from poke.data.files.steps import DataError, Trajectories
+from poke.data.files.described import DataError
+from poke.data.files.steps import Trajectories
 from poke.spaces.gymnasium import as_actions, as_observations, parts_of
 
 log = logging.getLogger("poke")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from poke.data.files.described import DataError
 from poke.data.files.fingerprint import Fingerprint, files_digest, fingerprint
 from poke.data.files.several import paths_of, read_all
-from poke.data.files.steps import DataError
 from poke.data.transitions.steps import look_ahead
 from poke.spaces import ActionSpace, ObservationSpace
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from poke.data.experience import Experience, Transitions
+from poke.data.files.described import DataError
 from poke.data.files.fingerprint import Fingerprint
-from poke.data.files.steps import DataError
 from poke.data.play import Play
 from poke.data.replay.drawing import Prioritized, Uniform
 from poke.data.replay.filling import recorded

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from poke.data.demonstrations import DemonstrationBatch, Demonstrations, Learner
 from poke.data.experience import Experience, Transitions
-from poke.data.files.steps import DataError, Trajectories
+from poke.data.files.described import DataError
+from poke.data.files.steps import Trajectories
 from poke.data.transitions.steps import look_ahead, returns_of
 
 log = logging.getLogger("poke")

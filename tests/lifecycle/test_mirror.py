@@ -64,7 +64,6 @@ def test_a_signal_is_mirrored_before_the_process_goes(poke):
 def test_a_mirror_that_cannot_be_is_one_line_and_no_run(poke):
     for url, line in (
         ("nowhere://a", "Protocol not known"),
-        ("s3://bucket", "s3fs"),
         (f"file://{poke.cwd / 'file'}/a", "file"),
     ):
         (poke.cwd / "file").touch()

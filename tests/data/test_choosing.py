@@ -33,6 +33,16 @@ def test_the_best_are_those_of_the_highest_return(share):
     assert torch.equal(source._validation, everything._validation)
 
 
+def test_of_equal_episodes_some_are_taken_from_all_over_the_recording():
+    data = drawn(5, num_episodes=200)
+    data.reward[...] = np.where(data.timestep == 0, 1.0, 0.0)
+    source = Demonstrations(data, batch_size=4, val_fraction=0, filter="best:0.1")
+    kept = np.unique(returns_by_episode(data)[0][source._training.numpy()])
+    assert len(kept) == 40
+    # A tenth of every fifth of the 400, to within a few.
+    assert (np.abs(np.bincount(kept // 80, minlength=5) - 8) <= 2).all()
+
+
 def test_winners_are_those_who_won():
     data = drawn(5)
     data.outcome[...] = np.where(data.player == 1, 1, -1)

@@ -246,6 +246,18 @@ def test_a_name_that_leads_out_of_the_run_is_refused(url, run_dir, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize("path", ["../evil", "/evil", "a/../../evil", ""])
+def test_a_run_whose_directory_leads_out_of_the_folder_is_refused(path, url, run_dir, tmp_path):
+    kept = Mirror(run_dir, url, "now")
+    kept.push()
+    found = kept._store.newest()
+    kept._store.put_manifest(Manifest(found.number + 1, "now", path, found.files))
+    with pytest.raises(MirrorError, match="lies outside this folder"):
+        restore(kept.url)
+    assert not (tmp_path.parent / "evil").exists()
+    assert contents(restore(kept.url, tmp_path / "again")) == contents(run_dir)
+
+
 def test_a_newer_mirror_is_refused(url, run_dir):
     kept = Mirror(run_dir, url, "now")
     kept.push()

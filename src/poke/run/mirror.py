@@ -31,10 +31,8 @@ log = logging.getLogger("poke")
 
 INDEX = "checkpoints/checkpoints.json"
 FORMAT = 1
-RETRY_SECONDS: Sequence[float] = (
-    0.5,
-    2.0,
-)  # at the end of a run, which has no later push to make it good
+# Before each further attempt at the end of a run, which has no later push to make it good.
+RETRY_SECONDS: Sequence[float] = (0.5, 2.0)
 _CHUNK = 1 << 20
 _LEFT_OUT = ("superseded", "__pycache__")
 
@@ -345,9 +343,8 @@ class Mirror:
             if known is not None and known[0] == key:
                 about = known[1]
             else:
-                about = digest_of(
-                    source, state.st_size
-                )  # what is appended meanwhile is no part of it
+                # What is appended meanwhile is no part of it.
+                about = digest_of(source, state.st_size)
             if about.digest not in self._stored:
                 source.seek(0)
                 self._store.put(source, about)
@@ -401,7 +398,12 @@ def restore(url: str, target: Path | None = None) -> Path:
     manifest = _asked(store.newest, url)
     if manifest is None:
         raise MirrorError(f"no run is mirrored in {url}")
-    run_dir = Path(manifest.path) if target is None else target
+    own = PurePosixPath(manifest.path)
+    if target is None and (own.is_absolute() or ".." in own.parts or not own.parts):
+        raise MirrorError(
+            f"{url}: {own} lies outside this folder: say where with hydra.run.dir=DIR"
+        )
+    run_dir = Path(own) if target is None else target
     if run_dir.exists() and any(run_dir.iterdir()):
         raise MirrorError(
             f"{run_dir} is there already: resume={run_dir} goes on with what it holds"

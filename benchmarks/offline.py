@@ -72,7 +72,12 @@ TASKS = {
         0.1,
         6_000,
         COMMON,
-        {**CLONES, "cql": ("algo=cql",), "iql": ("algo=iql",), "crr": ("algo=crr",)},
+        {
+            **CLONES,
+            "cql": ("algo=cql",),
+            "iql": ("algo=iql",),
+            "crr": ("algo=crr", "algo.filter=binary"),
+        },
         peers=("bc", "bcq", "cql"),
     ),
     "expert": Task(
@@ -82,7 +87,12 @@ TASKS = {
         1.0,
         6_000,
         COMMON,
-        {"bc": CLONES["bc"]} | {name: (f"algo={name}",) for name in ("cql", "iql", "crr", "awr")},
+        {"bc": CLONES["bc"]}
+        | {name: (f"algo={name}",) for name in ("cql", "iql", "awr")}
+        | {
+            f"crr {filter}": ("algo=crr", f"algo.filter={filter}")
+            for filter in ("binary", "exponential")
+        },
     ),
     "lunarlander": Task(
         "LunarLander-v3",

@@ -18,7 +18,7 @@ UPDATES = 8_000
 ALGORITHMS = {
     "bc": ("algo=bc", "data=file", "network=battle"),
     "bc winners": ("algo=bc", "data=file", "network=battle", "data.filter=winners"),
-    "crr": ("algo=crr",),
+    "crr": ("algo=crr", "algo.filter=binary"),
     "iql": ("algo=iql",),
     "cql": ("algo=cql",),
     "awr": ("algo=awr",),

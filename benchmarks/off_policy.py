@@ -2,8 +2,9 @@
 
     python benchmarks/off_policy.py dqn --seeds 5                     # needs poke[bench]
     python benchmarks/off_policy.py sac --seeds 5 --peers PYTHON      # PYTHON: one that has stable-baselines3
+    python benchmarks/off_policy.py halfcheetah --seeds 3 --peers PYTHON    # SAC; needs poke[mujoco]
 
-DQN on CartPole-v1 by the values of RL Baselines3 Zoo, SAC on Pendulum-v1, with equal settings: `poke` is as conf/algo
+DQN on CartPole-v1 by the values of RL Baselines3 Zoo, SAC on Pendulum-v1 and on HalfCheetah-v5, with equal settings: `poke` is as conf/algo
 has it, `poke as sb3` leaves out what Stable-Baselines3 lacks (double Q-learning), where that makes a difference. Of
 each seed, poke and its peer in turns: the mean return of evaluation episodes on the way, by the most probable actions,
 and environment steps a second of processor time, learning from the first step to the last without evaluations, one
@@ -34,6 +35,7 @@ EVALUATION_SEED = 1_000_003
 class Task:
     """What is learned, by which of poke's settings and which of the peer's."""
 
+    algorithm: str
     id: str
     steps: int
     ours: dict[str, tuple[str, ...]]
@@ -43,6 +45,7 @@ class Task:
 
 TASKS = {
     "dqn": Task(
+        "dqn",
         "CartPole-v1",
         50_000,
         {"poke": (), "poke as sb3": ("algo.double=false",)},
@@ -60,11 +63,28 @@ TASKS = {
         },
     ),
     "sac": Task(
+        "sac",
         "Pendulum-v1",
         20_000,
         {"poke": ()},
         {
             "learning_rate": 1e-3,
+            "batch_size": 256,
+            "buffer_size": 100_000,
+            "learning_starts": 1_000,
+            "gamma": 0.99,
+            "tau": 0.005,
+            "train_freq": 1,
+            "gradient_steps": 1,
+        },
+    ),
+    "halfcheetah": Task(
+        "sac",
+        "HalfCheetah-v5",
+        50_000,
+        {"poke": ("env=gym", "env.id=HalfCheetah-v5", "algo.lr=3e-4", "algo.policy_lr=3e-4")},
+        {
+            "learning_rate": 3e-4,
             "batch_size": 256,
             "buffer_size": 100_000,
             "learning_starts": 1_000,
@@ -83,7 +103,8 @@ def ours(task: str, which: str, seed: int, steps: int, evaluations: int, episode
     from poke.run.experiment import Experiment
 
     every = steps // evaluations if evaluations else 0
-    overrides = [f"algo={task}", f"seed={seed}", "device=cpu", *TASKS[task].ours[which]]
+    given = TASKS[task]
+    overrides = [f"algo={given.algorithm}", f"seed={seed}", "device=cpu", *given.ours[which]]
     # What goes by the number of steps is as of a whole run, however short this one is.
     if task == "dqn":
         overrides.append(f"algo.epsilon_steps={round(0.16 * steps)}")
@@ -115,7 +136,7 @@ def peer(task: str, which: str, seed: int, steps: int, evaluations: int, episode
     torch.set_num_threads(1)
     given = TASKS[task]
     network = {"net_arch": list(given.hidden), "activation_fn": torch.nn.ReLU}
-    make = getattr(stable_baselines3, task.upper())
+    make = getattr(stable_baselines3, given.algorithm.upper())
     environment = make_vec_env(given.id, 1, seed=seed)
     values = {**given.peer, "policy_kwargs": network, "device": "cpu", "seed": seed}
     model = make("MlpPolicy", environment, **values)

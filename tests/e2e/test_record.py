@@ -247,6 +247,17 @@ def test_other_seeds_are_other_episodes_and_the_same_are_the_same(session_poke, 
     assert not np.array_equal(first("seed=1"), first("seed=2"))
 
 
+def test_a_single_checkpoint_is_recorded_too(session_poke, teacher):
+    def returns(policy, out):
+        session_poke("poke.record", "env=cartpole", f"policy={policy}", "episodes=5", f"out={out}")
+        return trajectories.read(session_poke.cwd / out).reward.sum()
+
+    checkpoints = teacher / "checkpoints"
+    first = min(checkpoints.glob("checkpoint_*.pt"), key=lambda p: int(p.stem.split("step")[1]))
+    assert returns(first, "first.parquet") < returns(teacher, "best.parquet")
+    assert returns(checkpoints / "best.pt", "link.parquet") == returns(teacher, "best.parquet")
+
+
 def test_what_a_policy_does_is_a_minari_dataset(session_poke, teacher, monkeypatch):
     """The same seed plays the same episodes, wherever they are kept."""
     pytest.importorskip("minari", reason="needs poke[minari]")

@@ -15,6 +15,7 @@ from poke.config.validation import BATTLES, MINARI, experts_of
 from poke.run.afterwards.importing import import_replays
 from poke.run.afterwards.progress import shown
 from poke.run.afterwards.stopping import stops
+from poke.run.directory import RunDirectoryError, locate_run
 from poke.run.signals import Interrupted, Signals
 
 
@@ -96,7 +97,7 @@ def _recorder(config: Mapping[str, Any]) -> Any:
 
 def _record_policy(config: Mapping[str, Any]) -> int:
     """Record a trained policy in the environment it was trained in, from seeds of its own."""
-    run_dir, out = Path(config["policy"]), config["out"]
+    place, out = Path(config["policy"]), config["out"]
     dataset = out.removeprefix(MINARI) if out.startswith(MINARI) else None
     if dataset is not None:
         from poke.data.files.to_minari import refuse_name
@@ -105,7 +106,7 @@ def _record_policy(config: Mapping[str, Any]) -> int:
     with Signals() as signals:
         try:
             with signals.interrupting():
-                recorded = _played(run_dir, config)
+                recorded = _played(place, config)
         except Interrupted:
             print(f"poke: {signals.reason}: nothing is written", file=sys.stderr)
             return 128 + signals.received
@@ -117,24 +118,28 @@ def _record_policy(config: Mapping[str, Any]) -> int:
         else:
             from poke.data.files import to_minari
 
-            about = f"{run_dir} in {config['env'].get('id')}, by its most probable actions"
+            about = f"{place} in {config['env'].get('id')}, by its most probable actions"
             num_episodes = to_minari.write(dataset, recorded, description=about)
     mean = float(recorded.reward.sum()) / recorded.num_episodes
     print(f"{out} holds {num_episodes} episodes with a mean return of {mean:.6g}")
     return 0
 
 
-def _played(run_dir: Path, config: Mapping[str, Any]) -> Any:
+def _played(place: Path, config: Mapping[str, Any]) -> Any:
     from poke.envs.episodes import record_episodes
     from poke.policies.loading import load
     from poke.run.afterwards.foreign import environment_of
 
     trust = config.get("trust") or ()
-    environment = environment_of(run_dir, config["env"], trust)
-    policy = load(run_dir, trust=trust)
+    try:
+        run, _ = locate_run(str(place))
+    except RunDirectoryError as error:
+        raise ConfigError(f"policy={place}: {error}") from error
+    environment = environment_of(run, config["env"], trust)
+    policy = load(place, trust=trust)
     if policy.observation_space.shape != environment.observation_space.shape:
         raise ConfigError(
-            f"policy={run_dir} sees {policy.observation_space}, the environment shows "
+            f"policy={place} sees {policy.observation_space}, the environment shows "
             f"{environment.observation_space}"
         )
     environments = environment.make_evaluation(min(8, config["episodes"]))
@@ -146,7 +151,7 @@ def _played(run_dir: Path, config: Mapping[str, Any]) -> Any:
             seed=config["seed"],
             metadata={
                 "env": config["env"].get("id"),
-                "policy": str(run_dir),
+                "policy": str(place),
                 "seed": config["seed"],
             },
         )

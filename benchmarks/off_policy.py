@@ -4,12 +4,12 @@
     python benchmarks/off_policy.py sac --seeds 5 --peers PYTHON      # PYTHON: one that has stable-baselines3
     python benchmarks/off_policy.py halfcheetah --seeds 3 --peers PYTHON    # SAC; needs poke[mujoco]
 
-DQN on CartPole-v1 by the values of RL Baselines3 Zoo, SAC on Pendulum-v1 and on HalfCheetah-v5, with equal settings: `poke` is as conf/algo
-has it, `poke as sb3` leaves out what Stable-Baselines3 lacks (double Q-learning), where that makes a difference. Of
-each seed, poke and its peer in turns: the mean return of evaluation episodes on the way, by the most probable actions,
-and environment steps a second of processor time, learning from the first step to the last without evaluations, one
-thread each; ours through the runner, with logging and checkpoints. Rows go to `results/off_policy_TASK.csv`, and are
-there from the first seed on.
+DQN on CartPole-v1 by the values of RL Baselines3 Zoo, SAC on Pendulum-v1 and HalfCheetah-v5, with equal settings:
+`poke` is as conf/algo has it, `poke as sb3` leaves out what Stable-Baselines3 lacks (double Q-learning), where that
+makes a difference. Of each seed, poke and its peer in turns: the mean return of evaluation episodes on the way, the
+same for all, by the most probable actions; and environment steps a second of processor time, learning from the first
+step to the last without evaluations, one thread each; ours through the runner, with logging and checkpoints. Rows go to
+`results/off_policy_TASK.csv`, and are there from the first seed on.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 RESULTS = Path(__file__).parent / "results"
+SOURCES = (
+    Path(__file__).parent.parent / "src"
+)  # a peer's Python need not have poke, whose evaluation judges it
 EVALUATION_SEED = 1_000_003
 
 
@@ -129,8 +133,11 @@ def peer(task: str, which: str, seed: int, steps: int, evaluations: int, episode
     """The same by Stable-Baselines3."""
     import stable_baselines3
     import torch
-    from stable_baselines3.common.callbacks import EvalCallback
+    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
+
+    from poke.envs.evaluation import EpisodeEvaluator
+    from poke.envs.gym import GymEnvironment
 
     assert which == "sb3"
     torch.set_num_threads(1)
@@ -144,17 +151,33 @@ def peer(task: str, which: str, seed: int, steps: int, evaluations: int, episode
         cost = Cost()
         model.learn(steps)
         return cost.told(steps)
-    with tempfile.TemporaryDirectory() as folder:
-        judge = EvalCallback(
-            make_vec_env(given.id, 1, seed=EVALUATION_SEED),
-            n_eval_episodes=episodes,
-            eval_freq=steps // evaluations,
-            log_path=folder,
-            verbose=0,
-        )
-        model.learn(steps, callback=judge)
-    found = zip(judge.evaluations_timesteps, judge.evaluations_results, strict=True)
-    return {"curve": [(int(step), statistics.fmean(returns)) for step, returns in found]}
+    environment_of_all = GymEnvironment(given.id, num_envs=1)
+    judge = EpisodeEvaluator(environment_of_all, episodes=episodes, seed=EVALUATION_SEED)
+    curve = []
+    every = steps // evaluations
+
+    class Judging(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps % every == 0:
+                found = judge.evaluate(SimpleNamespace(policy=Predicting(model)))
+                curve.append((self.num_timesteps, found["return_mean"]))
+            return True
+
+    model.learn(steps, callback=Judging())
+    return {"curve": curve}
+
+
+class Predicting:
+    """A model of Stable-Baselines3 as poke's evaluation plays it: on the very episodes that ours are judged by."""
+
+    def __init__(self, model) -> None:
+        self._model = model
+
+    def initial_state(self, batch_size: int) -> None:
+        return None
+
+    def choose(self, observation, **_):
+        return SimpleNamespace(action=self._model.predict(observation, deterministic=True)[0])
 
 
 class Cost:
@@ -174,9 +197,8 @@ def child(python: str, values: dict) -> dict:
     """Run one learner in a process of its own."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [python, __file__, "child", json.dumps(values)]
-    done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **threads}
-    )
+    environment = {**os.environ, **threads, "PYTHONPATH": str(SOURCES)}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -191,7 +213,9 @@ def compare(arguments: argparse.Namespace) -> list[dict]:
             python = arguments.peers if which == "sb3" else sys.executable
             values = {"task": arguments.task, "which": which, "seed": seed, "episodes": 20}
             speed_steps = arguments.speed_steps or steps
-            speed = child(python, {**values, "steps": speed_steps, "evaluations": 0})
+            speed = {}
+            if not arguments.no_speed:
+                speed = child(python, {**values, "steps": speed_steps, "evaluations": 0})
             learned = child(python, {**values, "steps": steps, "evaluations": 5})
             one = {"task": arguments.task, "learner": which, "seed": seed}
             one |= {name: round(value, 1) for name, value in speed.items()}
@@ -222,13 +246,14 @@ def show(rows: Sequence[dict]) -> None:
         last = {row["seed"]: row for row in own}
         ends = [row["return_mean"] for row in last.values()]
         spread = statistics.stdev(ends) if len(ends) > 1 else 0.0
-        speeds[which] = statistics.median(r["steps_per_processor_second"] for r in last.values())
+        rates = [row.get("steps_per_processor_second", 0.0) for row in last.values()]
+        speeds[which] = statistics.median(rates)
         overall = statistics.fmean(row["return_mean"] for row in own)
         print(
             f"{which:12s} at the end {statistics.fmean(ends):8.1f} +- {spread:.1f} of {len(ends)} "
             f"seeds, on the way {overall:8.1f}, {speeds[which]:7.0f} steps/s of processor time"
         )
-    for which, speed in speeds.items():
+    for which, speed in speeds.items() if all(speeds.values()) else ():
         print(f"{which:12s} {speed / speeds['sb3']:.2f} times sb3's steps/s")
 
 
@@ -245,6 +270,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of each run; the task's by default")
     parser.add_argument("--speed-steps", type=int, help="of the runs that are timed; as many")
+    parser.add_argument("--no-speed", action="store_true", help="measure returns alone")
     parser.add_argument("--peers", default=sys.executable, help="a Python with stable-baselines3")
     show(compare(parser.parse_args()))
 

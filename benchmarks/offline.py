@@ -113,8 +113,10 @@ TASKS = {
         {
             "bc": ("algo=bc", "data=transitions", "algo.loss=mse"),
             "iql": ("algo=iql",),
-            "td3bc": ("algo=td3bc",),
-            "rebrac": ("algo=rebrac",),
+            **{
+                name: (f"algo={name}", "data.action_bounds=squash", "env.action_bounds=squash")
+                for name in ("td3bc", "rebrac")
+            },
         },
         peers=("mse", "iql", "rebrac"),
     ),

@@ -34,6 +34,7 @@ _PARTS = {
     "action_space": "poke.spaces.ActionSpace: likewise",
     "load_policy": "(place, *, trust=()) -> Policy: a trained one, as `poke.load` finds it",
     "copy_policy": "(state) -> Policy: one of its own of what `get_state` of the learner's policy returned",
+    "ranks": "poke.distributed.ranks.Ranks: the processes that learn together; a part that names it heeds it",
 }
 # What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.
 GIVEN: Mapping[str, Mapping[str, str]] = {
@@ -41,11 +42,11 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "seed": _PARTS["seed"],
         "device": _PARTS["device"],
         "gamma": "float or None: the algorithm's discount factor, where it has one",
-        **{name: _PARTS[name] for name in ("load_policy", "copy_policy")},
+        **{name: _PARTS[name] for name in ("load_policy", "copy_policy", "ranks")},
     },
     "data": {
         "gamma": "float or None: the algorithm's discount factor, where it has one",
-        **{name: _PARTS[name] for name in ("seed", "device", "environment")},
+        **{name: _PARTS[name] for name in ("seed", "device", "environment", "ranks")},
     },
     "algo": _PARTS,
     "eval": {**_PARTS, "algorithm": "the part of algo, which is evaluated"},
@@ -289,6 +290,8 @@ class VectorEnvironmentDefaults(Stateless):
     # [num_envs] int64: what the opponent did while the last step was made, as a class; 0 where there is nothing to
     # know. None: there are no opponents, or they are not told of.
     opponent_action: np.ndarray | None = None
+    # `poke.spaces.RunningMoments` that are learned here, of rewards: several ranks have them in common.
+    moments: Sequence[Any] = ()
 
     def metrics(self) -> Mapping[str, float]:
         """Return what there is to tell of training besides its episodes."""

@@ -28,6 +28,7 @@ from poke.config.composing import Composed, Primary
 from poke.config.knobs import ConfigError
 from poke.config.saved import SavedConfig, read_run
 from poke.config.validation import validate
+from poke.distributed.places import follows, place_given
 from poke.run import life
 from poke.run.directory import (
     RunDirectory,
@@ -115,9 +116,15 @@ def _main(argv: list[str]) -> int:
     if args.multirun:
         if resume is not None or fork is not None:
             raise ConfigError(f"{'resume' if resume else 'fork'} is of one run; leave out -m")
+        if place_given() is not None:
+            raise ConfigError("a sweep starts the ranks of its jobs itself: set trainer.devices=N")
         return _sweep(argv, args.overrides, primary)
     if resume is not None and fork is not None:
         raise ConfigError("resume goes on with a run, fork begins another: give one of them")
+    if follows():
+        from poke.run.following import main as follow
+
+        return follow()
     with Signals() as signals:
         task = Task(command=_shown(argv), overrides=args.overrides, signals=signals)
         try:

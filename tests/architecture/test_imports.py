@@ -19,12 +19,13 @@ MAY_IMPORT = {
     "protocols": set(),
     "spaces": set(),
     "networks": {"protocols", "spaces"},
-    "data": {"protocols", "spaces"},
+    "data": {"protocols", "spaces", "distributed.ranks", "distributed.moments"},
     # Of training, what reads checkpoints.
     "policies": {"protocols", "spaces", "networks", "training.checkpointing"},
-    "algorithms": {"protocols", "spaces", "policies", "networks", "data"},
-    "envs": {"protocols", "spaces", "data"},
-    "training": {"protocols"},
+    "algorithms": {"protocols", "spaces", "policies", "networks", "data", "distributed.ranks"},
+    "envs": {"protocols", "spaces", "data", "distributed.ranks"},
+    "distributed": set(),
+    "training": {"protocols", "distributed.ranks"},
     "training.checkpointing": {"protocols", "training.rng"},
     "training.logging": {"protocols"},
     "training.writers": {"protocols"},
@@ -34,7 +35,10 @@ MAY_IMPORT = {
         "envs.showdown.formats",
         "envs.showdown.names",
     },
-    "run": {"protocols", "spaces", "policies", "networks", "data", "envs", "training", "config"},
+    "run": {
+        *("protocols", "spaces", "policies", "networks", "data", "envs", "training", "config"),
+        "distributed",
+    },
     "sweep": {"run", "config"},
     "comparison": set(),
     "comparison.reading": {"comparison.errors"},
@@ -47,7 +51,7 @@ MAY_IMPORT = {
     "compare": {"comparison", "run.signals"},
     "checkpoints": {"run"},
     "export": {"config", "run"},
-    "train": {"config", "run", "sweep"},
+    "train": {"config", "run", "sweep", "distributed.places"},
     "verify": {"config", "run"},
     "record": {"config", "run"},
     "play": {"run", "envs.showdown.names", "envs.showdown.server.places"},
@@ -63,7 +67,7 @@ FREE_OF_TORCH = {
     "comparison",
     "training.logging",
 } | DOORS
-BUILDS = {"run.agent", "run.experiment", "run.warmstart", "run.afterwards"}
+BUILDS = {"run.agent", "run.experiment", "run.warmstart", "run.together", "run.afterwards"}
 
 
 def module_name(path: Path) -> str:

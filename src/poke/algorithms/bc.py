@@ -27,6 +27,7 @@ from poke.algorithms.imitation import imitation_of
 from poke.algorithms.optimizers import AdamW, restore_optimizer
 from poke.data.demonstrations import DemonstrationBatch
 from poke.data.experience import Experience
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.policy import Policy
 from poke.protocols import NonFiniteError
 
@@ -46,6 +47,7 @@ class BehaviourCloning:
         lr_schedule: constant, or cosine from lr to 0.
         schedule_steps: the update at which the cosine reaches 0.
         warmup_steps: updates of linear warm-up.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: mse for actions that are choices.
@@ -63,6 +65,7 @@ class BehaviourCloning:
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         warmup_steps: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.policy = policy
         self.network = policy.network
@@ -75,6 +78,7 @@ class BehaviourCloning:
         self.schedule_steps = schedule_steps
         self.warmup_steps = warmup_steps
         self.num_updates = 0
+        self._ranks = ranks
         self._parameters = list(self.network.parameters())
         self._optimizer = AdamW(self._parameters, lr=lr, weight_decay=weight_decay, fused=True)
         # On a device, whether any update was skipped; read only when a synchronisation happens anyway.
@@ -106,8 +110,11 @@ class BehaviourCloning:
             loss.backward()
         finally:
             self.network.eval()
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
         loss = loss.detach()
+        if self._ranks.size > 1:
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            (loss,) = self._ranks.average(gradients, loss[None], len(action))
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
         self._guard(loss=loss, grad_norm=norm)
         self._optimizer.param_groups[0]["lr"] = lr
         self._optimizer.step()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from poke.algorithms.optimizers import Adam, AdamW, restore_optimizer
+from poke.distributed.ranks import ALONE, Ranks
 from poke.networks.flat import flatten_parameters
 from poke.protocols import NonFiniteError
 
@@ -69,6 +70,7 @@ class Descent:
         schedule: of all rates: ``constant``, or ``linear`` or ``cosine`` from lr to 0.
         schedule_steps: gradient steps after which they reach 0.
         eps: Adam's.
+        ranks: the processes that learn together, each from its own rows, equal in number.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class Descent:
         schedule: str = "constant",
         schedule_steps: int = 1,
         eps: float = 1e-8,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.flat = {name: flatten_parameters(module) for name, module in modules.items()}
         self.num_steps = 0
+        self._ranks = ranks
         self._lr = dict(lr)
         self._max_grad_norm = max_grad_norm
         self._schedule, self._schedule_steps = schedule, schedule_steps
@@ -136,8 +140,12 @@ class Descent:
             NonFiniteError: as of `step`.
         """
         moving = self._moving(only)
-        norms = torch.stack([self._clip(self.flat[name]) for name in moving])
         told = dict(losses)
+        if self._ranks.size > 1:
+            gradients = [g for name in moving if (g := self.flat[name].grad) is not None]
+            mean = self._ranks.average(gradients, torch.stack(list(told.values())), 1)
+            told = dict(zip(told, mean.unbind(), strict=True))
+        norms = torch.stack([self._clip(self.flat[name]) for name in moving])
         told["grad_norm"] = torch.linalg.vector_norm(norms)
         self._guard.pass_(**told)
         rate = self.rate()

@@ -36,7 +36,8 @@ from torch import Tensor, nn
 from poke.algorithms.opponent import opponent_head
 from poke.algorithms.optimizers import Adam, restore_optimizer
 from poke.algorithms.surrogate import STATISTICS, Block, Coefficients, surrogate_for
-from poke.data.block import Rollout
+from poke.data.block import Rollout, Shares
+from poke.distributed.ranks import ALONE, Ranks
 from poke.networks.flat import flatten_parameters
 from poke.policies.policy import Memory, Policy
 from poke.protocols import NonFiniteError
@@ -69,6 +70,8 @@ class PPO:
             environments that tell and networks with features (`network=battle`); 0: none.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
         seed: of sampling and shuffling.
+        ranks: the processes that learn together. Minibatches are of all their environments, shuffled alike on every
+            rank, of which each has the rows that it has played.
 
     Raises:
         ValueError: an `opponent_coefficient`, and nobody's actions to predict or nothing to predict them from.
@@ -98,6 +101,7 @@ class PPO:
         opponent_coefficient: float = 0.0,
         fast_path: bool = True,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         critic = "shared" if shared_network else "separate"
         self.policy = make_policy(critic=critic, orthogonal=True, log_std=initial_log_std)
@@ -112,6 +116,7 @@ class PPO:
         self.max_grad_norm = max_grad_norm
         self.target_kl = target_kl
         self.num_steps = 0
+        self._normalize_advantage = normalize_advantage
         self._opponent_head = opponent_head(self.policy) if opponent_coefficient else None
         learned = nn.ModuleList(
             [network] if self._opponent_head is None else [network, self._opponent_head]
@@ -134,6 +139,7 @@ class PPO:
         )
         if not fast_path:
             self.policy.use_torch()
+        self._ranks = ranks
         self._sampling = np.random.default_rng([seed, 0])
         self._shuffling = np.random.default_rng([seed, 1])
 
@@ -152,7 +158,8 @@ class PPO:
         """
         outputs, value = self.policy.infer(observation, memory)
         assert value is not None
-        action, log_prob = self.policy.distribution.sample(outputs, action_mask, self._sampling)
+        draws = self._ranks.draws(self._sampling)
+        action, log_prob = self.policy.distribution.sample(outputs, action_mask, draws)
         return action, log_prob, value
 
     def value(self, observation: np.ndarray, memory: Memory | None = None) -> np.ndarray:
@@ -191,8 +198,10 @@ class PPO:
                 self._optimizer.param_groups[0]["lr"] = lr_before
                 raise NonFiniteError(name, value)
         self.num_steps += batch.num_steps
-        real = ~batch.idle
-        metrics["explained_variance"] = _explained_variance(batch.value[real], return_[real])
+        whole = self._ranks.whole
+        real = ~whole(batch.idle, 1)
+        value, return_ = whole(batch.value, 1), whole(return_, 1)
+        metrics["explained_variance"] = _explained_variance(value[real], return_[real])
         metrics["lr"] = lr
         if self.clip_range_schedule != "constant":
             metrics["clip_range"] = clip_range
@@ -247,19 +256,20 @@ class PPO:
         network = self.policy.network
         block = _block(batch, advantage, return_, in_sequence=network.state_size > 0)
         if self._opponent_head is not None:
-            if not batch.opponent_action.any():
+            if not self._ranks.agree(bool(batch.opponent_action.any()))[0]:
                 raise ValueError(
                     "algo.opponent_coefficient predicts what an opponent does, and this environment tells of none"
                 )
             block = replace(block, opponent_action=batch.opponent_action.reshape(-1))
         self._surrogate.load(block)
+        shares = Shares(self._ranks, batch.idle, advantage)
         statistics: list[Any] = []
         norms: list[Tensor] = []
         num_steps = 0
         network.train()
         try:
-            for part in self._minibatches(batch):
-                told = self._surrogate.differentiate(part)
+            for part in self._minibatches(shares):
+                told = self._differentiate(part, shares)
                 statistics.append(told)
                 norms.append(self._clip())
                 if self.target_kl is not None and float(told[_KL]) > self.target_kl:
@@ -276,11 +286,27 @@ class PPO:
         )
         return torch.cat([whole, torch.stack(norms)[:, None]], dim=1), num_steps
 
-    def _minibatches(self, batch: Rollout) -> Iterator[np.ndarray]:
-        """Yield rows of the block, or environments of it, shuffled anew every epoch."""
-        num_minibatches = max(1, batch.reward.size // self.minibatch_size)
+    def _differentiate(self, part: np.ndarray, shares: Shares) -> Any:
+        """Write the gradients of a minibatch, and return what is told of it, `[len(statistics)]` float32."""
+        if self._ranks.size == 1:
+            return self._surrogate.differentiate(part)
+        gradient = self._parameters.grad
+        assert gradient is not None
+        own = shares.own(part)
+        if len(own):
+            sequences = self.policy.network.state_size > 0
+            moments = shares.moments(part, sequences) if self._normalize_advantage else None
+            told = torch.as_tensor(self._surrogate.differentiate(own, moments))
+        else:  # none of these were played here
+            gradient.zero_()
+            told = torch.zeros(len(self._surrogate.statistics), device=gradient.device)
+        return self._ranks.average([gradient], told, len(own))
+
+    def _minibatches(self, shares: Shares) -> Iterator[np.ndarray]:
+        """Yield rows of the block, or environments of it, shuffled anew every epoch; of the block of all ranks."""
+        num_minibatches = max(1, shares.idle.size // self.minibatch_size)
         if self.policy.network.state_size:
-            length, num_envs = batch.reward.shape
+            length, num_envs = shares.idle.shape
             if self.minibatch_size % length or num_envs % (self.minibatch_size // length):
                 raise ValueError(
                     f"algo.minibatch_size={self.minibatch_size} must be sequences of data.num_steps={length} of a "
@@ -288,7 +314,7 @@ class PPO:
                 )
             rows = np.arange(num_envs)
         else:
-            rows = batch.rows()
+            rows = shares.rows()
         for _ in range(self.num_epochs):
             self._shuffling.shuffle(rows)
             yield from np.array_split(rows, num_minibatches)

@@ -26,6 +26,9 @@ from poke.policies.inference import numpy_networks, runs_in_numpy
 STATISTICS = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
 
+Moments = tuple[np.floating[Any], np.floating[Any]]  # mean and standard deviation
+
+
 @dataclass(frozen=True)
 class Coefficients:
     """What the loss is made of, see `poke.algorithms.ppo.PPO`."""
@@ -69,8 +72,14 @@ class Surrogate(Protocol):
         """Take a block of numpy arrays, from which minibatches are then chosen."""
         ...
 
-    def differentiate(self, rows: np.ndarray) -> Tensor | np.ndarray:
+    def differentiate(
+        self, rows: np.ndarray, moments: Moments | None = None
+    ) -> Tensor | np.ndarray:
         """Write the gradients of the loss over these rows, or environments, of the block, `[batch]` int64.
+
+        Args:
+            rows: which.
+            moments: that advantages are normalised by, where these rows are part of a minibatch; None for their own.
 
         Returns:
             `[len(statistics)]` float32.
@@ -106,10 +115,10 @@ class TorchSurrogate:
             *(None if c is None else torch.from_numpy(c).to(device) for c in columns)
         )
 
-    def differentiate(self, rows: np.ndarray) -> Tensor:
+    def differentiate(self, rows: np.ndarray, moments: Moments | None = None) -> Tensor:
         """Write the gradients over these rows and return the statistics."""
         index = torch.from_numpy(rows).to(self._parameters[0].device)
-        loss, statistics = self._loss(*self._evaluate(index))
+        loss, statistics = self._loss(*self._evaluate(index), moments)
         self._descend(loss)
         return statistics
 
@@ -128,7 +137,9 @@ class TorchSurrogate:
         batch = self._rows(index)
         return *self._network(batch.observation), batch
 
-    def _loss(self, outputs: Tensor, value: Tensor, batch: Block) -> tuple[Tensor, Tensor]:
+    def _loss(
+        self, outputs: Tensor, value: Tensor, batch: Block, moments: Moments | None
+    ) -> tuple[Tensor, Tensor]:
         """Return the loss with its graph, and the statistics."""
         c = self.coefficients
         log_prob, entropy = self._distribution.log_prob_and_entropy(
@@ -136,7 +147,8 @@ class TorchSurrogate:
         )
         advantage = batch.advantage
         if c.normalize_advantage:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+            mean, deviation = moments or (advantage.mean(), advantage.std())
+            advantage = (advantage - mean) / (deviation + 1e-8)
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - c.clip_range, 1 + c.clip_range)
@@ -212,12 +224,12 @@ class OpponentSurrogate(TorchSurrogate):
         self._head = head
         self._weight = weight
 
-    def differentiate(self, rows: np.ndarray) -> Tensor:
+    def differentiate(self, rows: np.ndarray, moments: Moments | None = None) -> Tensor:
         """Write the gradients over these rows and return the statistics."""
         batch = self._rows(torch.from_numpy(rows).to(self._parameters[0].device))
         outputs, value, features = self._network.forward_with_features(batch.observation)
         assert value is not None
-        loss, statistics = self._loss(outputs, value, batch)
+        loss, statistics = self._loss(outputs, value, batch, moments)
         known = batch.opponent_action.nonzero().squeeze(1)
         logits, target = self._head(features[known]), batch.opponent_action[known]
         count = max(1, len(known))
@@ -260,7 +272,7 @@ class NumpySurrogate:
         """Take a block."""
         self._block = block
 
-    def differentiate(self, rows: np.ndarray) -> np.ndarray:
+    def differentiate(self, rows: np.ndarray, moments: Moments | None = None) -> np.ndarray:
         """Write the gradients over these rows and return the statistics."""
         c, block, count = self.coefficients, self._block, len(rows)
         if count not in self._sizes:
@@ -274,7 +286,9 @@ class NumpySurrogate:
         )
 
         advantage = block.advantage[rows]
-        if c.normalize_advantage:
+        if c.normalize_advantage and moments is not None:
+            advantage = (advantage - moments[0]) / (moments[1] + np.float32(1e-8))
+        elif c.normalize_advantage:
             # What mean() and std() compute, without their detours: half of the time at this size.
             advantage = advantage - np.add.reduce(advantage) / count
             deviation = np.sqrt(np.add.reduce(advantage * advantage) / (count - 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from poke.distributed.ranks import Ranks
 from poke.spaces import ActionSpace, ObservationSpace
 
 
@@ -55,16 +56,17 @@ class Rollout:
         self.state = np.zeros((num_envs, state_size), np.float32)
         self.begins = np.zeros(block, np.bool_)
         self.metrics: dict[str, float] = {}
+        self.num_elsewhere = 0  # transitions that other ranks have played meanwhile
 
     @property
     def num_steps(self) -> int:
-        """How many transitions are real: rows that only reset an environment are none, nor void ones."""
-        return self.idle.size - int(np.count_nonzero(self.idle))
+        """How many transitions are real, of all ranks: rows that only reset an environment are none, nor void ones."""
+        return self.num_samples + self.num_elsewhere
 
     @property
     def num_samples(self) -> int:
-        """How many transitions are learned from: all."""
-        return self.num_steps
+        """How many transitions are learned from here: all."""
+        return self.idle.size - int(np.count_nonzero(self.idle))
 
     def rows(self) -> np.ndarray:
         """Return `[num_steps]` int64: the flat indices of real transitions."""
@@ -112,3 +114,37 @@ class Rollout:
     def _idle_next(self) -> np.ndarray:
         """True where the next row is the final observation itself, waiting for the reset."""
         return np.concatenate([self.idle[1:] & ~self.void[1:], self.last_idle[None]])
+
+
+class Shares:
+    """A block as all ranks have it together: its rows are numbered as one rank would number them.
+
+    Args:
+        ranks: the processes that learn together.
+        idle: `[num_steps, num_envs]` bool of this one's block.
+        advantage: `[num_steps, num_envs]` float32, likewise.
+    """
+
+    def __init__(self, ranks: Ranks, idle: np.ndarray, advantage: np.ndarray) -> None:
+        self._ranks = ranks
+        self.idle = ranks.whole(idle, 1)
+        self._advantage = ranks.whole(advantage, 1)
+
+    def rows(self) -> np.ndarray:
+        """Return `[rows]` int64: the flat indices of real transitions."""
+        return np.flatnonzero(~self.idle.reshape(-1))
+
+    def own(self, rows: np.ndarray) -> np.ndarray:
+        """Return those of rows, or environments, that are of this rank's block, by their place there."""
+        size, num_envs = self._ranks.size, self.idle.shape[1]
+        time, env = np.divmod(rows, num_envs)
+        mine = env % size == self._ranks.rank
+        return time[mine] * (num_envs // size) + env[mine] // size
+
+    def moments(self, rows: np.ndarray, sequences: bool) -> tuple[np.floating, np.floating]:
+        """Return mean and standard deviation of the advantages of rows, or of environments' real rows."""
+        if sequences:
+            advantage = self._advantage[:, rows][~self.idle[:, rows]]
+        else:
+            advantage = self._advantage.reshape(-1)[rows]
+        return advantage.mean(), advantage.std(ddof=1)

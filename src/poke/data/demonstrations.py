@@ -17,6 +17,7 @@ from poke.data.files.several import paths_of, read_all
 from poke.data.observed import CLIP, MappedObserved, Observed, forget_filled
 from poke.data.sequences import Sequences, episodes_of, side_by_side
 from poke.data.trajectories import DataError, Trajectories
+from poke.distributed.ranks import ALONE, Ranks
 from poke.spaces import ActionSpace
 
 
@@ -84,9 +85,11 @@ class Demonstrations:
         in_memory: false for recordings larger than memory: they are decoded once into a folder, see
             `poke.data.files.mapped`, and a batch reads its own rows there. What is served is the same.
         cache: that folder; None for one beside the first file.
+        ranks: the processes that learn together. The order is that of all; each is served its share of every batch.
 
     Raises:
-        DataError: the file is missing or wrong, or nothing is left to train on, or to validate by what is held out.
+        DataError: the file is missing or wrong, or nothing is left to train on, or to validate by what is held out; or
+            ranks cannot share a batch equally.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Demonstrations:
         normalize_observation: bool = False,
         in_memory: bool = True,
         cache: str | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         data, episodes, self.fingerprint = _read(path, val_fraction, in_memory, cache, filled)
         self.observation_space = data.observation_space
@@ -147,7 +151,8 @@ class Demonstrations:
         self._sequences: Sequences | None = None  # that are trained on, for a policy with a memory
         self._sequence_length = sequence_length
         self._served = self._training  # what is shuffled: rows, or numbers of sequences
-        self._batch_size = min(batch_size, self.num_training)
+        self._ranks = ranks
+        self._batch_size = self._shared(min(batch_size, self.num_training))
         self._generator = torch.Generator().manual_seed(seed)
         self._begin_epoch()
 
@@ -178,7 +183,7 @@ class Demonstrations:
         self._sequences = Sequences(training, self._sequence_length, self._is_chosen)
         self._served = torch.arange(len(self._sequences), device=self._device)
         wanted = max(1, self._batch_size // self._sequence_length)
-        self._batch_size = min(wanted, len(self._sequences))
+        self._batch_size = self._shared(min(wanted, len(self._sequences)))
         self._generator.set_state(self._generator_at_epoch_start)
         self._begin_epoch()
 
@@ -222,7 +227,15 @@ class Demonstrations:
             self._begin_epoch()
         index = self._order[self._position : self._position + self._batch_size]
         self._position += self._batch_size
-        return index
+        return self._ranks.share(index)
+
+    def _shared(self, size: int) -> int:
+        """Return how much all ranks are served at once, if they can share it equally."""
+        try:
+            self._ranks.part(size, "data.batch_size")
+        except ValueError as error:
+            raise DataError(str(error)) from None
+        return size
 
     def _begin_epoch(self) -> None:
         self._generator_at_epoch_start = self._generator.get_state()

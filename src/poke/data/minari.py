@@ -15,6 +15,7 @@ from poke.data.demonstrations import Demonstrations
 from poke.data.files.assembling import assemble
 from poke.data.files.described import DataError, described
 from poke.data.files.steps import Trajectories
+from poke.distributed.ranks import ALONE, Ranks
 from poke.spaces import ActionSpace, ObservationSpace, SpaceError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class MinariDemonstrations(Demonstrations):
         sequence_length: as of `Demonstrations`.
         seed: of the order in which decisions are served.
         device: where the decisions are kept.
-        filter, normalize_observation: as of `Demonstrations`.
+        filter, normalize_observation, ranks: as of `Demonstrations`.
 
     Raises:
         DataError: there is no such dataset here, or it holds what cannot be learned from.
@@ -48,6 +49,7 @@ class MinariDemonstrations(Demonstrations):
         device: str | torch.device = "cpu",
         filter: str | None = None,
         normalize_observation: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(
             read(dataset_id),
@@ -58,6 +60,7 @@ class MinariDemonstrations(Demonstrations):
             device=device,
             filter=filter,
             normalize_observation=normalize_observation,
+            ranks=ranks,
         )
 
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from poke.distributed.moments import CommonMoments
+from poke.distributed.ranks import ALONE, Ranks
 from poke.protocols import Environment, VectorEnvironmentDefaults
 from poke.spaces import ObservationNormalizer
 
@@ -37,9 +39,13 @@ class Play:
         environment: makes the environments.
         seed: of the environments.
         episode_window: how many finished episodes the reported mean return and length are taken over.
+        ranks: the processes that learn together; what they learn of observations and rewards is common at the end of
+            every round, and so is what is told of episodes.
     """
 
-    def __init__(self, environment: Environment, *, seed: int, episode_window: int) -> None:
+    def __init__(
+        self, environment: Environment, *, seed: int, episode_window: int, ranks: Ranks = ALONE
+    ) -> None:
         self.environments = environment.make()
         try:
             self.environments.reset([seed, 0])
@@ -49,7 +55,10 @@ class Play:
         self.normalizer: ObservationNormalizer | None = None
         self.memory: Remembered | None = None
         self.num_rounds = 0
-        self.num_finished = 0  # episodes in this round
+        self.num_finished = 0  # episodes in this round, of all ranks
+        self._ranks = ranks
+        self._finished: list[tuple[float, int]] = []  # of this rank in this round
+        self._common: list[CommonMoments] = []
         self._settings = dict(getattr(environment, "settings", {}))
         self._seed = seed
         self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
@@ -81,6 +90,7 @@ class Play:
 
     def seen(self) -> np.ndarray:
         """Return what is to be acted on, `[num_envs, *observation_shape]`, normalised where there is a normaliser."""
+        self._begin_round()
         return self._see() if self._seen is None else self._seen
 
     def legal(self) -> np.ndarray | None:
@@ -100,11 +110,10 @@ class Play:
         Returns:
             What is seen then, as of `seen`.
         """
+        self._begin_round()
         self.environments.step(action)
         if self.environments.finished:
-            self._recent.extend(self.environments.finished)
-            self.num_finished += len(self.environments.finished)
-            self._means = None
+            self._finished.extend(self.environments.finished)
         return self._see()
 
     def void(self) -> np.ndarray | None:
@@ -136,6 +145,15 @@ class Play:
 
     def end_round(self) -> dict[str, float]:
         """Return what there is to tell of episodes, and begin to count them anew."""
+        finished = [e for part in self._ranks.gather(self._finished) for e in part]
+        self._finished = []
+        if finished:
+            self._recent.extend(finished)
+            self.num_finished = len(finished)
+            self._means = None
+        for moments in self._common:
+            moments.join()
+        self._common = []
         # Rounds of one step are many more than episodes: a mean over a hundred of these costs more than the step.
         if self._means is None:
             returns, lengths = zip(*self._recent, strict=True)
@@ -149,6 +167,15 @@ class Play:
         self.num_rounds += 1
         self.num_finished = 0
         return metrics
+
+    def _begin_round(self) -> None:
+        """Note what is known in common, before this rank learns more of it."""
+        if self._ranks.size == 1 or self._common:
+            return
+        learned = list(told(self.environments, "moments"))
+        if self.normalizer is not None:
+            learned.append(self.normalizer.moments)
+        self._common = [CommonMoments(moments, self._ranks) for moments in learned]
 
     def get_state(self) -> dict[str, Any]:
         """Return the environments with their half-finished episodes, and the returns of those just finished."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from poke.data.block import Rollout
 from poke.data.play import Play, told
+from poke.distributed.ranks import ALONE, Ranks
 from poke.protocols import Actor, Environment
 
 
@@ -20,6 +21,7 @@ class Collector:
         num_steps: transitions of each environment an update.
         seed: of the environments.
         episode_window: how many finished episodes the reported mean return and length are taken over.
+        ranks: the processes that play and learn together, each in its share of the environments.
 
     Raises:
         ValueError: an environment gave a reward that is not finite, or forbade every action.
@@ -34,12 +36,14 @@ class Collector:
         num_steps: int,
         seed: int = 0,
         episode_window: int = 100,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.environment = environment
         self.observation_space = environment.observation_space
         self.action_space = environment.action_space
         self.observation_clip = environment.observation_clip
-        self._play = Play(environment, seed=seed, episode_window=episode_window)
+        self._ranks = ranks
+        self._play = Play(environment, seed=seed, episode_window=episode_window, ranks=ranks)
         self.environments = self._play.environments
         self.masked = self._play.masked
         self._num_steps = num_steps
@@ -74,6 +78,7 @@ class Collector:
         """Play and return the block; the next call overwrites it."""
         if self._actor is None:
             raise RuntimeError("attach an algorithm before sampling")
+        ranks = self._ranks
         rollout, play, environments, actor = (
             self._rollout,
             self._play,
@@ -118,6 +123,7 @@ class Collector:
         if not np.isfinite(rollout.reward).all():
             t, i = np.argwhere(~np.isfinite(rollout.reward))[0]
             raise ValueError(f"environment {i} gave a reward of {rollout.reward[t, i]}")
+        rollout.num_elsewhere = sum(ranks.gather(rollout.num_samples)) - rollout.num_samples
         rollout.metrics = play.end_round()
         return rollout
 

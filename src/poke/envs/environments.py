@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.normalization import RewardScaler
 from poke.spaces import ActionSpace
 
@@ -45,6 +46,7 @@ class Environments:
         inexact_reason: why the stepper's state may not be all there is, None where it is
             (`poke.envs.gym.exactness`).
         episode_limit: how many steps an episode has at most; None where that is not known.
+        ranks: the processes that share more environments, of which these are one's.
     """
 
     def __init__(
@@ -55,9 +57,12 @@ class Environments:
         scaler: RewardScaler | None = None,
         inexact_reason: str | None = "nobody tried it",
         episode_limit: int | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._stepper = stepper
         self._scaler = scaler
+        self._ranks = ranks
+        self.moments = () if scaler is None else (scaler.moments,)
         self.action_space = action_space
         self.inexact_reason = inexact_reason
         self.episode_limit = episode_limit
@@ -91,7 +96,8 @@ class Environments:
         Args:
             entropy: numbers that decide every environment's seed, such as the run's seed.
         """
-        seeds = np.random.SeedSequence(list(entropy)).generate_state(self.num_envs)
+        together = self.num_envs * self._ranks.size
+        seeds = self._ranks.share(np.random.SeedSequence(list(entropy)).generate_state(together))
         # Some environments take seeds of 31 bits only.
         self._stepper.reset((seeds >> 1).tolist())
         self._returns.fill(0)

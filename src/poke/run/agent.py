@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
 
 from poke.config.knobs import ConfigError
 from poke.config.own import dataclass_arguments
+from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.fitting import check as check_fit
@@ -31,19 +33,24 @@ class Agent:
 
     Args:
         config: the resolved config.
+        ranks: the processes that learn together, each of which builds the same.
+        local_rank: this one's number on its machine, which decides its device.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], ranks: Ranks = ALONE, *, local_rank: int = 0
+    ) -> None:
         self.config = config
+        self.ranks = ranks
         torch.set_num_threads(config["torch_threads"])
         # numpy's threads would wait for each other longer than a small network takes.
         threadpool_limits(config["torch_threads"], user_api="blas")
         seed_everything(config["seed"])
-        self.device = _device(config["device"])
+        self.device = device_of(config["device"], local_rank if ranks.size > 1 else None)
         self.seed = config["seed"]
         self.environment = None
         gamma = config["algo"].get("gamma")
-        if config.get("env"):
+        if config.get("env") and self._needs_environment():
             self.environment = self._build("env", gamma=gamma)
         self.source = self._build("data", gamma=gamma)
         try:
@@ -54,6 +61,15 @@ class Agent:
         except BaseException:
             self.close_parts()
             raise
+        if ranks.rank:
+            # The same weights to begin with, but dropout of one's own.
+            seed_everything(
+                int(np.random.SeedSequence([self.seed, ranks.rank]).generate_state(1)[0])
+            )
+
+    def _needs_environment(self) -> bool:
+        """Whether this process plays in one, or evaluates."""
+        return self.ranks.rank == 0 or _takes(self.config["data"], "environment")
 
     def close_parts(self) -> None:
         """Let go of what holds processes or files; nothing is written."""
@@ -169,6 +185,9 @@ class Agent:
         node = dict(self.config[group])
         constructor = get_object(node["_target_"])
         parameters = inspect.signature(constructor).parameters
+        if self.ranks.size > 1 and "ranks" not in parameters and self._is_shared(group):
+            # Each rank would do by itself what is to be done once.
+            raise ConfigError(f"{node['_target_']} is for one process: it names no `ranks`")
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
@@ -183,6 +202,16 @@ class Agent:
         # Given to Hydra, the parts would be copied into a config.
         part = instantiate(node, _convert_="all", _partial_=True)(**given)
         return complete(part, group, node["_target_"])
+
+    def _is_shared(self, group: str) -> bool:
+        if group == "env":
+            return _takes(self.config["data"], "environment")
+        return group in ("algo", "data")
+
+
+def _takes(node: Mapping[str, Any], name: str) -> bool:
+    """Whether a part's constructor has a parameter of that name."""
+    return name in inspect.signature(get_object(node["_target_"])).parameters
 
 
 def _kind(space: Any) -> tuple[Any, ...]:
@@ -201,11 +230,28 @@ def complete(part: Any, group: str, target: str) -> Any:
     return part
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str, local_rank: int | None = None) -> torch.device:
+    """Return the device that a config's `device` names here.
+
+    Args:
+        name: auto, cpu, cuda or cuda:N.
+        local_rank: this process's number among the ranks on its machine, each of which has a GPU of its own; None for
+            one process.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(
             f"device={name} asked for, but torch {torch.__version__} finds no CUDA device"
         )
+    if name == "cuda" and local_rank is not None:
+        if local_rank >= torch.cuda.device_count():
+            raise ConfigError(
+                f"rank {local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}"
+            )
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
     return torch.device(name)

@@ -12,8 +12,10 @@ from typing import Any
 from hydra.utils import get_object, instantiate
 
 from poke.config.knobs import ConfigError
+from poke.distributed.ranks import ALONE, Ranks
 from poke.run.agent import Agent, complete
 from poke.run.identity import fingerprint_of
+from poke.run.together import give_out
 from poke.run.warmstart import WarmStartError, by_state, check_normalizer, fit
 from poke.training.checkpointing import (
     Checkpoint,
@@ -40,6 +42,7 @@ class Experiment(Agent):
             `open`, `go_on_from` or the first step.
         deadline: when training is to stop, in seconds of `time.monotonic`.
         after_save: called in the background when a checkpoint is on disk.
+        ranks: the processes that train together, of which this is the first.
 
     Raises:
         ConfigError: `checkpoint.monitor` is no metric of the evaluator.
@@ -52,8 +55,9 @@ class Experiment(Agent):
         *,
         deadline: float = math.inf,
         after_save: Callable[[], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, ranks)
         try:
             self._wire(config, path, deadline, after_save)
         except BaseException:
@@ -92,6 +96,7 @@ class Experiment(Agent):
             deadline=deadline,
             config=config,
             data=self.data,
+            ranks=self.ranks,
         )
         self._check_monitor()
 
@@ -185,6 +190,16 @@ class Experiment(Agent):
         # The sums of unfinished windows go on; what the other run's sinks hold is its own.
         self.logger.set_state({**self._logger_state.state, "sinks": {}})
         self.trainer.begin_here()
+
+    def fit(self) -> bool:
+        """Train to the end, or until told to stop, together with the other ranks; return whether it was the end.
+
+        Raises:
+            ConfigError: another rank reads other data.
+            RankLostError: one failed, died or hangs.
+        """
+        give_out(self.trainer)
+        return self.trainer.fit()
 
     def close(self, status: str = "finished") -> None:
         """Write what is pending: last windows of the logger, the last checkpoint; everything is closed in any case.

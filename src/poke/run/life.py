@@ -22,6 +22,8 @@ from omegaconf import DictConfig
 from poke.config.knobs import ConfigError
 from poke.config.saved import UNRESOLVED, SavedConfig
 from poke.config.validation import run_out_schedule
+from poke.distributed.places import place_given
+from poke.distributed.ranks import ALONE, RankLostError, Ranks
 from poke.run.directory import RunDirectory, RunDirectoryError
 from poke.run.signals import Interrupted, Signals
 from poke.run.starts import Beginning, Fork, Resumption, Start, Task
@@ -32,6 +34,7 @@ from poke.run.telling.provenance import packages, user_code
 from poke.training.writers import LogFileHandler
 
 if TYPE_CHECKING:
+    from poke.distributed.launching import Launched
     from poke.run.experiment import Experiment
     from poke.run.mirror import Mirror
 
@@ -133,6 +136,7 @@ class _Life:
         self._task = task
         self._experiment: Experiment | None = None
         self._mirror: Mirror | None = None
+        self._ranks: Launched | None = None
         self._is_ours = False  # whether the directory may be written
         self._first_step = 0
 
@@ -168,6 +172,8 @@ class _Life:
             except BaseException as error:
                 return self._break_off(signals, error)
             finally:
+                if self._ranks is not None:
+                    self._ranks.close(sys.exception() or Interrupted())
                 if self._mirror is not None:
                     self._mirror.close()
 
@@ -185,7 +191,11 @@ class _Life:
 
             limit = config["trainer"].get("max_seconds") or math.inf
             experiment = Experiment(
-                config, self._path, deadline=self._task.began + limit, after_save=after_save
+                config,
+                self._path,
+                deadline=self._task.began + limit,
+                after_save=after_save,
+                ranks=self._together(config),
             )
             self._experiment = experiment
             self._start.prepare(experiment)
@@ -204,7 +214,11 @@ class _Life:
             "exact_resume": bool(getattr(experiment.source, "exact_resume", True)),
             "inexact_reason": getattr(experiment.source, "inexact_reason", None),
         }
-        used = {"device": str(experiment.device), "data": experiment.data}
+        used = {
+            "device": str(experiment.device),
+            "data": experiment.data,
+            "ranks": experiment.ranks.size,
+        }
         account.run(session, **exact, **used)
         log.info("run directory %s", shown(self._path))
         if not exact["exact_resume"]:
@@ -216,9 +230,26 @@ class _Life:
         experiment.logger.log_config(config)
         trainer.report = self._task.report
         signals.deliver_to(trainer.stop, trainer.save_soon)
-        finished = trainer.fit()
+        finished = experiment.fit()
+        if self._ranks is not None:
+            self._ranks.close()
         experiment.close("finished" if finished else "interrupted")
         return self._complete(signals, finished)
+
+    def _together(self, config: Mapping[str, Any]) -> Ranks:
+        """The processes that are to train: this one, or those that are started now or were with it."""
+        size = config["trainer"].get("devices", 1)
+        if size == 1 and place_given() is None:
+            return ALONE
+        from poke.distributed.launching import Launched
+        from poke.run.agent import device_of
+
+        told = {"config": config, "run_dir": str(self._path.absolute())}
+        timeout = config["trainer"].get("rank_timeout", 300)
+        device = device_of(config["device"], 0)
+        self._ranks = Launched(size, device, timeout, told)
+        assert self._ranks.group is not None
+        return self._ranks.group
 
     def _look_around(self) -> dict[str, Any]:
         """A probe, asked whenever a row of metrics is written: show that the run lives, and tell of a NaN."""
@@ -280,6 +311,7 @@ class _Life:
         try:
             if outcome.status == "failed":
                 facts["cause"] = cause_of(error)
+                facts["rank"] = error.rank if isinstance(error, RankLostError) else 0
             self._start.account.end(
                 outcome.status, exit_reason=reason, error=outcome.error, **facts
             )

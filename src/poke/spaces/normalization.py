@@ -77,19 +77,20 @@ class ObservationNormalizer:
         if space.dtype != np.float32 and not space.num_numbers:
             raise SpaceError(f"observations of {space} have no numbers to normalise")
         self.limit = limit
-        self._scale: np.ndarray | None = None  # of the moments as they are
+        self._scale: np.ndarray
+        self._scaled_for = -1.0  # how much the moments had seen
         self.moments = RunningMoments((space.num_numbers,))
         self._space = space
 
     def learn(self, observation: np.ndarray) -> None:
         """Take `[batch, *shape]` observations into the statistics."""
         self.moments.update(self._space.numbers(observation))
-        self._scale = None
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """Return `[batch, *shape]` observations, normalised; a new array."""
-        if self._scale is None:
+        if self._scaled_for != self.moments.count:
             self._scale = np.sqrt(self.moments.variance + 1e-8)
+            self._scaled_for = self.moments.count
         numbers = (self._space.numbers(observation) - self.moments.mean) / self._scale
         np.maximum(numbers, -self.limit, out=numbers)
         np.minimum(numbers, self.limit, out=numbers)
@@ -111,4 +112,4 @@ class ObservationNormalizer:
         """
         flat = {name: state[name].reshape(-1) for name in ("mean", "variance")}
         self.moments.set_state({**state, **flat})
-        self._scale = None
+        self._scaled_for = -1.0

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from poke.distributed.ranks import ALONE, Ranks
 from poke.protocols import Algorithm, Evaluator, Source
 from poke.training.checkpointing.manager import CheckpointManager, CheckpointMetadata
 from poke.training.logging.logger import MetricsLogger
 from poke.training.logging.timing import StepTimer
 from poke.training.logging.values import read_numbers
+from poke.training.rng import RandomStates
 from poke.training.stopping import EarlyStopping
 
 # Told of an evaluation's metrics and its step; answers with a reason to end the run early, or None.
@@ -29,6 +31,9 @@ class Trainer:
     Whatever an evaluation found is in a checkpoint of those very weights: a save follows every evaluation, and both are
     due at the last step.
 
+    Of several ranks all take the same steps; rank 0 alone evaluates, logs and saves, the others wait for it as long as
+    that takes. A wish to stop or save that one of them hears is all of theirs.
+
     Args:
         algorithm: is updated.
         source: gives it experience.
@@ -44,6 +49,7 @@ class Trainer:
         deadline: when to stop, in seconds of `time.monotonic`.
         config: the resolved config, put into every checkpoint.
         data: fingerprint of what is trained on, put into every checkpoint.
+        ranks: the processes that train together.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Trainer:
         deadline: float = math.inf,
         config: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.algorithm = algorithm
         self.source = source
@@ -78,6 +85,11 @@ class Trainer:
         self.deadline = deadline
         self.config = config
         self.data = data
+        self.ranks = ranks
+        self.random_states = RandomStates()
+        self.others: list[
+            Any
+        ] = []  # of other ranks, what is their own, while a checkpoint is made or taken up
         self.step = 0
         self.stop_reason: str | None = None
         self.report: Report | None = None
@@ -118,7 +130,8 @@ class Trainer:
         self.run_until(self.max_steps)
         at_its_end = self.step >= self.max_steps or self.end_reason is not None
         evaluated = self.evaluator is None or self._evaluated_at == self.step
-        if at_its_end and not evaluated and self.stop_reason is None:
+        (stopped,) = self.ranks.agree(self.stop_reason is not None)
+        if at_its_end and not evaluated and not stopped:
             evaluated = self.evaluate()
             self._save()
         if self._saved_at != self.step:
@@ -148,12 +161,12 @@ class Trainer:
         """Train until the clock shows at least this step, or until `stop` is called."""
         if self._owes_evaluation and self.evaluate():
             self._save()
-        while self.step < step and not (self.stop_reason or self.end_reason):
+        while self.step < step and not self._is_to_end():
             before = self.step
             self._train_step()
             if _crossed(self.eval_every, before, self.step) or self.step >= self.max_steps:
                 self.evaluate()
-            if self._save_is_due(before):
+            if _crossed(self.save_every, before, self.step) or self._evaluated_at == self.step:
                 self._save()
             self.timer.switch("other")
             if time.monotonic() >= self.deadline and self.step < step:
@@ -180,14 +193,20 @@ class Trainer:
         """Take the present step for the first of a run: a checkpoint of it is due."""
         self._saved_at = -1
 
+    @property
+    def begins_here(self) -> bool:
+        """Whether the present step is the first of a run."""
+        return self._saved_at < 0
+
     def get_state(self) -> dict[str, Any]:
-        """Return the clock, and what early stopping goes by."""
+        """Return the clock, what early stopping goes by, and in a checkpoint what is other ranks' own."""
         early = self.early_stopping
         return {
             "step": self.step,
             "evaluated_at": self._evaluated_at,
             "owes_evaluation": self._owes_evaluation,
             "early_stopping": None if early is None else early.get_state(),
+            **({"ranks": self.others} if self.others else {}),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -195,6 +214,7 @@ class Trainer:
         self.step = self._saved_at = state["step"]
         self._evaluated_at = state["evaluated_at"]
         self._owes_evaluation = state.get("owes_evaluation", False)
+        self.others = state.get("ranks", [])
         early = state.get("early_stopping")
         if early is not None and self.early_stopping is not None:
             self.early_stopping.set_state(early)
@@ -204,10 +224,10 @@ class Trainer:
         self.timer.switch("data")
         batch = self.source.sample()
         self.timer.switch("update")
-        metrics = self.algorithm.update(batch)
+        metrics = self.ranks.mean(self.algorithm.update(batch), batch.num_samples)
         self.step += batch.num_steps
         self.timer.switch("log")
-        self.timer.count(batch.num_steps, batch.num_samples)
+        self.timer.count(batch.num_steps, batch.num_samples * self.ranks.size)
         if self.source.epoch != self._epoch:
             self._epoch = self.source.epoch
             self.logger.set_epoch(self._epoch)
@@ -220,6 +240,14 @@ class Trainer:
             return False
         self.timer.switch("eval")
         self._owes_evaluation = True
+        if not self.ranks.led(self._evaluate):
+            return False
+        self._owes_evaluation = False
+        self._evaluated_at = self.step
+        return True
+
+    def _evaluate(self) -> bool:
+        assert self.evaluator is not None
         try:
             # A stop asked for earlier stands; only one that comes now breaks the evaluation off.
             self._evaluating = True
@@ -246,20 +274,38 @@ class Trainer:
             self.end_reason = self.report(self.last_evaluation, self.step) or self.end_reason
         return True
 
-    def _save_is_due(self, before: int) -> bool:
-        return (
-            _crossed(self.save_every, before, self.step)
-            or self._evaluated_at == self.step
-            or self._asked_to_save
-            or time.monotonic() - self._saved_when >= self.save_every_seconds
+    def _is_to_end(self) -> bool:
+        """Save if somebody asked for that, and return whether the loop ends here; the same on every rank."""
+        wished = (
+            self._asked_to_save or time.monotonic() - self._saved_when >= self.save_every_seconds
         )
+        save, stop, end = self.ranks.agree(
+            wished, self.stop_reason is not None, self.end_reason is not None
+        )
+        if save:
+            self._save()
+        if stop and self.stop_reason is None:
+            self.stop_reason = "another rank was asked to stop"
+        if end and self.end_reason is None:
+            self.end_reason = "as rank 0 says"
+        return stop or end
 
     def _save(self) -> None:
         self.timer.switch("checkpoint")  # waiting for the save before counts as saving
         self._asked_to_save = False
-        self.checkpoints.save(self.components, self.metadata())
+        self.others = self.ranks.collect(self._own)
+        self.ranks.led(self._write)
+        self.others = []
         self._saved_at = self.step
         self._saved_when = time.monotonic()
+
+    def _own(self) -> dict[str, Any]:
+        """What no other rank has."""
+        return {"source": self.source.get_state(), "random": self.random_states.get_state()}
+
+    def _write(self) -> bool:
+        self.checkpoints.save(self.components, self.metadata())
+        return True
 
 
 def _crossed(every: int, before: int, now: int) -> bool:

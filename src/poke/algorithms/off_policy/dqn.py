@@ -37,6 +37,7 @@ from poke.algorithms.values.learning import Learning, refuse_memory, weighted_me
 from poke.algorithms.values.masked import chosen, legal_argmax, legal_mean
 from poke.algorithms.values.projection import cross_entropy, divergence, project
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.noisy import Noise
 from poke.policies.policy import Policy
@@ -67,6 +68,7 @@ class DQN:
         epsilon_end: at last.
         epsilon_steps: transitions between the two.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory, or actions are not one choice.
@@ -96,6 +98,7 @@ class DQN:
         reward_scale: float = 1.0,
         fast_path: bool = True,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.policy = make_policy(
             critic="shared" if dueling else "none",
@@ -121,10 +124,12 @@ class DQN:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             self.policy, self._descent, networks={}, followers={"policy": self._target}
         )
+        self._ranks = ranks
         self._generator = np.random.default_rng([seed, 3])
         self._drawing = torch.Generator().manual_seed(seed)
         self._noise = Noise(self.policy.network, self._drawing)
@@ -152,8 +157,9 @@ class DQN:
     def explore(self, observation: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return the best actions, or with a chance of `epsilon` any, as of `poke.protocols.Explorer`."""
         count = len(observation)
-        action = self.policy.action_space.draw(self._generator, count, action_mask)
-        greedy = self._generator.random(count) >= self.epsilon
+        draws = self._ranks.draws(self._generator)
+        action = self.policy.action_space.draw(draws, count, action_mask)
+        greedy = draws.random(count) >= self.epsilon
         if greedy.any():
             outputs = self._outputs(observation)
             best = self.policy.distribution.mode(outputs, action_mask)

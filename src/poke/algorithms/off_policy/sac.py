@@ -34,6 +34,7 @@ from poke.algorithms.values.critics import (
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.algorithms.values.masked import expectation
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.distributions import StateGaussian, masked_logits
 from poke.policies.policy import Policy
 
@@ -57,6 +58,7 @@ class SAC:
         learn_temperature: move it towards the entropy that is aimed at.
         target_entropy: of numbers, one each; None: -1. Of one choice a share of the greatest; None: 0.5.
         critics: as of `Judging`.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory, actions are several choices, or numbers that are not squashed.
@@ -80,6 +82,7 @@ class SAC:
         reward_scale: float = 1.0,
         critics: Mapping[str, Any] | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.policy = make_policy(std="network")
         refuse_memory(self.policy, "sac")
@@ -112,6 +115,7 @@ class SAC:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             self.policy,
@@ -119,13 +123,15 @@ class SAC:
             networks={"critics": self._critics, "temperature": self._temperature},
             followers={"critics": self._target},
         )
+        self._ranks = ranks
         self._exploring = np.random.default_rng([seed, 3])
         self._noise = torch.Generator().manual_seed(seed)
 
     def explore(self, observation: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return actions drawn from the policy, as of `poke.protocols.Explorer`."""
         outputs, _ = self.policy.infer(observation, judge=False)
-        return self.policy.distribution.sample(outputs, action_mask, self._exploring)[0]
+        drawn = self._ranks.draws(self._exploring)
+        return self.policy.distribution.sample(outputs, action_mask, drawn)[0]
 
     def update(self, batch: Experience) -> Mapping[str, Tensor | float]:
         """Make a gradient step of each minibatch.
@@ -212,7 +218,8 @@ class SAC:
         distribution = self.policy.distribution
         assert isinstance(distribution, StateGaussian)
         size = self.policy.action_space.num_outputs
-        noise = torch.randn(len(outputs), size, generator=self._noise).to(outputs.device)
+        whole = torch.randn(len(outputs) * self._ranks.size, size, generator=self._noise)
+        noise = self._ranks.share(whole).to(outputs.device)
         action, log_prob = distribution.rsample(outputs, noise)
         entropy = log_slope(action) - log_prob
         worth = self._heads.read(critics.of(observation, action)).amin(dim=0)

@@ -30,6 +30,7 @@ from poke.algorithms.off_policy.sac import refuse_unsquashed
 from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, judged, make_critics
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.policy import Policy
 
 # How near the bounds a drawn action may come: what it was before the tangent stays finite.
@@ -59,6 +60,7 @@ class TD3:
         next_bc_weight: and what they cost the value of what comes next.
         normalize_q: divide the policy's Q by the mean of its absolute values.
         critics: as of `Judging`.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory, or actions are not numbers that are squashed.
@@ -86,6 +88,7 @@ class TD3:
         reward_scale: float = 1.0,
         critics: Mapping[str, Any] | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         # The deviation is that of policies which are asked to explore; nothing here learns it.
         self.policy = make_policy(log_std=float(np.log(max(exploration_noise, 1e-3))))
@@ -117,6 +120,7 @@ class TD3:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             self.policy,
@@ -124,13 +128,14 @@ class TD3:
             networks={"critics": self._critics},
             followers={"critics": self._target, "policy": self._target_policy},
         )
+        self._ranks = ranks
         self._exploring = np.random.default_rng([seed, 3])
         self._noise = torch.Generator().manual_seed(seed)
 
     def explore(self, observation: np.ndarray, action_mask: np.ndarray | None) -> np.ndarray:
         """Return the policy's actions with noise, as of `poke.protocols.Explorer`."""
         outputs, _ = self.policy.infer(observation, judge=False)
-        noise = self._exploring.standard_normal(outputs.shape, np.float32)
+        noise = self._ranks.draws(self._exploring).standard_normal(outputs.shape, np.float32)
         action = np.tanh(outputs) + np.float32(self.exploration_noise) * noise
         return np.arctanh(np.clip(action, -EDGE, EDGE)).astype(np.float32)
 
@@ -199,7 +204,8 @@ class TD3:
             outputs = self._critics.of_encoded(part.observation, action)
         worth = self._heads.read(outputs)[0, :, 0]  # of the first critic alone
         if self.normalize_q:
-            worth = worth / worth.detach().abs().mean().clamp(min=1e-8)
+            (scale,) = self._ranks.average([], worth.detach().abs().mean()[None], 1)
+            worth = worth / scale.clamp(min=1e-8)
         distance = (action - torch.tanh(part.action)).square().mean(dim=1)
         loss = -worth + self.bc_weight * distance if self.bc_weight else -worth
         return weighted_mean(loss, part.weight), distance.detach().mean()
@@ -208,7 +214,8 @@ class TD3:
     def _aim(self, part: Transitions) -> Tensor:
         """Return the targets, `[batch, factors]`: rewards, and what a smoothed action is worth next."""
         action = torch.tanh(self._target_policy.network(part.next_observation)[0])
-        noise = torch.randn(action.shape, generator=self._noise).to(action.device)
+        shape = (len(action) * self._ranks.size, *action.shape[1:])
+        noise = self._ranks.share(torch.randn(shape, generator=self._noise)).to(action.device)
         noise = (noise * self.target_noise).clamp(-self.target_noise_clip, self.target_noise_clip)
         action = (action + noise).clamp(-1, 1)
         outputs = self._target.network.of_encoded(part.next_observation, action)

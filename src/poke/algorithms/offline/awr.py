@@ -22,6 +22,7 @@ from poke.algorithms.descent import Descent
 from poke.algorithms.values.critics import Judging, MakeNetwork
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.policy import Policy
 
 
@@ -45,6 +46,7 @@ class AWR:
         bins: of two-hot values; 0: values are numbers.
         low: least value that bins reach.
         high: greatest.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory.
@@ -69,6 +71,7 @@ class AWR:
         bins: int = 0,
         low: float = -1.0,
         high: float = 1.0,
+        ranks: Ranks = ALONE,
     ) -> None:
         refuse_memory(policy, "awr")
         self.policy = policy
@@ -84,6 +87,7 @@ class AWR:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             policy, self._descent, networks={"value": self._value}, followers={}

@@ -38,6 +38,7 @@ from poke.algorithms.values.critics import (
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.algorithms.values.masked import chosen, legal_argmax, legal_logsumexp
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.networks.actor_critic import ActorCritic
 from poke.policies.policy import Policy
 
@@ -62,6 +63,7 @@ class CQL:
         num_samples: draws, of numbers: so many uniform ones and as many of the policy's actions.
         temperature: of numbers: what entropy counts beside values, at first.
         critics: as of `Judging`; of choices the policy is one of `num`.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory; actions are several choices, or numbers that are not squashed; or critics
@@ -86,6 +88,7 @@ class CQL:
         reward_scale: float = 1.0,
         critics: Mapping[str, Any] | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.policy = make_policy(std="network")
         refuse_memory(self.policy, "cql")
@@ -94,6 +97,7 @@ class CQL:
             "max_grad_norm": max_grad_norm,
             "schedule": lr_schedule,
             "schedule_steps": schedule_steps,
+            "ranks": ranks,
         }
         self._learner: ChoiceLearner | NumberLearner
         if space.kind == "discrete":

@@ -5,7 +5,7 @@ actor that they judge; see `poke.algorithms.offline.cql`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -73,6 +73,7 @@ class NumberLearner:
         self.descent = Descent(moving, lr=rates, **descent)
         self.networks = {"critics": critics, "temperature": self._temperature}
         self.followers = {"critics": self._target}
+        self._ranks = descent["ranks"]
         self._noise = torch.Generator().manual_seed(seed)
 
     def step(self, part: Transitions) -> tuple[dict[str, Tensor], Tensor]:
@@ -138,9 +139,9 @@ class NumberLearner:
         """
         count, batch = self._num_samples, len(observation)
         with torch.no_grad():
-            uniform = torch.rand(count * batch, self._size, generator=self._noise) * 2 - 1
+            uniform = self._noise_for(batch, torch.rand, count) * 2 - 1
             outputs = self._policy.network(observation)[0].repeat(count, 1)
-            drawn, density = self._draw(outputs)
+            drawn, density = self._draw(outputs, count)
             action = torch.cat([uniform.to(drawn.device), drawn])
             densities = torch.cat([torch.full_like(density, -self._size * math.log(2)), density])
         outputs = self._critics.of_encoded(
@@ -150,10 +151,21 @@ class NumberLearner:
         each = weighted.unflatten(1, (2 * count, batch))
         return each.logsumexp(dim=1) - math.log(2 * count)
 
-    def _draw(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return actions between -1 and 1 that gradients lead through, `[batch, size]`, and their log-densities."""
+    def _draw(self, outputs: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
+        """Return actions between -1 and 1 that gradients lead through, `[batch, size]`, and their log-densities.
+
+        Args:
+            outputs: the policy's, `[count * batch, ...]`.
+            count: how often the batch stands there.
+        """
         distribution = self._policy.distribution
         assert isinstance(distribution, StateGaussian)
-        noise = torch.randn(len(outputs), self._size, generator=self._noise).to(outputs.device)
+        batch = len(outputs) // count
+        noise = self._noise_for(batch, torch.randn, count).to(outputs.device)
         own, log_prob = distribution.rsample(outputs, noise)
         return torch.tanh(own), log_prob - log_slope(own)
+
+    def _noise_for(self, batch: int, draw: Callable[..., Tensor], count: int) -> Tensor:
+        """Return what is drawn for each of `batch` rows `count` times, `[count * batch, size]`."""
+        whole = draw(count, batch * self._ranks.size, self._size, generator=self._noise)
+        return self._ranks.share(whole, axis=1).reshape(-1, self._size)

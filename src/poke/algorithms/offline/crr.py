@@ -31,6 +31,7 @@ from poke.algorithms.values.critics import (
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.algorithms.values.masked import expectation
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.distributions import masked_logits
 from poke.policies.policy import Policy
 
@@ -57,6 +58,7 @@ class CRR:
         max_weight: exponential weights are cut here.
         num_samples: draws of the policy's actions where they are not one choice.
         critics: as of `Judging`.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory.
@@ -81,6 +83,7 @@ class CRR:
         reward_scale: float = 1.0,
         critics: Mapping[str, Any] | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         refuse_memory(policy, "crr")
         self.policy = policy
@@ -106,6 +109,7 @@ class CRR:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             policy,
@@ -113,6 +117,7 @@ class CRR:
             networks={"critics": self._critics},
             followers={"critics": self._target},
         )
+        self._ranks = ranks
         self._generator = np.random.default_rng([seed, 4])
 
     def update(self, batch: Experience) -> Mapping[str, Tensor | float]:
@@ -202,10 +207,11 @@ class CRR:
             return expectation(probabilities.unsqueeze(1), values.transpose(1, 2), legal)
         numbers = outputs.cpu().numpy()
         legal_ = None if mask is None else mask.cpu().numpy()
+        draws = self._ranks.draws(self._generator)
         total = torch.zeros(len(outputs), len(self._heads.gammas), device=outputs.device)
         for _ in range(self.num_samples):
             with np.errstate(all="ignore"):  # of a network that broke its loss tells
-                drawn, _ = self.policy.distribution.sample(numbers, legal_, self._generator)
+                drawn, _ = self.policy.distribution.sample(numbers, legal_, draws)
             action = torch.from_numpy(drawn).to(outputs.device)
             total += self._heads.read(critics.of(observation, action)).amin(dim=0)
         return total / self.num_samples

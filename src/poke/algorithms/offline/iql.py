@@ -33,6 +33,7 @@ from poke.algorithms.values.critics import (
 from poke.algorithms.values.heads import expectile_weight
 from poke.algorithms.values.learning import Learning, refuse_memory, weighted_mean
 from poke.data.experience import Experience, Transitions
+from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.policy import Policy
 
 
@@ -54,6 +55,7 @@ class IQL:
         temperature: beta: how strongly the policy prefers what is better; 0: it clones. Mind the rewards' scale.
         max_weight: exponential advantages are cut here.
         critics: as of `Judging`.
+        ranks: the processes that learn together.
 
     Raises:
         ValueError: the policy has a memory.
@@ -76,6 +78,7 @@ class IQL:
         max_grad_norm: float = 0.0,
         reward_scale: float = 1.0,
         critics: Mapping[str, Any] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         refuse_memory(policy, "iql")
         self.policy = policy
@@ -101,6 +104,7 @@ class IQL:
             max_grad_norm=max_grad_norm,
             schedule=lr_schedule,
             schedule_steps=schedule_steps,
+            ranks=ranks,
         )
         self._learning = Learning(
             policy,

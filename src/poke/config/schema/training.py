@@ -30,6 +30,13 @@ class TrainerConfig:
         help="a process saves and ends after so long; 0: no limit",
     )
     early_stopping: EarlyStoppingConfig = knob(default=None)
+    devices: int = knob(at_least=1, default=1, help="processes that train together")
+    rank_timeout: float = knob(
+        above=0,
+        default=300,
+        bookkeeping=True,
+        help="seconds after which one of them that says nothing ends the run",
+    )
 
 
 @dataclass

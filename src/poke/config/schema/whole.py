@@ -84,7 +84,9 @@ class RecordConfig:
     out: str = knob(help="the file; minari:NAME, a Minari dataset")
     seed: int = knob(at_least=0, help="of everything: the same seed gives the same file")
     concurrency: int = knob(at_least=1, at_most=4096, help="battles at a time")
-    policy: str | None = knob(help="a run, or one of its checkpoints, whose policy is recorded, in env")
+    policy: str | None = knob(
+        help="a run, or one of its checkpoints, whose policy is recorded, in env"
+    )
     episodes: int = knob(at_least=1, help="of policy, in a Gymnasium environment")
     trust: list[str] = knob(
         default=None, help="packages whose classes policy's run may name besides poke's own"

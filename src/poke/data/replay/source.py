@@ -19,6 +19,7 @@ from poke.data.replay.drawing import Prioritized, Uniform
 from poke.data.replay.filling import recorded
 from poke.data.replay.ring import Ring
 from poke.data.replay.waiting import Waiting
+from poke.distributed.ranks import ALONE, Ranks
 from poke.protocols import Environment, Explorer
 
 log = logging.getLogger("poke")
@@ -46,6 +47,8 @@ class Replay:
         seed: of environments and draws.
         device: where minibatches are to be.
         episode_window: how many finished episodes the reported mean return and length are taken over.
+        ranks: the processes that play and learn together. Each has its share of environments, buffer and minibatch, and
+            draws from its own part of the buffer.
 
     Raises:
         ValueError: an environment gave a reward that is not finite, or forbade every action; or the policy has a
@@ -72,13 +75,17 @@ class Replay:
         seed: int = 0,
         device: str | torch.device = "cpu",
         episode_window: int = 100,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.environment = environment
         self.observation_space = environment.observation_space
         self.action_space = environment.action_space
         self.observation_clip = environment.observation_clip
         self.fingerprint: Fingerprint | None = None  # of the recording it began with
-        self._play = Play(environment, seed=seed, episode_window=episode_window)
+        self._ranks = ranks
+        capacity = ranks.part(capacity, "data.capacity")
+        batch_size = ranks.part(batch_size, "data.batch_size")
+        self._play = Play(environment, seed=seed, episode_window=episode_window, ranks=ranks)
         self.environments = self._play.environments
         self.masked = self._play.masked
         try:
@@ -107,7 +114,8 @@ class Replay:
                         f"{count:,}",
                         capacity,
                     )
-                self._drawing.add(self._ring.extend(rows))
+                own = {name: ranks.share(column) for name, column in rows.items()}
+                self._drawing.add(self._ring.extend(own))
         except BaseException:
             self._play.close()
             raise
@@ -119,7 +127,7 @@ class Replay:
         self._beta, self._beta_steps = beta, beta_steps
         self._device = torch.device(device)
         self._explorer: Explorer | None = None
-        self._generator = np.random.default_rng([seed, 2])
+        self._generator = np.random.default_rng([seed, 2, *([ranks.rank] if ranks.rank else [])])
         self._num_played = 0
         self._fresh: list[int] = []  # places of what this update has added
 
@@ -157,16 +165,19 @@ class Replay:
         if self._explorer is None:
             raise RuntimeError("attach an algorithm before sampling")
         num_steps = sum(self._round() for _ in range(self._train_freq))
+        elsewhere = sum(self._ranks.gather(num_steps)) - num_steps
+        self._num_played += elsewhere
         # All at once: a way through the tree costs about the same for one as for many.
         self._drawing.add(np.array(self._fresh, np.int64))
         self._fresh.clear()
         ready = len(self._ring) >= self._batch_size and self._num_played >= self._warmup_steps
-        count = self._updates if ready else 0
+        (waiting,) = self._ranks.agree(not ready)
+        count = 0 if waiting else self._updates
         return Experience(
             minibatches=self._minibatches(count),
             num_minibatches=count,
             batch_size=self._batch_size,
-            num_steps=num_steps,
+            num_steps=num_steps + elsewhere,
             metrics=self._play.end_round(),
             # Errors are on the algorithm's device: who does not want them does not wait for them.
             told=self if isinstance(self._drawing, Prioritized) else None,
@@ -185,6 +196,7 @@ class Replay:
             "waiting": self._waiting.get_state(),
             "generator": self._generator.bit_generator.state,
             "num_played": self._num_played,
+            "ranks": self._ranks.size,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -195,6 +207,11 @@ class Replay:
         """
         if bool(state["drawing"]) != isinstance(self._drawing, Prioritized):
             raise ValueError("data.alpha came from or went to 0: init_from= starts anew")
+        if state.get("ranks", 1) != self._ranks.size:
+            raise ValueError(
+                f"its replay buffer is in {state.get('ranks', 1)} parts, a rank each, and there are "
+                f"{self._ranks.size} ranks: init_from= starts anew"
+            )
         goes_on = self._play.set_state(state["play"])  # first: it knows another environment's
         self._ring.set_state(state["ring"])
         self._drawing.set_state(state["drawing"])

@@ -14,6 +14,7 @@ from poke.data.experience import Experience, Transitions
 from poke.data.files.described import DataError
 from poke.data.files.steps import Trajectories
 from poke.data.transitions.steps import look_ahead, returns_of
+from poke.distributed.ranks import ALONE, Ranks
 
 log = logging.getLogger("poke")
 
@@ -32,7 +33,7 @@ class RecordedTransitions(Demonstrations):
         n_step: how many steps a transition spans.
         gamma: discount factor of Monte-Carlo returns.
         action_bounds, normalize_observation, in_memory, cache: as of `Demonstrations`.
-        seed, device, filled, filter, shares: likewise.
+        seed, device, filled, filter, shares, ranks: likewise.
 
     Raises:
         DataError: as of `Demonstrations`; or nothing is known of what decisions led to.
@@ -55,6 +56,7 @@ class RecordedTransitions(Demonstrations):
         shares: Sequence[float] | None = None,
         in_memory: bool = True,
         cache: str | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._n_step = n_step
         self._gamma = 1.0 if gamma is None else gamma
@@ -71,6 +73,7 @@ class RecordedTransitions(Demonstrations):
             normalize_observation=normalize_observation,
             in_memory=in_memory,
             cache=cache,
+            ranks=ranks,
         )
 
     def attach(self, algorithm: Learner) -> None:
@@ -87,7 +90,8 @@ class RecordedTransitions(Demonstrations):
 
     def sample(self) -> Experience:  # type: ignore[override]
         """Return the next `batch_size` transitions of the epoch."""
-        return Experience([self._transitions(self._next())], 1, self._batch_size)
+        rows = self._next()
+        return Experience([self._transitions(rows)], 1, len(rows))
 
     def draw(self, count: int, generator: torch.Generator) -> Transitions:
         """Return transitions of training, drawn with replacement; the epoch goes on as if nothing had been drawn.

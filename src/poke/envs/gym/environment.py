@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.environments import Environments, Stepper
 from poke.envs.gym.exactness import inexact_reason
 from poke.envs.gym.masks import find_mask
@@ -49,6 +50,7 @@ class GymEnvironment:
         reward_gamma: discount factor for that return; None for `gamma`.
         gamma: of the algorithm that learns here; None where it has none.
         probe_exact: try whether environments can be copied, so that a resumed run goes on with the very same.
+        ranks: the processes that share the environments of training.
 
     Raises:
         UnsupportedEnvironmentError: no such environment or wrapper, or spaces that cannot be played.
@@ -73,8 +75,10 @@ class GymEnvironment:
         reward_gamma: float | None = None,
         gamma: float | None = None,
         probe_exact: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.num_envs = num_envs
+        self._ranks = ranks
+        self.num_envs = ranks.part(num_envs, "env.num_envs")
         self._kwargs = dict(kwargs or {})
         self._evaluation_kwargs = dict(evaluation_kwargs or {})
         self._wrappers = list(wrappers or ())
@@ -98,6 +102,7 @@ class GymEnvironment:
             "max_episode_steps": max_episode_steps,
             "frame_stack": frame_stack,
             # What came later is not in the settings of runs from before.
+            **({"ranks": ranks.size} if ranks.size > 1 else {}),
             **({"action_bounds": action_bounds} if action_bounds != "clip" else {}),
             **({"wrappers": _plain(self._wrappers)} if self._wrappers else {}),
             **{f"kwargs.{name}": _plain(value) for name, value in self._kwargs.items()},
@@ -119,6 +124,7 @@ class GymEnvironment:
             scaler=scaler,
             inexact_reason=reason,
             episode_limit=self.episode_limit,
+            ranks=self._ranks,
         )
 
     def make_evaluation(self, num_envs: int, *, render: bool = False) -> Environments:

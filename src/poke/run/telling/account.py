@@ -104,6 +104,7 @@ class Account:
             "ended": None,
             "error": None,
             "cause": None,
+            "rank": None,
             "exit_reason": None,
         }
         known = next((s["packages"] for s in reversed(self.sessions) if s.get("packages")), None)
@@ -208,6 +209,8 @@ def _blank(run_dir: Path) -> dict[str, Any]:
         "best": None,
         "error": None,
         "cause": None,
+        "ranks": 1,
+        "rank": None,  # whose doing it was that it failed
         "exit_reason": None,
     }
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from poke.distributed.ranks import RankLostError
+
 OUTSIDE, OWN = "outside", "own"
 # Of libraries that are not imported for this, by name: memory that a GPU has not, a worker process that was killed.
 OTHERS = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
@@ -22,6 +24,8 @@ def _is_from_outside(error: BaseException) -> bool:
     # EOFError: the other end of a pipe, a worker process, is gone.
     if isinstance(error, OSError | MemoryError | EOFError):
         return True
+    if isinstance(error, RankLostError):
+        return error.outside
     return any(kind.__name__ in OTHERS for kind in type(error).__mro__)
 
 

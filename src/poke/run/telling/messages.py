@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poke.config.knobs import ConfigError
+from poke.distributed.ranks import RankLostError
 from poke.training.writers import LogFileHandler, TerminalHandler
 
 log = logging.getLogger("poke")
@@ -49,5 +50,5 @@ def shown(path: Path) -> str:
 def one_line(error: BaseException) -> str:
     """Return an error in one line: a mistake by its message alone, anything else with its type."""
     text = " ".join(str(error).split())
-    known = isinstance(error, (ConfigError, ValueError)) and text
+    known = isinstance(error, (ConfigError, ValueError, RankLostError)) and text
     return text if known else f"{type(error).__name__}: {text}".rstrip(": ")

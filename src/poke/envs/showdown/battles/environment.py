@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.showdown import layout
 from poke.envs.showdown.battles.league import League
 from poke.envs.showdown.battles.opponents import Opponents
@@ -37,6 +38,7 @@ class BattleEnvironment(EnvironmentDefaults):
         gamma: of the algorithm that learns here; None where it has none.
         load_policy: returns a run's policy.
         copy_policy: returns a policy of a state of the learner's.
+        ranks: the processes that share the battles of training; of workers each has its share, but one at least.
 
     Raises:
         BattleError: there are no such battles, or they cannot be played here.
@@ -59,11 +61,13 @@ class BattleEnvironment(EnvironmentDefaults):
         gamma: float | None = None,
         load_policy: Callable[..., Any],
         copy_policy: Callable[[Mapping[str, Any]], Any],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.format = format
         self.teams = teams
-        self.num_envs = num_envs
-        self.num_workers = num_workers
+        self._ranks = ranks
+        self.num_envs = ranks.part(num_envs, "env.num_envs")
+        self.num_workers = max(1, num_workers // ranks.size)
         self.accelerate = accelerate
         self.observation_space, self.action_space = spaces(format)
         self._shares = shares_of(opponent)
@@ -76,6 +80,7 @@ class BattleEnvironment(EnvironmentDefaults):
         self.settings = {
             "format": format,
             "num_envs": num_envs,
+            **({"ranks": ranks.size} if ranks.size > 1 else {}),
             "opponent": dict(self._shares),
             "reward": reward,
             **({"shaping": shaping} if reward == "shaped" else {}),
@@ -91,7 +96,9 @@ class BattleEnvironment(EnvironmentDefaults):
             named = self._league["players"]
             league = League(named=named, copy_policy=self._copy_policy, **how)
         shaping = Shaping(self._scale, self._gamma)
-        return self._make(self.num_envs, self._shares, shaping, league=league, explore=True)
+        return self._make(
+            self.num_envs, self._shares, shaping, league=league, explore=True, ranks=self._ranks
+        )
 
     def make_evaluation(self, num_envs: int, *, render: bool = False) -> BattleEnvironments:
         """Return battles for evaluation, worth their outcome alone; there are no pictures.
@@ -118,6 +125,7 @@ class BattleEnvironment(EnvironmentDefaults):
         *,
         league: League | None,
         explore: bool,
+        ranks: Ranks = ALONE,
     ) -> BattleEnvironments:
         opponents = Opponents(
             shares,
@@ -135,7 +143,7 @@ class BattleEnvironment(EnvironmentDefaults):
             accelerate=self.accelerate,
             teams=self.teams,
         )
-        return BattleEnvironments(workers, self.action_space, opponents, shaping)
+        return BattleEnvironments(workers, self.action_space, opponents, shaping, ranks)
 
 
 def spaces(format: str) -> tuple[ObservationSpace, ActionSpace]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.showdown.battles.opponents import Opponents
 from poke.envs.showdown.battles.plans import Plan
 from poke.envs.showdown.battles.rewards import Shaping
@@ -36,6 +37,7 @@ class BattleEnvironments(VectorEnvironmentDefaults):
         action_space: of the generation.
         opponents: who is met.
         shaping: what a step is worth.
+        ranks: the processes that share more battles, of which these are one's.
     """
 
     exact_state = True
@@ -48,7 +50,9 @@ class BattleEnvironments(VectorEnvironmentDefaults):
         action_space: ActionSpace,
         opponents: Opponents,
         shaping: Shaping,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self._ranks = ranks
         self.action_space = action_space
         self.num_envs = num = workers.num_battles // 2
         self._workers = workers
@@ -81,7 +85,8 @@ class BattleEnvironments(VectorEnvironmentDefaults):
     def reset(self, entropy: Sequence[int]) -> None:
         """Begin new battles; the numbers decide all of their seeds."""
         self._entropy = [int(number) for number in entropy]
-        self._opponents.seed([*self._entropy, self.num_envs])
+        rank, size = self._ranks.rank, self._ranks.size
+        self._opponents.seed([*self._entropy, self.num_envs * size, *([rank] if rank else [])])
         self._num_begun = [0] * self.num_envs
         for tables in (self._playing, self._next):
             for i in range(self.num_envs):
@@ -211,9 +216,10 @@ class BattleEnvironments(VectorEnvironmentDefaults):
         """Begin environment i's next battle at a table; the learner sits in either seat in turn."""
         number = self._num_begun[i]
         self._num_begun[i] += 1
-        where = [*self._entropy, i, number]
+        one = i * self._ranks.size + self._ranks.rank  # of those of all ranks
+        where = [*self._entropy, one, number]
         opponent = self._opponents.draw(np.random.default_rng([*where, 1]))
-        self._tables.begin(table, Plan(battle_seeds(*where), (i + number) % 2, opponent))
+        self._tables.begin(table, Plan(battle_seeds(*where), (one + number) % 2, opponent))
 
     def _finish(self, ended: np.ndarray, outcome: np.ndarray) -> None:
         """Take note of what ended, and go to the tables where the next battles have begun."""

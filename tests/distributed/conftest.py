@@ -1,0 +1,20 @@
+import pytest
+
+from ..e2e.conftest import CommandLine
+
+__all__ = ["CommandLine"]
+
+
+@pytest.fixture
+def poke(tmp_path, zygote) -> CommandLine:
+    return CommandLine(tmp_path, zygote)
+
+
+@pytest.fixture(scope="session")
+def session_poke(tmp_path_factory, zygote) -> CommandLine:
+    return CommandLine(tmp_path_factory.mktemp("ranks"), zygote)
+
+
+@pytest.fixture
+def anew(tmp_path) -> CommandLine:
+    return CommandLine(tmp_path)

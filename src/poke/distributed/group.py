@@ -22,8 +22,9 @@ from torch import Tensor
 from poke.distributed.places import Place, tracebacks_of, whereabouts
 from poke.distributed.ranks import RankLostError
 
+MEETING_SECONDS = 300.0  # for ranks to find each other
 FOREVER = timedelta(days=365)
-ASKING_SECONDS = 5.0  # for what the others know of one that was lost
+ASKING_SECONDS = 10.0  # for what the others know of one that was lost
 ENDING_SECONDS = 30.0  # for the others to come to their end
 DUMPING_SECONDS = 2.0  # for a rank that hangs to write down where
 DUMPING = signal.SIGUSR2  # asks it to
@@ -81,11 +82,17 @@ class Group:
         self.peers: list[Mapping[str, Any]] = [{}] * place.size
         limit = timedelta(seconds=timeout)
         with self._heard():
-            backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+            # Ranks that begin are waited for longer than those that train: to import torch may take a while.
             dist.init_process_group(
-                backend, store=store, rank=self.rank, world_size=self.size, timeout=limit
+                "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+                store=store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=MEETING_SECONDS),
             )
-            # Values travel by a group of their own: on a device the other one is NCCL's.
+            self._gradients = dist.new_group(
+                backend="nccl" if device.type == "cuda" else "gloo", timeout=limit
+            )
             self._values = dist.new_group(backend="gloo", timeout=limit)
             self._patient = dist.new_group(backend="gloo", timeout=FOREVER)
             # What finds a process, and where it writes its tracebacks.
@@ -122,7 +129,7 @@ class Group:
             own[:-1].mul_(weight)
         own[-1] = weight
         with self._heard():
-            dist.all_reduce(own)
+            dist.all_reduce(own, group=self._gradients)
         mean = own[:-1].div_(own[-1])
         *parts, told_by_all = mean.split([*sizes, len(told)])
         for gradient, part in zip(gradients, parts, strict=True):
@@ -147,7 +154,7 @@ class Group:
         if there:
             together = torch.stack([v.float() for v in there.values()])
             with self._heard():
-                dist.all_reduce(together)
+                dist.all_reduce(together, group=self._gradients)
             found |= zip(there, (together / self.size).unbind(), strict=True)
         return found
 

@@ -23,14 +23,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from poke.distributed.group import DUMPING, Group, meet
+from poke.distributed.group import DUMPING, MEETING_SECONDS, Group, meet
 from poke.distributed.places import STARTED, Place, place_given, tracebacks_of
 from poke.distributed.ranks import RankLostError
 
 HERE = "127.0.0.1"
 GRACE_SECONDS = 10.0  # for a rank that comes to its end
 ENDED_SECONDS = 2.0  # for one that is ended; what takes longer is killed
-MEETING_SECONDS = 300.0  # for ranks that somebody else starts to find each other
 TOLD = "told"
 
 

@@ -38,8 +38,8 @@ def main() -> int:
     # Rank 0 says it.
     logging.getLogger("poke").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    from poke.distributed.group import Group, meet
-    from poke.distributed.launching import MEETING_SECONDS, TOLD, writes_tracebacks
+    from poke.distributed.group import MEETING_SECONDS, Group, meet
+    from poke.distributed.launching import TOLD, writes_tracebacks
     from poke.run.agent import device_of
 
     place = place_given()

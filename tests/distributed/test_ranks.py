@@ -177,7 +177,10 @@ def test_a_fork_of_ranks_is_evaluated_by_the_first(poke):
     ("overrides", "told"),
     [
         ((*LEARNERS["bc"], "data.batch_size=50"), "data.batch_size=50 cannot be shared equally"),
-        ((*LEARNERS["ppo"], "env.num_envs=4"), "env.num_envs=4 cannot be shared equally by 3"),
+        (
+            (*LEARNERS["ppo"], "env.num_envs=4", "algo.minibatch_size=32"),
+            "env.num_envs=4 cannot be",
+        ),
         ((*LEARNERS["bc"], "trainer.devices=0"), "trainer.devices"),
         ((*LEARNERS["bc"], "trainer.rank_timeout=0"), "trainer.rank_timeout"),
     ],

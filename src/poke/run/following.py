@@ -5,12 +5,18 @@ All that it needs to know rank 0 tells it; what starts it (a run, `torchrun`, `s
 
 from __future__ import annotations
 
+from poke.run.signals import Signals, guard_the_door
+
+if __name__ == "__main__":
+    guard_the_door()  # before anything else is imported: a signal may come at any moment
+
 import contextlib
 import json
 import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -22,7 +28,6 @@ from typing import Any
 from poke.distributed.places import STARTED, place_given, tracebacks_of
 from poke.distributed.ranks import RankLostError
 from poke.run.directory import RunDirectory, RunDirectoryError, is_held
-from poke.run.signals import Signals
 from poke.run.telling.account import Account
 from poke.run.telling.causes import OUTSIDE, cause_of
 from poke.run.telling.messages import one_line
@@ -33,6 +38,10 @@ _outlives = threading.Event()  # set where the run is to be ended after its proc
 
 def main() -> int:
     """Follow rank 0 to the end of its run and return an exit status: 0, or 1 where it did not come to one."""
+    place = place_given()
+    if place is None:
+        print("poke: other ranks are started by a run, torchrun or srun", file=sys.stderr)
+        return 2
     if STARTED in os.environ:
         threading.Thread(target=_end_with_the_run, daemon=True).start()
     # Rank 0 says it.
@@ -42,8 +51,6 @@ def main() -> int:
     from poke.distributed.launching import TOLD, writes_tracebacks
     from poke.run.agent import device_of
 
-    place = place_given()
-    assert place is not None
     group, told = None, {}
     with writes_tracebacks(), Signals() as signals:
         try:

@@ -29,9 +29,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 RESULTS = Path(__file__).parent / "results"
-SOURCES = (
-    Path(__file__).parent.parent / "src"
-)  # a peer's Python need not have poke, whose evaluation judges it
+# A peer's Python need not have poke, whose evaluation judges it.
+SOURCES = Path(__file__).parent.parent / "src"
 EVALUATION_SEED = 1_000_003
 
 
@@ -47,6 +46,16 @@ class Task:
     hidden: tuple[int, ...] = (256, 256)
 
 
+SAC = {
+    "learning_rate": 1e-3,
+    "batch_size": 256,
+    "buffer_size": 100_000,
+    "learning_starts": 1_000,
+    "gamma": 0.99,
+    "tau": 0.005,
+    "train_freq": 1,
+    "gradient_steps": 1,
+}
 TASKS = {
     "dqn": Task(
         "dqn",
@@ -66,37 +75,13 @@ TASKS = {
             "exploration_final_eps": 0.04,
         },
     ),
-    "sac": Task(
-        "sac",
-        "Pendulum-v1",
-        20_000,
-        {"poke": ()},
-        {
-            "learning_rate": 1e-3,
-            "batch_size": 256,
-            "buffer_size": 100_000,
-            "learning_starts": 1_000,
-            "gamma": 0.99,
-            "tau": 0.005,
-            "train_freq": 1,
-            "gradient_steps": 1,
-        },
-    ),
+    "sac": Task("sac", "Pendulum-v1", 20_000, {"poke": ()}, SAC),
     "halfcheetah": Task(
         "sac",
         "HalfCheetah-v5",
         50_000,
         {"poke": ("env=gym", "env.id=HalfCheetah-v5", "algo.lr=3e-4", "algo.policy_lr=3e-4")},
-        {
-            "learning_rate": 3e-4,
-            "batch_size": 256,
-            "buffer_size": 100_000,
-            "learning_starts": 1_000,
-            "gamma": 0.99,
-            "tau": 0.005,
-            "train_freq": 1,
-            "gradient_steps": 1,
-        },
+        {**SAC, "learning_rate": 3e-4},
     ),
 }
 

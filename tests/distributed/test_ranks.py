@@ -173,6 +173,13 @@ def test_a_fork_of_ranks_is_evaluated_by_the_first(poke):
     assert sum("val/loss" in row for row in rows(poke.cwd / "judged")) == 2
 
 
+def test_a_run_of_ranks_is_not_replayed_by_one(poke):
+    train(poke, "bc", "several", 20, 2, "checkpoint.save_every=10")
+    said = poke("poke.verify", "several", expect=None)
+    assert "is of 2 ranks, and one process cannot replay what they did" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

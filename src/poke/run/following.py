@@ -58,7 +58,7 @@ def main() -> int:
             told = json.loads(store.get(TOLD))
             device = device_of(told["config"]["device"], place.local_rank)
             group = Group(place, store, device, told["timeout"])
-            _follow(group, told["config"], signals)
+            _follow(group, told["config"], signals, place.local_rank)
             group.end()
         except RankLostError as error:
             if error.rank == 0 and error.hangs and place.rank == 1:
@@ -76,13 +76,13 @@ def main() -> int:
     return 0
 
 
-def _follow(group: Any, config: Mapping[str, Any], signals: Signals) -> None:
+def _follow(group: Any, config: Mapping[str, Any], signals: Signals, local_rank: int) -> None:
     from poke.run.agent import Agent
     from poke.run.together import take_up
     from poke.training.logging.timing import StepTimer
     from poke.training.trainer import Trainer
 
-    agent = Agent(config, group)
+    agent = Agent(config, group, local_rank=local_rank)
     try:
         trainer = Trainer(
             algorithm=agent.algorithm,
@@ -138,9 +138,9 @@ def _end_for(error: RankLostError, first: Mapping[str, Any], run_dir: Path) -> N
             account = Account.of(run_dir)
             if account.values["status"] != "running":
                 return
-            line = one_line(error)
+            line, told = one_line(error), getattr(error, "__notes__", ())
             with open(run_dir / "train.log", "a", encoding="utf-8") as file:
-                file.writelines(f"{text}\n" for text in (f"poke: failed: {line}", *notes(error)))
+                file.writelines(f"{text}\n" for text in (f"poke: failed: {line}", *told))
             account.end(
                 "failed",
                 exit_reason=type(error).__name__,
@@ -151,11 +151,6 @@ def _end_for(error: RankLostError, first: Mapping[str, Any], run_dir: Path) -> N
             )
             return
         time.sleep(0.1)
-
-
-def notes(error: BaseException) -> list[str]:
-    """Return what was added to an exception."""
-    return list(getattr(error, "__notes__", ()))
 
 
 if __name__ == "__main__":

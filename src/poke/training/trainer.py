@@ -87,9 +87,8 @@ class Trainer:
         self.data = data
         self.ranks = ranks
         self.random_states = RandomStates()
-        self.others: list[
-            Any
-        ] = []  # of other ranks, what is their own, while a checkpoint is made or taken up
+        # What is other ranks' own, while a checkpoint is made or taken up.
+        self.others: list[Any] = []
         self.step = 0
         self.stop_reason: str | None = None
         self.report: Report | None = None

@@ -74,6 +74,10 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
     with tempfile.TemporaryDirectory(prefix="poke-verify-") as scratch:
         experiment = Experiment(_without_sinks(plain), Path(scratch))
         recorded = experiment.checkpoints.load(second)
+        if others := recorded.components["trainer"].get("ranks"):
+            raise ConfigError(
+                f"{second} is of {len(others) + 1} ranks, and one process cannot replay what they did bit for bit"
+            )
         if change := change_between(recorded.metadata.data, experiment.data):
             raise ConfigError(change)
         loaded = experiment.checkpoints.load(first)

@@ -81,7 +81,7 @@ def test_rows_where_nothing_was_done_leave_the_estimates_of_the_others_as_they_a
     expected, _ = whole.advantages(0.9, 0.8)
     advantage, _ = rollout.advantages(0.9, 0.8)
     np.testing.assert_allclose(advantage[places], expected, rtol=1e-5, atol=1e-6)
-    assert rollout.rows().tolist() == places.tolist()
+    assert np.flatnonzero(~rollout.idle).tolist() == places.tolist()
     assert rollout.num_steps == 12
 
 
@@ -110,7 +110,7 @@ def test_where_the_reset_comes_a_step_later_the_next_row_is_the_final_observatio
     advantage, _ = rollout.advantages(0.5, 0.0)
     assert advantage[[0, 1, 3], 0].tolist() == [1 + 10 - 10, 1 + 3.5 - 20, 1 + 20 - 30]
     assert rollout.num_steps == 3
-    assert rollout.rows().tolist() == [0, 1, 3]
+    assert np.flatnonzero(~rollout.idle).tolist() == [0, 1, 3]
 
 
 class Scripted:

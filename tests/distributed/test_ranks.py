@@ -224,6 +224,31 @@ def test_a_part_that_heeds_no_ranks_is_refused(poke):
     assert "own.Alone is for one process: it names no `ranks`" in said
 
 
+DRAWING = """
+import torch
+
+from poke.algorithms.bc import BehaviourCloning
+
+class Drawing(BehaviourCloning):
+    def update(self, batch):
+        return {**super().update(batch), "drawn": torch.rand(())}
+"""
+
+
+def test_every_rank_goes_on_drawing_where_it_was(poke):
+    (poke.cwd / "own.py").write_text(DRAWING)
+    poke.env["PYTHONPATH"] = found_in(poke.cwd)
+    own = ("algo._target_=own.Drawing",)
+    whole = train(poke, "bc", "whole", 20, 2, *own)
+    parts = train(poke, "bc", "parts", 10, 2, *own)
+    poke("poke.train", "resume=parts", "trainer.max_steps=20")
+    drawn = [row["train/drawn"] for row in rows(whole)]
+    assert len(set(drawn)) == 20
+    assert [row["train/drawn"] for row in rows(parts)] == drawn
+    alone = train(poke, "bc", "alone", 20, 1, *own)
+    assert rows(alone)[0]["train/drawn"] != drawn[0], "another rank draws something else"
+
+
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_jobs_of_a_sweep_have_ranks_each(poke, launcher):
     more = () if launcher == "basic" else ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")

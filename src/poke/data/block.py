@@ -68,10 +68,6 @@ class Rollout:
         """How many transitions are learned from here: all."""
         return self.idle.size - int(np.count_nonzero(self.idle))
 
-    def rows(self) -> np.ndarray:
-        """Return `[num_steps]` int64: the flat indices of real transitions."""
-        return np.flatnonzero(~self.idle.reshape(-1))
-
     def advantages(self, gamma: float, gae_lambda: float) -> tuple[np.ndarray, np.ndarray]:
         """Estimate advantages and returns.
 

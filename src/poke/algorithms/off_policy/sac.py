@@ -100,7 +100,7 @@ class SAC:
             self.policy.observation_space,
             space,
             self._heads,
-            num_critics=self.judging.num,
+            judging=self.judging,
             device=device,
         )
         self._target = Follower(self._critics)

@@ -9,8 +9,8 @@ actions count in the critics' targets as well).
 Deliberate deviations:
 - Where the policy moves, it does so together with the critics, on gradients of the same weights, so that all move or
   none; the authors let it see the critics after their step.
-- How far actions are from recorded ones is the mean over an action's numbers, as of TD3+BC; ReBRAC takes the sum. Its
-  layer norm is the network's business, `network._target_` of one's own.
+- How far actions are from recorded ones is the mean over an action's numbers, as of TD3+BC; ReBRAC takes the sum.
+- ReBRAC's critics have normalised layers by `critics.layer_norm`; its third layer and its larger batch are settings.
 - The policy climbs the first critic, as of TD3; ReBRAC takes the least of both.
 - TD3+BC's weight counts beside a Q whose mean size is 1: its alpha of 2.5 is a `bc_weight` of 1 / 2.5.
 - Of a transition whose next action nobody recorded, ReBRAC's target is as of TD3.
@@ -109,7 +109,7 @@ class TD3:
             self.policy.observation_space,
             self.policy.action_space,
             self._heads,
-            num_critics=self.judging.num,
+            judging=self.judging,
             device=device,
         )
         self._target = Follower(self._critics)

@@ -119,7 +119,7 @@ class CQL:
                 self.policy.observation_space,
                 space,
                 judging.heads(gamma, device),
-                num_critics=judging.num,
+                judging=judging,
                 device=device,
             )
             assert isinstance(judges, ActionCritics)
@@ -197,10 +197,10 @@ class ChoiceLearner:
         reward_scale: float,
         descent: Mapping[str, Any],
     ) -> None:
-        if judging.bins or judging.extra_gammas:
+        if judging.bins or judging.extra_gammas or judging.layer_norm:
             raise ValueError(
-                "algo=cql makes the policy of a critic, which says one value an action: "
-                "leave out algo.critics.bins and algo.critics.extra_gammas"
+                "algo=cql makes the policy of a critic, a network that says one value an action: "
+                "leave out algo.critics.bins, algo.critics.extra_gammas and algo.critics.layer_norm"
             )
         self._critics = critics
         self._heads = critics.heads

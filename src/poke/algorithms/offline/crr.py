@@ -99,7 +99,7 @@ class CRR:
             policy.observation_space,
             policy.action_space,
             self._heads,
-            num_critics=self.judging.num,
+            judging=self.judging,
             device=device,
         )
         self._target = Follower(self._critics)

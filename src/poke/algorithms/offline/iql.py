@@ -93,7 +93,7 @@ class IQL:
             policy.observation_space,
             policy.action_space,
             self._heads,
-            num_critics=self.judging.num,
+            judging=self.judging,
             device=device,
         )
         self._value = make_network(self._heads.size).to(device)

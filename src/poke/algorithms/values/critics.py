@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from poke.algorithms.values.heads import Heads
 from poke.data.experience import Transitions
 from poke.networks.flat import flatten_parameters
+from poke.networks.normalized import normalize_layers
 from poke.spaces import ActionSpace, ObservationSpace
 
 FEATURES = 256  # width of what observations become before actions of numbers join them
@@ -173,6 +174,8 @@ class Judging:
         bins: of two-hot values; 0: values are numbers.
         low: least value that bins reach.
         high: greatest.
+        layer_norm: normalise their layers, so that values of actions far from the data stay bounded: Ball et al.,
+            "Efficient Online Reinforcement Learning with Offline Data", ICML 2023, section 4.2.
     """
 
     num: int = 2
@@ -181,6 +184,7 @@ class Judging:
     bins: int = 0
     low: float = -1.0
     high: float = 1.0
+    layer_norm: bool = False
 
     def heads(self, gamma: float, device: torch.device, loss: str = "mse") -> Heads:
         """Return what reads the critics' outputs, for a discount factor that counts."""
@@ -195,7 +199,7 @@ def make_critics(
     action_space: ActionSpace,
     heads: Heads,
     *,
-    num_critics: int,
+    judging: Judging,
     device: torch.device,
 ) -> ChoiceCritics | ActionCritics:
     """Return new critics: of one choice those that judge all its actions at once, of other actions those of given ones.
@@ -205,16 +209,23 @@ def make_critics(
         observation_space: what is observed.
         action_space: what is judged.
         heads: reads their outputs.
-        num_critics: how many there are.
+        judging: how many there are, and whether their layers are normalised.
         device: where they are to be.
     """
+    networks: list[nn.Module]
     if action_space.kind == "discrete":
         outputs = action_space.num_outputs * heads.size
-        return ChoiceCritics([make_network(outputs) for _ in range(num_critics)], heads).to(device)
-    size = encoded_size(action_space)
-    networks = [
-        JoinedNetwork(make_network, observation_space, size, heads.size) for _ in range(num_critics)
-    ]
+        networks = [make_network(outputs) for _ in range(judging.num)]
+    else:
+        size = encoded_size(action_space)
+        networks = [
+            JoinedNetwork(make_network, observation_space, size, heads.size)
+            for _ in range(judging.num)
+        ]
+    if judging.layer_norm:
+        networks = [normalize_layers(network) for network in networks]
+    if action_space.kind == "discrete":
+        return ChoiceCritics(networks, heads).to(device)
     return ActionCritics(networks, heads, action_encoder(action_space, device)).to(device)
 
 

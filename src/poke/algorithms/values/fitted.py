@@ -15,7 +15,7 @@ from torch import Tensor
 
 from poke.algorithms.descent import Descent
 from poke.algorithms.heldout import HeldOutData, HeldOutEvaluator
-from poke.algorithms.values.critics import Follower, MakeNetwork, make_critics
+from poke.algorithms.values.critics import Follower, Judging, MakeNetwork, make_critics
 from poke.algorithms.values.heads import Heads
 from poke.algorithms.values.masked import chosen, legal_max
 from poke.data.demonstrations import DemonstrationBatch
@@ -152,7 +152,7 @@ class ValueEvaluator(EvaluatorDefaults):
                 policy.observation_space,
                 policy.action_space,
                 heads,
-                num_critics=1,
+                judging=Judging(num=1),
                 device=self._device,
             )
         target = Follower(critics)

@@ -66,6 +66,7 @@ class CriticsConfig:
     bins: int = knob(at_least=0, help="of two-hot values; 0: values are numbers")
     low: float = knob(help="least value that bins reach")
     high: float = knob(help="greatest")
+    layer_norm: bool = knob(default=False, help="normalise their layers")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Hopper as PPO learned it: episodes of policies that one run left on its way, the first of which fall at once."""
+"""Hopper as PPO met it while it learned: what policies that one run left on its way do when they draw their actions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,18 @@ def record(folder: Path, seed: int) -> list[str]:
     )
     for checkpoint in kept[1:]:  # not of the beginning
         step = checkpoint.stem.split("step")[1]
-        path = folder / f"hopper-{seed}-{step}.parquet"
+        path = folder / f"hopper-{seed}-{step}-drawn.parquet"
         files.append(str(path))
         if not path.exists():
             poke(
                 *("poke.record", "env=gym", f"env.id={ID}", "env.normalize_observation=true"),
-                *(f"policy={checkpoint}", f"episodes={EPISODES}", f"seed={seed}", f"out={path}"),
+                *(
+                    f"policy={checkpoint}",
+                    "explore=true",
+                    f"episodes={EPISODES}",
+                    f"seed={seed}",
+                    f"out={path}",
+                ),
             )
     return files
 

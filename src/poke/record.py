@@ -35,10 +35,11 @@ Knobs
   concurrency=64               battles at a time; changes speed only
   env.num_workers=2            processes that play them; changes speed only
 
-A trained policy is recorded in its environment, by its most probable actions
+A trained policy is recorded in its environment, by its most probable actions or by draws
   policy=RUN_DIR               in battles, against opponents=
   env=cartpole policy=RUN_DIR  in the environment of its run
   episodes=100                 in all, of such
+  explore=true                 draws, as a learner meets the environment while it learns
   out=minari:NAME              a Minari dataset on this machine in place of a file
   trust=[my_package]           whose classes may be built, for a network or environment of your own
 

@@ -293,6 +293,7 @@ CASES = {
     "iql-two-hot": lambda: offline(
         "masked", iql, critics={"bins": 11, "extra_gammas": [0.5]}, lr_schedule="cosine"
     ),
+    "iql-layer-norm": lambda: offline("continuous", iql, critics={"layer_norm": True}),
     "iql-n-step": lambda: offline("discrete", iql, data={"n_step": 3}),
     "iql-normalised": lambda: offline("continuous", iql, data={"normalize_observation": True}),
     **{f"crr-{kind}": lambda kind=kind: offline(kind, crr) for kind in (*ACTIONS, "masked")},
@@ -301,6 +302,7 @@ CASES = {
     "awr-bootstrapped": lambda: offline("masked", awr, return_share=0.5, bins=11),
     "cql": lambda: offline("discrete", cql),
     "cql-continuous": lambda: offline("continuous", cql, data=WITHIN, num_samples=3),
+    "cql-layer-norm": lambda: offline("continuous", cql, data=WITHIN, critics={"layer_norm": True}),
     "cql-two-hot": lambda: offline(
         "continuous", cql, data=WITHIN, critics={"bins": 11, "extra_gammas": [0.5]}
     ),

@@ -140,6 +140,10 @@ MISTAKES = {
     ),
     "policy=nowhere out=x.parquet": "policy=nowhere: there is no such run",
     "show": "show which file? as in: python -m poke.record show FILE",
+    "explore=true out=x.parquet": (
+        "explore=true is for a policy in its environment, as in env=cartpole policy=RUN_DIR: "
+        "in battles the most probable actions are recorded"
+    ),
     "env=cartpole out=x.parquet": "this environment needs a teacher, as in policy=RUN_DIR",
 }
 
@@ -245,6 +249,24 @@ def test_other_seeds_are_other_episodes_and_the_same_are_the_same(session_poke, 
 
     assert np.array_equal(first(), first("seed=0"))
     assert not np.array_equal(first("seed=1"), first("seed=2"))
+
+
+def test_a_policy_that_explores_draws_what_it_does_by_the_seed(session_poke, teacher):
+    """As a learner meets the environment: other actions than the most probable, the same again from the same seed."""
+
+    def drawn(*more):
+        command = ("poke.record", "env=cartpole", f"policy={teacher}", "explore=true")
+        session_poke(*command, "episodes=3", "out=drawn.parquet", *more)
+        return trajectories.read(session_poke.cwd / "drawn.parquet")
+
+    data = drawn("seed=5")
+    assert data.metadata["explore"]
+    told = poke_load(teacher).act(data.observation)
+    assert 0.01 < (told != data.action).mean() < 0.5
+    assert np.array_equal(drawn("seed=5").action, data.action)
+    assert len(drawn("seed=6")) != len(data) or not np.array_equal(
+        drawn("seed=6").action, data.action
+    )
 
 
 def test_a_single_checkpoint_is_recorded_too(session_poke, teacher):

@@ -97,6 +97,11 @@ def validate_recording(config: Mapping[str, Any]) -> None:
         raise ConfigError("this environment needs a teacher, as in policy=RUN_DIR")
     if target is None or TARGETS.get(target, ShowdownConfig) is not ShowdownConfig:
         raise ConfigError("env must be one that can be recorded, as in env=showdown")
+    if config["explore"]:
+        raise ConfigError(
+            "explore=true is for a policy in its environment, as in env=cartpole policy=RUN_DIR: "
+            "in battles the most probable actions are recorded"
+        )
     if not re.fullmatch(r"gen[1-9]randombattle", config["format"]):
         raise ConfigError(
             f"format must be gen1randombattle to gen9randombattle, not '{config['format']}'"

@@ -28,8 +28,9 @@ def record_episodes(
     seed: int,
     metadata: Mapping[str, Any],
     max_steps: int | None = None,
+    explore: bool = False,
 ) -> Trajectories:
-    """Let a policy play by its most probable actions, and return what it saw and did.
+    """Let a policy play by its most probable actions, or by draws, and return what it saw and did.
 
     The first `num_episodes` that were begun are kept, so that none is left out for being long. Observations are as the
     environment gives them, and actions as it takes them where they are numbers, else the policy's own.
@@ -42,7 +43,9 @@ def record_episodes(
         metadata: what the file is to say of itself besides the kinds of observation and action.
         max_steps: cut episodes off here, as truncated; None for the environment's own limit, or 27,000 steps where
             it is not known to have one.
+        explore: draw actions, as a learner meets the environment while it learns.
     """
+    generator = np.random.default_rng([seed, RECORDING]) if explore else None
     max_steps = max_steps or default_limit(environments)
     num_envs = environments.num_envs
     episodes: list[list[Row]] = []
@@ -57,7 +60,7 @@ def record_episodes(
             playing = list(range(len(episodes), len(episodes) + num_envs))
             episodes += [[] for _ in range(num_envs)]
         idle = environments.idle.copy()
-        rows = _step(environments, policy, state)
+        rows = _step(environments, policy, state, generator)
         void = getattr(environments, "void", None)
         played = ~idle if void is None else ~(idle | void)
         for i in np.flatnonzero(played).tolist():
@@ -78,12 +81,14 @@ def record_episodes(
     return _joined(episodes[:num_episodes], {**kinds, **metadata})
 
 
-def _step(environments: Environments, policy: Player, state: Any) -> list[Row]:
+def _step(
+    environments: Environments, policy: Player, state: Any, generator: np.random.Generator | None
+) -> list[Row]:
     """Step, and return what was seen and done in each environment."""
     mask = environments.action_mask
     mask = None if mask is None else mask.copy()
     observation = environments.observation.copy()
-    action = act(environments, policy, state)
+    action = act(environments, policy, state, generator)
     space = environments.action_space
     if space.continuous:  # what was done, not what was meant
         action = space.to_environment(action).reshape(len(action), -1).astype(np.float32)

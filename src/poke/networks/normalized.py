@@ -11,7 +11,8 @@ def normalize_layers(network: nn.Module) -> nn.Module:
     """Let every layer's outputs be normalised before their activation, in place, and return the network.
 
     Args:
-        network: whose layers stand before their activations in `nn.Sequential`s, as of poke's own.
+        network: whose linear layers stand before their activations in `nn.Sequential`s, as of poke's own of numbers
+            and pictures; convolutions and memories stay as they are.
 
     Raises:
         ValueError: it has none such.
@@ -26,5 +27,8 @@ def normalize_layers(network: nn.Module) -> nn.Module:
                 module.insert(i + 1, nn.LayerNorm(layer.out_features, device=layer.weight.device))
                 found = True
     if not found:
-        raise ValueError(f"{type(network).__name__} has no layers that could be normalised")
+        raise ValueError(
+            f"{type(network).__name__} has no layers that algo.critics.layer_norm could normalise: "
+            "networks of numbers have, as network=mlp256"
+        )
     return network

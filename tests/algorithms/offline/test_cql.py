@@ -178,7 +178,7 @@ def test_several_choices_are_refused(kind):
         cql(kind=kind)
 
 
-@pytest.mark.parametrize("critics", [{"bins": 11}, {"extra_gammas": [0.5]}])
+@pytest.mark.parametrize("critics", [{"bins": 11}, {"extra_gammas": [0.5]}, {"layer_norm": True}])
 def test_more_than_a_value_an_action_is_refused(critics):
     with pytest.raises(ValueError, match=r"leave out algo\.critics\.bins"):
         cql(critics=critics)

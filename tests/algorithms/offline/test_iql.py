@@ -70,7 +70,12 @@ def test_the_copy_follows_by_its_rate():
 
 
 @pytest.mark.parametrize(
-    "critics", [{"extra_gammas": [0.5, 0.99]}, {"bins": 21, "low": -5, "high": 5}]
+    "critics",
+    [
+        {"extra_gammas": [0.5, 0.99]},
+        {"bins": 21, "low": -5, "high": 5},
+        {"layer_norm": True},
+    ],
 )
 def test_it_learns_what_a_state_is_worth(critics):
     """One state, two actions of which one is worth 1 and the other -1, and then the end."""

@@ -88,6 +88,9 @@ class RecordConfig:
         help="a run, or one of its checkpoints, whose policy is recorded, in env"
     )
     episodes: int = knob(at_least=1, help="of policy, in a Gymnasium environment")
+    explore: bool = knob(
+        default=False, help="there policy draws its actions, instead of the most probable"
+    )
     trust: list[str] = knob(
         default=None, help="packages whose classes policy's run may name besides poke's own"
     )

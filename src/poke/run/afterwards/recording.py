@@ -118,7 +118,8 @@ def _record_policy(config: Mapping[str, Any]) -> int:
         else:
             from poke.data.files import to_minari
 
-            about = f"{place} in {config['env'].get('id')}, by its most probable actions"
+            how = "draws" if config["explore"] else "its most probable actions"
+            about = f"{place} in {config['env'].get('id')}, by {how}"
             num_episodes = to_minari.write(dataset, recorded, description=about)
     mean = float(recorded.reward.sum()) / recorded.num_episodes
     print(f"{out} holds {num_episodes} episodes with a mean return of {mean:.6g}")
@@ -153,7 +154,9 @@ def _played(place: Path, config: Mapping[str, Any]) -> Any:
                 "env": config["env"].get("id"),
                 "policy": str(place),
                 "seed": config["seed"],
+                **({"explore": True} if config["explore"] else {}),
             },
+            explore=config["explore"],
         )
     finally:
         environments.close()

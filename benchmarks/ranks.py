@@ -53,9 +53,11 @@ def main() -> None:
     names = [name for name in CASES if name.startswith(arguments.only or "")]
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(arguments.rounds):
+        for _ in range(arguments.rounds):
             for name in names:
-                found[name].append(steps_a_second(name, Path(folder) / str(sum(map(len, found.values())))))
+                found[name].append(
+                    steps_a_second(name, Path(folder) / str(sum(map(len, found.values()))))
+                )
                 print(f"{name:32s} {found[name][-1]:10.1f} steps/s", flush=True)
     rows = []
     for name, rates in found.items():

@@ -46,7 +46,9 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
     },
     "data": {
         "gamma": "float or None: the algorithm's discount factor, where it has one",
-        **{name: _PARTS[name] for name in ("seed", "device", "environment", "ranks")},
+        **{
+            name: _PARTS[name] for name in ("seed", "device", "environment", "copy_policy", "ranks")
+        },
     },
     "algo": _PARTS,
     "eval": {**_PARTS, "algorithm": "the part of algo, which is evaluated"},
@@ -154,6 +156,9 @@ class Actor(Algorithm, Protocol):
     """An algorithm that `data=rollout` collects experience for; observations come normalised.
 
     One whose policy has a memory is given that too, as the last argument, and moves it on.
+
+    For `data.overlap` it also has ``understudy(policy)``, which returns what acts as it does by a policy of its own
+    while it learns: with `policy`, `rollout_step` and `value`, and `Stateful`, its state what it is to draw next.
     """
 
     def rollout_step(

@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from poke.algorithms.acting import Acting
 from poke.algorithms.opponent import opponent_head
 from poke.algorithms.optimizers import Adam, restore_optimizer
 from poke.algorithms.surrogate import STATISTICS, Block, Coefficients, surrogate_for
@@ -137,36 +138,28 @@ class PPO:
             if self._opponent_head is None
             else (self._opponent_head, opponent_coefficient),
         )
+        self._fast_path = fast_path
         if not fast_path:
             self.policy.use_torch()
         self._ranks = ranks
-        self._sampling = np.random.default_rng([seed, 0])
+        self._acting = Acting(self.policy, np.random.default_rng([seed, 0]), ranks)
         self._shuffling = np.random.default_rng([seed, 1])
 
     def rollout_step(
         self, observation: np.ndarray, action_mask: np.ndarray | None, memory: Memory | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sample actions for training.
-
-        Args:
-            observation: `[batch, *observation_shape]`, normalised if that is asked for.
-            action_mask: `[batch, mask_size]` bool, or None.
-            memory: of these episodes, moved on in place; None without one.
-
-        Returns:
-            Actions, their log-probabilities and the states' values, the latter both `[batch]` float32.
-        """
-        outputs, value = self.policy.infer(observation, memory)
-        assert value is not None
-        draws = self._ranks.draws(self._sampling)
-        action, log_prob = self.policy.distribution.sample(outputs, action_mask, draws)
-        return action, log_prob, value
+        """Draw actions for training, as `Acting.rollout_step` does."""
+        return self._acting.rollout_step(observation, action_mask, memory)
 
     def value(self, observation: np.ndarray, memory: Memory | None = None) -> np.ndarray:
-        """Return the values of observations, `[batch]` float32; the arguments are as of `rollout_step`."""
-        value = self.policy.infer(observation, memory)[1]
-        assert value is not None
-        return value
+        """Return the values of observations, `[batch]` float32, as `Acting.value` does."""
+        return self._acting.value(observation, memory)
+
+    def understudy(self, policy: Policy) -> Acting:
+        """Return what acts as this does by a policy of its own, while this learns."""
+        if not self._fast_path:
+            policy.use_torch()
+        return self._acting.understudy(policy)
 
     def update(self, batch: Rollout) -> Mapping[str, float]:
         """Learn from a block of experience.
@@ -216,7 +209,7 @@ class PPO:
             **({} if head is None else {"opponent_head": head.state_dict()}),
             "optimizer": self._optimizer.state_dict(),
             "num_steps": self.num_steps,
-            "sampling": self._sampling.bit_generator.state,
+            "sampling": self._acting.get_state(),
             "shuffling": self._shuffling.bit_generator.state,
         }
 
@@ -236,7 +229,7 @@ class PPO:
             self._opponent_head.load_state_dict(state["opponent_head"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self.num_steps = state["num_steps"]
-        self._sampling.bit_generator.state = state["sampling"]
+        self._acting.set_state(state["sampling"])
         self._shuffling.bit_generator.state = state["shuffling"]
 
     def _left(self, schedule: str) -> float:

@@ -7,7 +7,11 @@ Learning", ICML 2018, section 2.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
+import torch
 
 from poke.distributed.ranks import Ranks
 from poke.spaces import ActionSpace, ObservationSpace
@@ -57,6 +61,27 @@ class Rollout:
         self.begins = np.zeros(block, np.bool_)
         self.metrics: dict[str, float] = {}
         self.num_elsewhere = 0  # transitions that other ranks have played meanwhile
+
+    def get_state(self) -> dict[str, Any]:
+        """Return its rows."""
+        return {name: torch.from_numpy(rows) for name, rows in self._rows()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take rows that `get_state` of an equally large block returned.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        for name, rows in self._rows():
+            theirs = state[name].numpy()
+            if theirs.shape != rows.shape:
+                raise ValueError(
+                    f"a block was of {theirs.shape[:2]} rows and is of {rows.shape[:2]}"
+                )
+            rows[...] = theirs
+
+    def _rows(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, rows) for name, rows in vars(self).items() if isinstance(rows, np.ndarray))
 
     @property
     def num_steps(self) -> int:

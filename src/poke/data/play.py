@@ -188,6 +188,7 @@ class Play:
             "settings": self._settings,
             "num_rollouts": self.num_rounds,
             "recent_episodes": list(self._recent),
+            **({"finished": list(self._finished)} if self._finished else {}),
         }
 
     def set_state(self, state: Mapping[str, Any]) -> bool:
@@ -215,6 +216,7 @@ class Play:
         self._recent.clear()
         self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
         self._means = None if self._recent else {}
+        self._finished = [(episode[0], episode[1]) for episode in state.get("finished", [])]
         anew = bool(changes) or not (self.exact_resume and state.get("exact", True))
         if anew:
             self.environments.restart(state["environments"], [self._seed, self.num_rounds])

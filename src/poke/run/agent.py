@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ class Agent:
         seed_everything(config["seed"])
         self.device = device_of(config["device"], local_rank if ranks.size > 1 else None)
         self.seed = config["seed"]
+        self._templates: dict[str, ActorCritic] = {}  # that copies of policies begin as
         self.environment = None
         gamma = config["algo"].get("gamma")
         if config.get("env") and self._needs_environment():
@@ -118,8 +120,14 @@ class Agent:
 
     def copy_policy(self, state: Mapping[str, Any]) -> Policy:
         """Return a policy of its own of a state of this run's; no random state of training moves."""
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and then overwritten
-            policy = self.make_policy(**heads_of(state["description"]))
+        heads = heads_of(state["description"])
+        key = repr(sorted(heads.items()))
+        if key not in self._templates:
+            # Initial weights are drawn, and then overwritten.
+            with torch.random.fork_rng(devices=[]):
+                self._templates[key] = self._make_actor_critic(heads)
+        # Copied, not built: a thread that plays asks for one, and torch's generator is of the whole process.
+        policy = self._policy_of(copy.deepcopy(self._templates[key]), heads)
         policy.set_state(state)
         return policy
 
@@ -140,12 +148,18 @@ class Agent:
             critic: as of `ActorCritic`.
             weights: how they begin, and what else the network puts out, likewise.
         """
+        heads = {"critic": critic, **weights}
+        return self._policy_of(self._make_actor_critic(heads), heads)
+
+    def _make_actor_critic(self, heads: Mapping[str, Any]) -> ActorCritic:
+        return ActorCritic(self.make_network, self.action_space, **heads).to(self.device)
+
+    def _policy_of(self, network: ActorCritic, heads: Mapping[str, Any]) -> Policy:
         space, source = self.observation_space, self.source
         masked = getattr(source, "masked", SourceDefaults.masked)
         clip = getattr(source, "observation_clip", SourceDefaults.observation_clip)
-        network = ActorCritic(self.make_network, self.action_space, critic=critic, **weights)
         return Policy(
-            network.to(self.device),
+            network,
             space,
             self.action_space,
             masked=masked,
@@ -154,10 +168,10 @@ class Agent:
                 self.config["network"],
                 space,
                 self.action_space,
-                critic=critic,
+                critic=heads.get("critic", "none"),
                 masked=masked,
                 observation_clip=clip,
-                **{name: weights[name] for name in HEADS if name in weights},
+                **{name: heads[name] for name in HEADS if name in heads},
             ),
             seed=self.seed,
         )

@@ -126,6 +126,7 @@ class CollectorConfig:
 
     num_steps: int = knob(at_least=1, help="of each environment, an update")
     episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")
+    overlap: bool = knob(default=False, help="play each block while the one before is learned from")
 
 
 @dataclass

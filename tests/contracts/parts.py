@@ -230,12 +230,21 @@ class Acting(gym.Env):
 gym.register("Acting-v0", Acting, max_episode_steps=15)
 
 
-def playing(id="CartPole-v1", *, memory=None, ppo=None, **options):
+def playing(id="CartPole-v1", *, memory=None, ppo=None, overlap=False, **options):
     torch.manual_seed(0)
     environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **options})
-    source = Collector(environment, num_steps=32, seed=1)
+    source = Collector(
+        environment, num_steps=32, seed=1, overlap=overlap, copy_policy=lambda state: copied(state)
+    )
     values = {**PPO_VALUES, **({"minibatch_size": 32} if memory else {}), **(ppo or {})}
-    algorithm = PPO(policy_maker(source, memory=memory), seed=1, **values)
+    make_policy = policy_maker(source, memory=memory)
+    algorithm = PPO(make_policy, seed=1, **values)
+
+    def copied(state):
+        policy = make_policy(critic="separate")
+        policy.set_state(state)
+        return policy
+
     source.attach(algorithm)
     return source, algorithm, EpisodeEvaluator(environment, episodes=2, seed=3)
 
@@ -358,6 +367,15 @@ CASES = {
     "ppo-gru-continuous": acting(BOX, memory="gru"),
     "ppo-gru-multi-discrete": acting(SEVERAL, memory="gru"),
     "ppo-gru-multi-binary": acting(SWITCHES, memory="gru"),
+    "ppo-overlap": lambda: playing(overlap=True),
+    "ppo-overlap-normalised": lambda: playing(
+        "Pendulum-v1",
+        overlap=True,
+        max_episode_steps=20,
+        normalize_observation=True,
+        normalize_reward=True,
+    ),
+    "ppo-overlap-gru": lambda: playing(overlap=True, memory="gru", max_episode_steps=7),
 }
 
 

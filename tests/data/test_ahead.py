@@ -1,0 +1,120 @@
+"""Blocks that are played while the one before is learned from."""
+
+import copy
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from poke.algorithms.ppo import PPO
+from poke.data.ahead import Ahead
+from poke.data.rollout import Collector
+from poke.envs.gym import GymEnvironment
+
+from ..contracts.parts import PPO_VALUES, assert_equal, playing, policy_maker
+
+ROWS = ("observation", "action", "log_prob", "value", "reward", "terminated", "last_value")
+
+
+def rows(block):
+    return {name: getattr(block, name).copy() for name in ROWS}
+
+
+def test_a_block_is_by_the_weights_of_one_update_before():
+    """By hand: two blocks by the first weights, and then one by those after each update but the last."""
+    source, algorithm, _ = playing(overlap=True)
+    found = []
+    for _ in range(4):
+        block = source.sample()
+        found.append(rows(block))
+        algorithm.update(block)
+
+    by_turns, learner, _ = playing()
+    blocks = []
+    weights = [copy.deepcopy(learner.policy.get_state())]
+    # Who plays has draws of its own, so learning in between changes none.
+    for number in range(4):
+        learner.policy.set_state(weights[max(0, number - 1)])
+        block = by_turns.sample()
+        blocks.append(rows(block))
+        learner.policy.set_state(weights[number])
+        learner.update(block)
+        weights.append(copy.deepcopy(learner.policy.get_state()))
+    assert_equal(found, blocks)
+
+
+def test_what_goes_wrong_while_playing_ends_the_next_sample_with_its_own_error(monkeypatch):
+    source, _, _ = playing(overlap=True)
+    source.sample()
+    source._ahead.block()
+    broken = threading.Event()
+
+    def step(action):
+        broken.set()
+        raise ArithmeticError("the game broke")
+
+    monkeypatch.setattr(source.environments, "step", step)
+    source.sample()
+    assert broken.wait(60)
+    with pytest.raises(ArithmeticError, match="the game broke"):
+        source.sample()
+    source.close()
+
+
+def test_a_block_that_is_played_ahead_is_in_the_state_and_not_lost():
+    source, algorithm, _ = playing(overlap=True)
+    algorithm.update(source.sample())
+    state = copy.deepcopy(source.get_state())
+    played = source.sample()
+    other, _, _ = playing(overlap=True)
+    other.set_state(state)
+    assert_equal(rows(other.sample()), rows(played))
+    without, _, _ = playing()
+    with pytest.raises(ValueError, match=r"data\.overlap was true and is false"):
+        without.set_state(state)
+
+
+def test_a_run_without_overlap_goes_on_with_it_where_it_was():
+    source, algorithm, _ = playing()
+    algorithm.update(source.sample())
+    state = {
+        name: copy.deepcopy(part.get_state()) for name, part in (("a", algorithm), ("s", source))
+    }
+    weights = copy.deepcopy(algorithm.policy.get_state())
+    expected = rows(source.sample())
+    other_source, other, _ = playing(overlap=True)
+    other.policy.set_state(weights)
+    other.set_state(state["a"])
+    other_source.set_state(state["s"])
+    assert_equal(rows(other_source.sample()), expected)
+
+
+def test_it_is_refused_for_several_ranks_and_for_who_cannot_act_while_learning():
+    environment = GymEnvironment("CartPole-v1", num_envs=2, vectorization="serial")
+    with pytest.raises(ValueError, match=r"^data\.overlap=true is for one process"):
+        Collector(environment, num_steps=4, overlap=True, ranks=SimpleNamespace(size=2))
+    source = Collector(environment, num_steps=4, overlap=True, copy_policy=lambda state: None)
+    algorithm = PPO(policy_maker(source), seed=1, **PPO_VALUES)
+    plain = SimpleNamespace(policy=algorithm.policy)
+    with pytest.raises(ValueError, match=r"needs an algorithm that has an understudy"):
+        source.attach(plain)
+
+
+def test_a_thread_plays_one_block_at_a_time_with_as_many_threads_as_the_process_has():
+    seen = []
+
+    def play(block):
+        seen.append((block, threading.current_thread().name, torch.get_num_threads()))
+
+    ahead = Ahead(play)
+    assert ahead.take() is None
+    for block in ("first", "second"):
+        ahead.begin(block)
+        assert ahead.block() == block
+        assert ahead.take() == block
+        assert ahead.take() is None
+    ahead.begin("third")
+    ahead.close()
+    assert [s[0] for s in seen] == ["first", "second", "third"]
+    assert {s[1:] for s in seen} == {("poke-ahead", torch.get_num_threads())}

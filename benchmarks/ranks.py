@@ -1,6 +1,6 @@
-"""How much faster do two ranks learn than one, and what does a launcher cost a single one?
+"""How much faster do two ranks learn than one, what does a launcher cost, and what does `data.overlap` gain?
 
-    python benchmarks/ranks.py                  # needs two idle cores; PPO on Hopper needs poke[mujoco]
+    python benchmarks/ranks.py                  # two idle cores, poke[mujoco] for Hopper, poke[showdown] for battles
     python benchmarks/ranks.py --rounds 5 --only clone
 
 One thread a rank, by gloo, on one machine; a round is every contestant once, in turns. Whole runs with their logging:
@@ -30,6 +30,10 @@ HOPPER = (
     *("experiment=ppo_hopper", "env.num_envs=8", "data.num_steps=256", "algo.minibatch_size=512"),
     *("~eval", "checkpoint.monitor=train/loss"),
 )
+BATTLES = (
+    *("experiment=ppo_gen1", "algo.schedule_steps=3_000_000"),
+    *("~eval", "checkpoint.monitor=train/loss"),
+)
 # What is compared: overrides, steps, and what runs it.
 CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "clone, 1 rank": (CLONE, 80, ("-m", "poke.train")),
@@ -38,6 +42,8 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "hopper, 1 rank": (HOPPER, 65_536, ("-m", "poke.train")),
     "hopper, 2 ranks": ((*HOPPER, "trainer.devices=2"), 65_536, ("-m", "poke.train")),
     "hopper, 1 rank under torchrun": (HOPPER, 65_536, ("LAUNCHER", "-m", "poke.train")),
+    "battles, 1 rank": (BATTLES, 150_000, ("-m", "poke.train")),
+    "battles, overlapping": ((*BATTLES, "data.overlap=true"), 150_000, ("-m", "poke.train")),
 }
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1")
 BESIDE = {name: f"{name.split(',')[0]}, 1 rank" for name in CASES}
@@ -48,7 +54,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["clone", "hopper"])
+    parser.add_argument("--only", choices=["clone", "hopper", "battles"])
     arguments = parser.parse_args()
     names = [name for name in CASES if name.startswith(arguments.only or "")]
     found: dict[str, list[float]] = {name: [] for name in names}

@@ -25,7 +25,7 @@ def knob(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[Any, ...] | None = None,
     default: Any = MISSING,
     bookkeeping: bool = False,
     help: str = "",
@@ -204,12 +204,18 @@ def _check_one_of(
 ) -> None:
     """Check a value that may be of several kinds; the one that it is nearest to answers, else the first."""
     mistakes = []
-    for kind in sorted(kinds, key=lambda kind: _is_mapping(kind) != isinstance(value, Mapping)):
+    for kind in sorted(kinds, key=lambda kind: _is_far(value, kind)):
         try:
             return _check_value(value, kind, knob_field, targets, path)
         except ConfigError as mistake:
             mistakes.append(mistake)
     raise mistakes[0]
+
+
+def _is_far(value: Any, kind: Any) -> bool:
+    if kind in _KINDS:
+        return not isinstance(value, kind)
+    return _is_mapping(kind) != isinstance(value, Mapping)
 
 
 def _is_union(hint: Any) -> bool:
@@ -231,7 +237,7 @@ def _check_scalar(value: Any, kind: type, knob_field: Field[Any], path: str) -> 
         raise ConfigError(f"{path} must be {_KINDS[kind]}, not {value!r}")
     choices = knob_field.metadata.get("choices")
     if choices and value not in choices:
-        raise ConfigError(f"{path} must be one of {', '.join(choices)}, not {value!r}")
+        raise ConfigError(f"{path} must be one of {', '.join(map(str, choices))}, not {value!r}")
     bounds = knob_field.metadata.get("bounds")
     # None: of a user's own, where infinity may mean something.
     if bounds is None or not isinstance(value, int | float):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from poke.networks.computing import is_plain
 from poke.networks.mlp import MLP
 
 
@@ -59,7 +60,9 @@ class NumpyMLP:
     def supports(network: nn.Module) -> bool:
         """Whether a network is an MLP of numbers on the CPU that is small enough to gain by numpy."""
         # A subclass may compute anything else.
-        if type(network) is not MLP or not bool((network.scale == 1).all()):
+        if type(network) is not MLP or not is_plain(network):
+            return False
+        if not bool((network.scale == 1).all()):
             return False
         parameters = list(network.parameters())
         activations = {type(m) for m in network.layers if not isinstance(m, nn.Linear)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from poke.config.own import dataclass_arguments
 from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
+from poke.networks.computing import computed
 from poke.networks.fitting import check as check_fit
 from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
@@ -47,6 +49,7 @@ class Agent:
         # numpy's threads would wait for each other longer than a small network takes.
         threadpool_limits(config["torch_threads"], user_api="blas")
         seed_everything(config["seed"])
+        _be_deterministic(bool(config["trainer"].get("deterministic")))
         self.device = device_of(config["device"], local_rank if ranks.size > 1 else None)
         self.seed = config["seed"]
         self._templates: dict[str, ActorCritic] = {}  # that copies of policies begin as
@@ -188,7 +191,9 @@ class Agent:
         space = observation_space or self.observation_space
         network = self._build("network", **offers(space, num_outputs))
         check_fit(network, space, num_outputs)
-        return network
+        trainer = self.config["trainer"]
+        mixed = trainer.get("precision", 32) == "bf16-mixed"
+        return computed(network, mixed=mixed, compiled=bool(trainer.get("compile")))
 
     def _build(self, group: str, **given: Any) -> Any:
         """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
@@ -221,6 +226,15 @@ class Agent:
         if group == "env":
             return _takes(self.config["data"], "environment")
         return group in ("algo", "data")
+
+
+def _be_deterministic(asked: bool) -> None:
+    """Let torch use no operation whose result may differ from one time to the next, or any."""
+    if asked:
+        # cuBLAS reads this when it first runs; it repeats with a workspace of its own for each stream.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(asked)
+    torch.backends.cudnn.benchmark = False
 
 
 def _takes(node: Mapping[str, Any], name: str) -> bool:

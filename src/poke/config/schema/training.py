@@ -37,6 +37,13 @@ class TrainerConfig:
         bookkeeping=True,
         help="seconds after which one of them that says nothing ends the run",
     )
+    precision: int | str = knob(
+        choices=(32, "bf16-mixed"), default=32, help="what networks compute in"
+    )
+    compile: bool = knob(default=False, help="networks by torch.compile")
+    deterministic: bool = knob(
+        default=False, help="no operation on a device whose result may differ between two times"
+    )
 
 
 @dataclass

@@ -42,13 +42,15 @@ BATTLES = (
 )
 
 
-def test_a_run_of_battles_is_resumed_bit_for_bit_and_can_be_replayed(poke, capsys):
-    process = poke.start(*BATTLES, "hydra.run.dir=run")
+@pytest.mark.parametrize("overlap", ["false", "true"])
+def test_a_run_of_battles_is_resumed_bit_for_bit_and_can_be_replayed(poke, capsys, overlap):
+    battles = (*BATTLES, f"data.overlap={overlap}")
+    process = poke.start(*battles, "hydra.run.dir=run")
     wait_for(lambda: len(checkpoints(poke.cwd / "run")) > 3, process, seconds=300)
     process.signal(signal.SIGKILL)
     process.wait()
     poke("resume=run", "env.num_workers=1")  # changes speed only
-    poke(*BATTLES, "hydra.run.dir=whole")
+    poke(*battles, "hydra.run.dir=whole")
     assert_same_run(poke.cwd / "run", poke.cwd / "whole")
     about = account(poke.cwd / "run")
     assert about["status"] == "finished"

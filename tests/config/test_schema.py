@@ -49,6 +49,11 @@ def compose(*overrides):
         ("logger.wandb.mode=on", "logger.wandb.mode must be"),
         ("checkpoint.max_to_keep=0", "checkpoint.max_to_keep must be >= 1, not 0"),
         ("checkpoint.mode=best", "checkpoint.mode must be one of min, max, not 'best'"),
+        (
+            "trainer.precision=half",
+            "trainer.precision must be one of 32, bf16-mixed, not 'half'",
+        ),
+        ("trainer.precision=16", "trainer.precision must be one of 32, bf16-mixed, not 16"),
         ("device=gpu", "device must be auto, cpu, cuda or cuda:N, not 'gpu'"),
         ("seed=-1", "seed must be >= 0, not -1"),
         ("seed=0,1", "seed=0,1 names several values: add -m to sweep, or write [a,b] for a list"),

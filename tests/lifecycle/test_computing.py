@@ -33,7 +33,9 @@ RUNS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, where it compiles
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:DeprecationWarning"
+)  # torch's own, where it compiles
 @pytest.mark.parametrize("name", RUNS)
 def test_a_killed_run_is_resumed_bit_for_bit_and_can_be_replayed(poke, name, capsys):
     if "compiled" in name and shutil.which("g++") is None:

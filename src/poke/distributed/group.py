@@ -79,6 +79,7 @@ class Group:
         self._ended = ended
         self._timeout = timeout
         self._store = store
+        self._message: Tensor | None = None
         self.peers: list[Mapping[str, Any]] = [{}] * place.size
         limit = timedelta(seconds=timeout)
         with self._heard():
@@ -120,7 +121,15 @@ class Group:
         """Average gradients, in place, and what is told: one message for all of it."""
         device = gradients[0].device if gradients else told.device
         sizes = [gradient.numel() for gradient in gradients]
-        own = torch.empty(sum(sizes) + len(told) + 1, device=device)
+        size = sum(sizes) + len(told) + 1
+        # Kept: what is new to the process the system must first clear, which takes as long as sending it.
+        if (
+            self._message is None
+            or self._message.shape != (size,)
+            or self._message.device != device
+        ):
+            self._message = torch.empty(size, device=device)
+        own = self._message
         torch.cat(
             [*(gradient.reshape(-1) for gradient in gradients), told.to(device, torch.float32)],
             out=own[:-1],
@@ -134,7 +143,7 @@ class Group:
         *parts, told_by_all = mean.split([*sizes, len(told)])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
-        return told_by_all
+        return told_by_all.clone()
 
     def mean(self, metrics: Mapping[str, Any], weight: int) -> Mapping[str, Any]:
         """Return the mean of every metric over the ranks that know it.

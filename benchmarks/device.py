@@ -3,7 +3,7 @@
     python benchmarks/device.py                      # on a GPU
     python benchmarks/device.py --device cpu --updates 30 --rounds 1
 
-Ours runs through the runner, with its logging; `bare` is a tuned loop that never reads anything back. Both at batches of
+Ours runs by the runner, with its logging; `bare` is a tuned loop that never reads anything back. Both at batches of
 4,096 and layers of 2,048, 2,048 and 2,048, in turns, as updates a second by the wall clock after a warm-up, in float32
 and in bf16-mixed. A ratio below 1 is what the runner costs, above all any needless wait for the device. Rows go to
 `results/device_DEVICE.csv`.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 METHODS = ("forward", "forward_with_features", "step", "unroll")
 
 
-def computed(network: nn.Module, *, mixed: bool, compiled: bool) -> nn.Module:
-    """Let a network compute otherwise than operation by operation in float32, in place, and return it.
+def compute(network: nn.Module, *, mixed: bool, compiled: bool) -> None:
+    """Let a network compute otherwise than operation by operation in float32, in place.
 
     Args:
         network: keeps its class and the names of its weights.
@@ -28,7 +28,6 @@ def computed(network: nn.Module, *, mixed: bool, compiled: bool) -> nn.Module:
             method = getattr(network, name, None)
             if method is not None:
                 setattr(network, name, _Computed(method, mixed, compiled))
-    return network
 
 
 def is_plain(network: nn.Module) -> bool:

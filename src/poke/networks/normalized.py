@@ -7,8 +7,8 @@ from torch import nn
 ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.GELU)
 
 
-def normalize_layers(network: nn.Module) -> nn.Module:
-    """Let every layer's outputs be normalised before their activation, in place, and return the network.
+def normalize_layers(network: nn.Module) -> None:
+    """Let every layer's outputs be normalised before their activation, in place.
 
     Args:
         network: whose linear layers stand before their activations in `nn.Sequential`s, as of poke's own of numbers
@@ -31,4 +31,3 @@ def normalize_layers(network: nn.Module) -> nn.Module:
             f"{type(network).__name__} has no layers that algo.critics.layer_norm could normalise: "
             "networks of numbers have, as network=mlp256"
         )
-    return network

@@ -18,7 +18,7 @@ from poke.config.own import dataclass_arguments
 from poke.distributed.ranks import ALONE, Ranks
 from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
-from poke.networks.computing import computed
+from poke.networks.computing import compute
 from poke.networks.fitting import check as check_fit
 from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
@@ -193,7 +193,8 @@ class Agent:
         check_fit(network, space, num_outputs)
         trainer = self.config["trainer"]
         mixed = trainer.get("precision", 32) == "bf16-mixed"
-        return computed(network, mixed=mixed, compiled=bool(trainer.get("compile")))
+        compute(network, mixed=mixed, compiled=bool(trainer.get("compile")))
+        return network
 
     def _build(self, group: str, **given: Any) -> Any:
         """Instantiate a group's object, giving it what its constructor names of `poke.protocols.GIVEN`.
@@ -233,8 +234,8 @@ def _be_deterministic(asked: bool) -> None:
     if asked:
         # cuBLAS reads this when it first runs; it repeats with a workspace of its own for each stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(asked)
-    torch.backends.cudnn.benchmark = False
+    if asked != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(asked)  # imports torch's compiler
 
 
 def _takes(node: Mapping[str, Any], name: str) -> bool:

@@ -223,7 +223,8 @@ def make_critics(
             for _ in range(judging.num)
         ]
     if judging.layer_norm:
-        networks = [normalize_layers(network) for network in networks]
+        for network in networks:
+            normalize_layers(network)
     if action_space.kind == "discrete":
         return ChoiceCritics(networks, heads).to(device)
     return ActionCritics(networks, heads, action_encoder(action_space, device)).to(device)

@@ -12,7 +12,6 @@ and in bf16-mixed. A ratio below 1 is what the runner costs, above all any needl
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import statistics
 import tempfile
@@ -22,12 +21,12 @@ from pathlib import Path
 
 import bc
 import torch
+from rows import write
 from torch import nn
 
 from poke.config import composing
 from poke.run.experiment import Experiment
 
-RESULTS = Path(__file__).parent / "results"
 BATCH, HIDDEN = 4096, 2048
 PRECISIONS = ("32", "bf16-mixed")
 
@@ -61,7 +60,8 @@ def main() -> None:
         one |= {"updates_a_second": round(statistics.median(found), 2), "ratio": round(ratio, 3)}
         rows.append(one)
         print(one)
-    write(rows, arguments)
+    what = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
+    write(f"device_{device.type}", rows, what)
 
 
 def rate(learn: Callable[[int], None], updates: int, device: torch.device) -> float:
@@ -110,21 +110,6 @@ def bare(data: tuple, device: torch.device, precision: str) -> Callable[[int], N
             optimizer.step()
 
     return learn
-
-
-def write(rows: list[dict], arguments: argparse.Namespace) -> None:
-    path = RESULTS / f"device_{arguments.device.split(':')[0]}.csv"
-    device = arguments.device
-    what = torch.cuda.get_device_name(device) if device.startswith("cuda") else "processor"
-    given = f"--device {device} --updates {arguments.updates} --rounds {arguments.rounds}"
-    with open(path, "w", newline="") as file:
-        file.write(
-            f"# python benchmarks/device.py {given}   ({what}, {time.strftime('%Y-%m-%d')})\n"
-        )
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(path)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from rows import write
 
 
 @dataclass(frozen=True)
@@ -101,24 +101,15 @@ def main() -> None:
 
     with ThreadPoolExecutor(given.parallel) as pool:
         rows = list(pool.map(run, range(given.seeds)))
-    RESULTS.mkdir(exist_ok=True)
-    write(RESULTS / f"learning_{given.task}.csv", rows)
+    write(f"learning_{given.task}", rows)
     if task.evaluation.endswith("win_rate"):
         curves = [
             {"seed": seed, **row}
             for seed in range(given.seeds)
             for row in curve(given.runs / given.task / str(seed))
         ]
-        write(RESULTS / f"learning_{given.task}_curve.csv", curves)
+        write(f"learning_{given.task}_curve", curves)
     report(rows, task)
-
-
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        file.write(f"# python benchmarks/learning.py {' '.join(sys.argv[1:])}\n")
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 class Worked:

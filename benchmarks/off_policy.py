@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-RESULTS = Path(__file__).parent / "results"
+from rows import write
+
 # A peer's Python need not have poke, whose evaluation judges it.
 SOURCES = Path(__file__).parent.parent / "src"
 EVALUATION_SEED = 1_000_003
@@ -209,18 +210,8 @@ def compare(arguments: argparse.Namespace) -> list[dict]:
                 for step, score in learned["curve"]
             ]
             print(rows[-1], flush=True)
-        write(arguments.task, rows)
+        write(f"off_policy_{arguments.task}", rows)
     return rows
-
-
-def write(task: str, rows: Sequence[dict]) -> None:
-    path = RESULTS / f"off_policy_{task}.csv"
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        given = " ".join(a if "/" not in a else "PYTHON" for a in sys.argv[1:])
-        file.write(f"# python benchmarks/off_policy.py {given}   ({time.strftime('%Y-%m-%d')})\n")
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def show(rows: Sequence[dict]) -> None:

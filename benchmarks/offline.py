@@ -16,23 +16,21 @@ updates it took. Rows go to `results/offline_TASK.csv`.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from rows import write
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 sys.path.insert(0, str(HERE))
 
 
@@ -163,7 +161,7 @@ def main() -> None:
         rows = measure(arguments)
     else:
         rows = compare(arguments)
-    write(arguments.task, rows)
+    write(f"offline_{arguments.task}", rows)
     show(rows)
 
 
@@ -185,7 +183,7 @@ def compare(arguments: argparse.Namespace) -> list[dict]:
                 | train(run, task, files, updates, seed, [*overrides, *arguments.more])
             )
             print(rows[-1], flush=True)
-        write(arguments.task, rows)  # what is measured stays, wherever this ends
+        write(f"offline_{arguments.task}", rows)  # what is measured stays, wherever this ends
         if arguments.peers:
             for row in peers(arguments.peers, task, files, updates, seed):
                 rows.append({"task": arguments.task, "seed": seed, **row})
@@ -311,19 +309,6 @@ def show(rows: Sequence[dict]) -> None:
     for name, scores in by.items():
         spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
         print(f"{name:24s} {statistics.mean(scores):9.3f} +- {spread:.3f}  of {len(scores)} seeds")
-
-
-def write(task: str, rows: Sequence[dict]) -> None:
-    path = RESULTS / f"offline_{task}.csv"
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="") as file:
-        file.write(
-            f"# python benchmarks/offline.py {' '.join(sys.argv[1:])}   ({time.strftime('%Y-%m-%d')})\n"
-        )
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(path)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,16 @@ counted is wall clock by metrics.csv, from a quarter of the run to its end. Rows
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pandas as pd
+from rows import write
 
-RESULTS = Path(__file__).parent / "results"
 CLONE = (
     *("algo=bc", "data.batch_size=1024", "network=mlp", "network.activation=relu"),
     *("network.hidden_sizes=[1024,1024,1024]", "~eval", "checkpoint.monitor=train/loss"),
@@ -80,7 +78,7 @@ def main() -> None:
         rate = statistics.median(rates)
         rows.append({"case": name, "steps_a_second": round(rate, 1), "ratio": round(ratio, 3)})
         print(f"{name:38s} {rate:10.1f} steps/s, {ratio:.3f} of one rank's")
-    write(rows)
+    write("ranks", rows)
 
 
 def steps_a_second(name: str, run: Path) -> float:
@@ -97,17 +95,6 @@ def steps_a_second(name: str, run: Path) -> float:
     rows = rows[rows.index >= steps // 4]
     seconds = (rows.iloc[-1] - rows.iloc[0]).total_seconds()
     return float(rows.index[-1] - rows.index[0]) / seconds
-
-
-def write(rows: list[dict]) -> None:
-    path = RESULTS / "ranks.csv"
-    with open(path, "w", newline="") as file:
-        line = f"# python benchmarks/ranks.py {' '.join(sys.argv[1:])}".rstrip()
-        file.write(f"{line}   ({time.strftime('%Y-%m-%d')})\n")
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(path)
 
 
 if __name__ == "__main__":

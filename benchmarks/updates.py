@@ -12,7 +12,6 @@ the last. Rows go to `results/updates.csv`.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -22,7 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+from rows import write
+
 ROWS, SEEN, ACTIONS, EPISODE = 50_000, 17, 6, 500
 LEARNERS = {
     "bc": (
@@ -152,12 +152,7 @@ def main() -> None:
                     {"algorithm": name, "learner": which, "round": number, "rate": round(rate, 1)}
                 )
                 print(rows[-1], flush=True)
-    given = " ".join(a if "/" not in a else "PYTHON" for a in sys.argv[1:])
-    with open(RESULTS / "updates.csv", "w", newline="", encoding="utf-8") as file:
-        file.write(f"# python benchmarks/updates.py {given}   ({time.strftime('%Y-%m-%d')})\n")
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write("updates", rows)
     for name in arguments.only:
         found = {
             which: [r["rate"] for r in rows if (r["algorithm"], r["learner"]) == (name, which)]

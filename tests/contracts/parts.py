@@ -230,11 +230,15 @@ class Acting(gym.Env):
 gym.register("Acting-v0", Acting, max_episode_steps=15)
 
 
-def playing(id="CartPole-v1", *, memory=None, ppo=None, overlap=False, **options):
+def playing(id="CartPole-v1", *, memory=None, ppo=None, overlap=False, num_steps=32, **options):
     torch.manual_seed(0)
     environment = GymEnvironment(id, **{"num_envs": 2, "vectorization": "serial", **options})
     source = Collector(
-        environment, num_steps=32, seed=1, overlap=overlap, copy_policy=lambda state: copied(state)
+        environment,
+        num_steps=num_steps,
+        seed=1,
+        overlap=overlap,
+        copy_policy=lambda state: copied(state),
     )
     values = {**PPO_VALUES, **({"minibatch_size": 32} if memory else {}), **(ppo or {})}
     make_policy = policy_maker(source, memory=memory)

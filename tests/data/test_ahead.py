@@ -118,3 +118,33 @@ def test_a_thread_plays_one_block_at_a_time_with_as_many_threads_as_the_process_
     ahead.close()
     assert [s[0] for s in seen] == ["first", "second", "third"]
     assert {s[1:] for s in seen} == {("poke-ahead", torch.get_num_threads())}
+
+
+def test_what_is_learned_of_observations_is_the_learners_with_the_block_it_is_of():
+    options = {"normalize_observation": True}
+    source, algorithm, _ = playing(overlap=True, **options)
+    by_turns, learner, _ = playing(**options)
+    for _ in range(2):  # both by the first weights: nothing is learned here
+        source.sample()
+        by_turns.sample()
+        assert_equal(algorithm.policy.normalizer.get_state(), learner.policy.normalizer.get_state())
+
+
+def test_a_block_of_another_size_than_is_played_now_is_refused():
+    source, _, _ = playing(overlap=True)
+    source.sample()
+    state = source.get_state()
+    other, _, _ = playing(overlap=True, num_steps=16)
+    with pytest.raises(
+        ValueError, match=r"^a block of \[32, 2\] transitions was played ahead, and"
+    ):
+        other.set_state(state)
+
+
+def test_an_understudy_computes_as_the_learner_does():
+    for fast_path in (True, False):
+        source, algorithm, _ = playing(overlap=True, ppo={"fast_path": fast_path})
+        source.sample()
+        source._ahead.block()
+        by_numpy = source._actor.policy._inference._by_numpy
+        assert (by_numpy is not None) == fast_path == (algorithm._fast_path)

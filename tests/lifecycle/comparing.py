@@ -1,12 +1,14 @@
 """Are two runs the same, bit for bit, times and machine aside?"""
 
 import csv
+import signal
 from pathlib import Path
 
 from poke.run.afterwards.replay import differences
 from poke.training.checkpointing import CheckpointManager
+from poke.verify import main as verify
 
-from .conftest import checkpoints
+from .conftest import account, checkpoints, wait_for
 
 
 def rows(run_dir) -> list[dict[str, str]]:
@@ -43,3 +45,17 @@ def assert_same_rest(run_dir, reference, step) -> None:
         r for r in theirs if int(r["step"]) > step
     ]
     assert all(row in theirs for row in ours)
+
+
+def assert_a_killed_run_goes_on(poke, overrides, capsys) -> None:
+    """Kill a run where it has some checkpoints, resume it, compare it with one that nothing happened to, replay it."""
+    process = poke.start(*overrides, "hydra.run.dir=run")
+    wait_for(lambda: len(checkpoints(poke.cwd / "run")) > 2, process, seconds=300)
+    process.signal(signal.SIGKILL)
+    process.wait()
+    poke("resume=run")
+    poke(*overrides, "hydra.run.dir=whole")
+    assert_same_run(poke.cwd / "run", poke.cwd / "whole")
+    assert account(poke.cwd / "run")["exact_resume"]
+    assert verify([str(poke.cwd / "run")]) == 0
+    assert "bit-equal" in capsys.readouterr().out

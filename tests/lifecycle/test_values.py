@@ -1,16 +1,14 @@
 """Runs that learn values, from a replay buffer or a recording, go on as if they had never stopped."""
 
 import json
-import signal
 
 import pytest
 
 from poke.data import trajectories
-from poke.verify import main as verify
 
 from ..data.transitions.episodes import drawn
-from .comparing import assert_same_run
-from .conftest import BATTLES, account, checkpoints, wait_for
+from .comparing import assert_a_killed_run_goes_on
+from .conftest import BATTLES, checkpoints
 
 ANY = (
     "network=mlp",
@@ -68,16 +66,7 @@ RUNS = {
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_killed_run_is_resumed_bit_for_bit_and_can_be_replayed(poke, name, capsys):
-    process = poke.start(*RUNS[name], "hydra.run.dir=run")
-    wait_for(lambda: len(checkpoints(poke.cwd / "run")) > 2, process, seconds=300)
-    process.signal(signal.SIGKILL)
-    process.wait()
-    poke("resume=run")
-    poke(*RUNS[name], "hydra.run.dir=whole")
-    assert_same_run(poke.cwd / "run", poke.cwd / "whole")
-    assert account(poke.cwd / "run")["exact_resume"]
-    assert verify([str(poke.cwd / "run")]) == 0
-    assert "bit-equal" in capsys.readouterr().out
+    assert_a_killed_run_goes_on(poke, RUNS[name], capsys)
 
 
 def test_a_run_of_another_recording_is_refused(poke):

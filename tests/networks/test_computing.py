@@ -83,6 +83,15 @@ def test_a_compiled_network_computes_the_same():
     torch.testing.assert_close(found, expected)
 
 
+def test_torch_is_asked_to_compile_each_method_once(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda method: compiled.append(method) or method)
+    network = made(**HOW["compiled"])
+    asked(network)
+    asked(network)
+    assert len(compiled) == 1
+
+
 def test_numpy_does_not_compute_in_place_of_what_is_asked_for():
     network = made()
     assert is_plain(network)

@@ -76,7 +76,8 @@ class Rollout:
             theirs = state[name].numpy()
             if theirs.shape != rows.shape:
                 raise ValueError(
-                    f"a block was of {theirs.shape[:2]} rows and is of {rows.shape[:2]}"
+                    f"a block of {list(theirs.shape[:2])} transitions was played ahead, and data.num_steps and "
+                    f"env.num_envs now ask for {list(rows.shape[:2])}"
                 )
             rows[...] = theirs
 

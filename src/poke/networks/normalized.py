@@ -29,5 +29,5 @@ def normalize_layers(network: nn.Module) -> None:
     if not found:
         raise ValueError(
             f"{type(network).__name__} has no layers that algo.critics.layer_norm could normalise: "
-            "networks of numbers have, as network=mlp256"
+            "networks of numbers have, as network=mlp"
         )

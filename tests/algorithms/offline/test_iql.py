@@ -96,3 +96,14 @@ def test_a_memory_is_refused():
     made = makers("discrete", network={"memory": "gru"})
     with pytest.raises(ValueError, match=r"algo=iql .* leave out network\.memory"):
         IQL(made.make_policy(), made.make_network, made.device, **VALUES)
+
+
+def test_layers_of_critics_alone_are_normalised_where_that_is_asked_for():
+    def normalised(module):
+        return sum(isinstance(part, torch.nn.LayerNorm) for part in module.modules())
+
+    for kind in ("discrete", "continuous"):
+        algorithm = iql(kind, critics={"layer_norm": True, "num": 2})
+        assert normalised(algorithm._critics) == normalised(algorithm._target.network) == 2
+        assert normalised(algorithm.policy.network) == 0
+        assert normalised(iql(kind)._critics) == 0

@@ -50,7 +50,11 @@ def test_what_goes_wrong_while_playing_ends_the_next_sample_with_its_own_error(m
     source._ahead.block()
     broken = threading.Event()
 
+    steps = source.environments.step
+
     def step(action):
+        if threading.current_thread() is threading.main_thread():
+            return steps(action)
         broken.set()
         raise ArithmeticError("the game broke")
 
@@ -88,6 +92,19 @@ def test_a_run_without_overlap_goes_on_with_it_where_it_was():
     other.set_state(state["a"])
     other_source.set_state(state["s"])
     assert_equal(rows(other_source.sample()), expected)
+
+
+def test_playing_ahead_moves_nothing_of_the_learners():
+    """Or a checkpoint would hold what the thread had come to by chance."""
+    source, algorithm, _ = playing(overlap=True, normalize_observation=True)
+    source.sample()
+    source._ahead.block()
+    state = copy.deepcopy([algorithm.get_state(), algorithm.policy.get_state()])
+    source._ahead.begin(source._blocks[1])
+    source._ahead.block()
+    assert_equal([algorithm.get_state(), algorithm.policy.get_state()], state)
+    fresh, _, _ = playing(normalize_observation=True)
+    assert algorithm.get_state()["sampling"] == fresh._actor.get_state()["sampling"]
 
 
 def test_it_is_refused_for_several_ranks_and_for_who_cannot_act_while_learning():

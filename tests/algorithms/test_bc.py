@@ -309,6 +309,26 @@ def test_padding_is_neither_learned_from_nor_measured():
         assert float(again[name]) == pytest.approx(float(value), rel=1e-5), name
 
 
+@pytest.mark.parametrize("memory", [None, "gru"])
+def test_a_gradient_computed_in_parts_is_that_of_the_whole(memory):
+    """Sequences have each another length, and parts other numbers of decisions."""
+    whole, parts = (cloned("discrete", 8, memory, accumulate=n) for n in (1, 3))
+    for name, value in whole[-1].items():
+        assert float(parts[-1][name]) == pytest.approx(float(value), rel=1e-4), name
+    for name, value in weights(whole[1]).items():
+        torch.testing.assert_close(weights(parts[1])[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 40])
+def test_parts_of_a_batch_are_its_decisions_in_order(count):
+    whole = batch(size=7)
+    parts = whole.parts(count)
+    assert len(parts) == min(count, 7)
+    for name in ("observation", "action", "action_mask"):
+        columns = [getattr(part, name) for part in parts]
+        assert torch.equal(torch.cat(columns), getattr(whole, name))
+
+
 def test_held_out_episodes_are_judged_from_their_beginning_as_they_would_be_played():
     source, algorithm, _, after, _ = cloned("discrete", 30, "lstm")
     right = count = 0

@@ -344,6 +344,31 @@ def test_a_memory_learns_from_whole_sequences_or_says_why_not(size, num_envs):
     assert "\n" not in str(said.value)
 
 
+@pytest.mark.parametrize("memory", [None, "gru"])
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize("normalize_advantage", [True, False])
+def test_a_gradient_computed_in_parts_is_that_of_the_whole(memory, fast_path, normalize_advantage):
+    """Advantages are normalised by the whole minibatch, and idle rows count nothing."""
+    results = []
+    for accumulate in (1, 3):
+        source, algorithm = make(
+            environment={"vectorization": "serial", "num_envs": 8},
+            network={"memory": memory},
+            minibatch_size=128,
+            fast_path=fast_path,
+            normalize_advantage=normalize_advantage,
+            accumulate=accumulate,
+        )
+        algorithm.update(source.sample())
+        told = algorithm.update(source.sample())
+        results.append((told, algorithm.policy.network.get_weights()))
+    (whole, whole_weights), (parts, parts_weights) = results
+    for name, value in whole.items():
+        assert parts[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    for name, value in whole_weights.items():
+        torch.testing.assert_close(parts_weights[name], value, rtol=1e-4, atol=1e-5)
+
+
 class Forgetful(torch.nn.Module):
     """Drops half of what it sees while it is trained."""
 

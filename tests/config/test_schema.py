@@ -51,9 +51,13 @@ def compose(*overrides):
         ("checkpoint.mode=best", "checkpoint.mode must be one of min, max, not 'best'"),
         (
             "trainer.precision=half",
-            "trainer.precision must be one of 32, bf16-mixed, not 'half'",
+            "trainer.precision must be one of 32, bf16-mixed, 16-mixed, not 'half'",
         ),
-        ("trainer.precision=16", "trainer.precision must be one of 32, bf16-mixed, not 16"),
+        (
+            "trainer.precision=16",
+            "trainer.precision must be one of 32, bf16-mixed, 16-mixed, not 16",
+        ),
+        ("trainer.accumulate=0", "trainer.accumulate must be >= 1, not 0"),
         ("device=gpu", "device must be auto, cpu, cuda or cuda:N, not 'gpu'"),
         ("seed=-1", "seed must be >= 0, not -1"),
         ("seed=0,1", "seed=0,1 names several values: add -m to sweep, or write [a,b] for a list"),

@@ -126,6 +126,13 @@ def test_ranks_learn_what_one_learns(poke, name):
     assert (told["ranks"], told["rank"], told["status"]) == (ranks, None, "finished")
 
 
+@pytest.mark.parametrize("name", ["bc with a memory", "ppo", "ppo with a memory"])
+def test_ranks_that_compute_gradients_in_parts_learn_what_one_learns_at_once(poke, name):
+    one = train(poke, name, "one", steps_of(name) // 4, 1)
+    several = train(poke, name, "several", steps_of(name) // 4, 2, "trainer.accumulate=2")
+    assert_close(several, one)
+
+
 @pytest.mark.parametrize("name", [*("bc", "cql", "ppo", "bc with a memory"), *OTHERS])
 def test_as_many_ranks_go_on_bit_for_bit(poke, name):
     half = 3 * 6 * 16 if name.startswith("ppo") else 10 if name in LEARNERS else 120

@@ -15,6 +15,11 @@ RUNS = {
         *(*PPO, "data.overlap=true", "trainer.precision=bf16-mixed", "env=pendulum"),
         *("env.num_envs=2", "env.normalize_observation=true", "env.normalize_reward=true"),
     ),
+    "clone in float16, in parts": (
+        *(*SMALL, "trainer.precision=16-mixed", "trainer.accumulate=3"),
+        *("network=auto", "network.activation_checkpointing=true"),
+    ),
+    "ppo in float16, in parts": (*PPO, "trainer.precision=16-mixed", "trainer.accumulate=2"),
     "compiled clone": (*SMALL, "trainer.compile=true"),
 }
 

@@ -24,7 +24,7 @@ def observations(layout, batch=5):
     return x
 
 
-def battle(layout, more=0):
+def battle(layout, more=0, **options):
     torch.manual_seed(0)
     return BattleNetwork(
         num_outputs=layout["num_actions"] + more,
@@ -32,6 +32,7 @@ def battle(layout, more=0):
         entity_size=8,
         move_size=4,
         hidden_size=16,
+        **options,
     )
 
 
@@ -128,6 +129,23 @@ def test_a_policy_begins_without_a_preference():
     again = network(observations(layout))
     assert torch.equal(again[0], logits)
     assert torch.equal(again[1], value)
+
+
+def test_what_is_computed_again_on_the_way_back_is_the_same_and_was_not_kept():
+    def run(**options):
+        torch.manual_seed(0)
+        network = battle(LAYOUTS[10], **options)
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+            loss = network(observations(LAYOUTS[10], 200)).square().sum()
+        loss.backward()
+        return torch.cat([p.grad.flatten() for p in network.parameters()]), sum(
+            t.nbytes for t in kept
+        )
+
+    (grads, kept), (again, kept_less) = run(), run(activation_checkpointing=True)
+    assert torch.equal(again, grads)
+    assert kept_less < kept / 2
 
 
 def test_ids_are_little_endian_and_unsigned():

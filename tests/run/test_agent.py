@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from poke.config import composing
+from poke.config.knobs import ConfigError
 from poke.networks.computing import is_plain
 from poke.run.agent import Agent
 
@@ -35,6 +36,11 @@ def test_every_network_computes_as_asked_and_copies_of_policies_too():
         assert not is_plain(policy.network.policy)
         assert not is_plain(policy.network.critic)
     assert is_plain(agent().algorithm.policy.network.policy)
+
+
+def test_an_algorithm_that_computes_gradients_at_once_says_so():
+    with pytest.raises(ConfigError, match=r"SAC computes a minibatch's gradient at once: trainer"):
+        agent("algo=sac", "env=pendulum", "trainer.accumulate=2")
 
 
 def test_a_copy_of_a_policy_is_its_own_and_moves_no_random_state_of_training():

@@ -33,6 +33,9 @@ from poke.protocols import NonFiniteError
 
 __all__ = ["BehaviourCloning", "HeldOutEvaluator"]
 
+# Of a batch: the loss, and of its decisions outputs, actions and masks, without a graph.
+Decided = tuple[Tensor, Tensor, Tensor, Tensor | None]
+
 
 class BehaviourCloning:
     """Algorithm: AdamW on what demonstrated actions say.
@@ -47,6 +50,7 @@ class BehaviourCloning:
         lr_schedule: constant, or cosine from lr to 0.
         schedule_steps: the update at which the cosine reaches 0.
         warmup_steps: updates of linear warm-up.
+        accumulate: in how many parts a batch's gradient is computed, one after the other: less memory, the same update.
         ranks: the processes that learn together.
 
     Raises:
@@ -65,6 +69,7 @@ class BehaviourCloning:
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         warmup_steps: int = 0,
+        accumulate: int = 1,
         ranks: Ranks = ALONE,
     ) -> None:
         self.policy = policy
@@ -78,6 +83,7 @@ class BehaviourCloning:
         self.schedule_steps = schedule_steps
         self.warmup_steps = warmup_steps
         self.num_updates = 0
+        self._accumulate = accumulate
         self._ranks = ranks
         self._parameters = list(self.network.parameters())
         self._optimizer = AdamW(self._parameters, lr=lr, weight_decay=weight_decay, fused=True)
@@ -103,14 +109,14 @@ class BehaviourCloning:
         lr = self._learning_rate()
         self.network.train()
         try:
-            outputs, action, mask = decisions(self.network, batch)
-            loss = self.imitation.loss(outputs, action, mask)
             for parameter in self._parameters:  # zero_grad, without its profiler's 8 us
                 parameter.grad = None
-            loss.backward()
+            if self._accumulate == 1:
+                loss, outputs, action, mask = self._differentiate(batch)
+            else:
+                loss, outputs, action, mask = self._differentiate_in_parts(batch)
         finally:
             self.network.eval()
-        loss = loss.detach()
         if self._ranks.size > 1:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             (loss,) = self._ranks.average(gradients, loss[None], len(action))
@@ -119,8 +125,29 @@ class BehaviourCloning:
         self._optimizer.param_groups[0]["lr"] = lr
         self._optimizer.step()
         self.num_updates += 1
-        progress = self.imitation.progress(outputs.detach(), action, mask)
+        progress = self.imitation.progress(outputs, action, mask)
         return {"loss": loss, **progress, "grad_norm": norm.detach(), "lr": lr}
+
+    def _differentiate(self, batch: DemonstrationBatch, *, summed: bool = False) -> Decided:
+        """Add the gradient of the mean loss over decisions, or of the sum."""
+        outputs, action, mask = decisions(self.network, batch)
+        loss = self.imitation.loss(outputs, action, mask)
+        if summed:
+            loss = loss * len(action)
+        loss.backward()
+        return loss.detach(), outputs.detach(), action, mask
+
+    def _differentiate_in_parts(self, batch: DemonstrationBatch) -> Decided:
+        """Do as `_differentiate`, of one part after the other; parts need not have equally many decisions."""
+        parts = batch.parts(self._accumulate)
+        told = [self._differentiate(part, summed=True) for part in parts if part.num_samples]
+        losses, outputs, actions, masks = zip(*told, strict=True)
+        action = torch.cat(actions)
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(len(action))
+        mask = None if masks[0] is None else torch.cat(masks)
+        return torch.stack(losses).sum() / len(action), torch.cat(outputs), action, mask
 
     def get_state(self) -> dict[str, Any]:
         """Return optimizer and the number of updates; the weights are the policy's.

@@ -70,6 +70,8 @@ class PPO:
         opponent_coefficient: weight of a loss that predicts what the opponent does at the same decision, for
             environments that tell and networks with features (`network=battle`); 0: none.
         fast_path: small networks on the CPU are computed in numpy, forwards and backwards; false for torch always.
+        accumulate: in how many parts a minibatch's gradient is computed, one after the other: less memory, the same
+            step.
         seed: of sampling and shuffling.
         ranks: the processes that learn together. Minibatches are of all their environments, shuffled alike on every
             rank, of which each has the rows that it has played.
@@ -101,6 +103,7 @@ class PPO:
         shared_network: bool = False,
         opponent_coefficient: float = 0.0,
         fast_path: bool = True,
+        accumulate: int = 1,
         seed: int,
         ranks: Ranks = ALONE,
     ) -> None:
@@ -141,6 +144,7 @@ class PPO:
         self._fast_path = fast_path
         if not fast_path:
             self.policy.use_torch()
+        self._accumulate = accumulate
         self._ranks = ranks
         self._acting = Acting(self.policy, np.random.default_rng([seed, 0]), ranks)
         self._shuffling = np.random.default_rng([seed, 1])
@@ -281,19 +285,28 @@ class PPO:
 
     def _differentiate(self, part: np.ndarray, shares: Shares) -> Any:
         """Write the gradients of a minibatch, and return what is told of it, `[len(statistics)]` float32."""
-        if self._ranks.size == 1:
+        if self._ranks.size == self._accumulate == 1:
             return self._surrogate.differentiate(part)
         gradient = self._parameters.grad
         assert gradient is not None
         own = shares.own(part)
-        if len(own):
-            sequences = self.policy.network.state_size > 0
-            moments = shares.moments(part, sequences) if self._normalize_advantage else None
-            told = torch.as_tensor(self._surrogate.differentiate(own, moments))
-        else:  # none of these were played here
+        sequences = self.policy.network.state_size > 0
+        moments = shares.moments(part, sequences) if self._normalize_advantage else None
+        weight = shares.weight(own, sequences)
+        if not weight:  # none of these were played here
             gradient.zero_()
             told = torch.zeros(len(self._surrogate.statistics), device=gradient.device)
-        return self._ranks.average([gradient], told, len(own))
+        elif self._accumulate == 1:
+            told = torch.as_tensor(self._surrogate.differentiate(own, moments))
+        else:
+            sums = torch.zeros_like(gradient)
+            told = torch.zeros(len(self._surrogate.statistics), device=gradient.device)
+            for rows in np.array_split(own, min(self._accumulate, len(own))):
+                if share := shares.weight(rows, sequences) / weight:
+                    told += share * torch.as_tensor(self._surrogate.differentiate(rows, moments))
+                    sums.add_(gradient, alpha=share)
+            gradient.copy_(sums)
+        return self._ranks.average([gradient], told, weight)
 
     def _minibatches(self, shares: Shares) -> Iterator[np.ndarray]:
         """Yield rows of the block, or environments of it, shuffled anew every epoch; of the block of all ranks."""

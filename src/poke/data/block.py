@@ -149,6 +149,7 @@ class Shares:
 
     def __init__(self, ranks: Ranks, idle: np.ndarray, advantage: np.ndarray) -> None:
         self._ranks = ranks
+        self._own_idle = idle
         self.idle = ranks.whole(idle, 1)
         self._advantage = ranks.whole(advantage, 1)
 
@@ -162,6 +163,10 @@ class Shares:
         time, env = np.divmod(rows, num_envs)
         mine = env % size == self._ranks.rank
         return time[mine] * (num_envs // size) + env[mine] // size
+
+    def weight(self, own: np.ndarray, sequences: bool) -> int:
+        """Return how many transitions rows of this rank's block are, or those environments' sequences."""
+        return int(np.count_nonzero(~self._own_idle[:, own])) if sequences else len(own)
 
     def moments(self, rows: np.ndarray, sequences: bool) -> tuple[np.floating, np.floating]:
         """Return mean and standard deviation of the advantages of rows, or of environments' real rows."""

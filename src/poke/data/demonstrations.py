@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -45,6 +46,19 @@ class DemonstrationBatch:
     def num_samples(self) -> int:
         """How many decisions these are."""
         return len(self.action) if self.real is None else int(self.real.count_nonzero())
+
+    def parts(self, count: int) -> list[DemonstrationBatch]:
+        """Return the same decisions, or sequences, as batches of nearly equal size, at most so many and none empty."""
+        axis = 0 if self.real is None else 1
+        length = self.action.shape[axis]
+        ends = [length * k // count for k in range(count + 1)]
+        names = ("observation", "action", "action_mask", "real")
+        columns = {n: c for n in names if (c := getattr(self, n)) is not None}
+        return [
+            replace(self, **{n: c.narrow(axis, a, b - a) for n, c in columns.items()})
+            for a, b in itertools.pairwise(ends)
+            if b > a
+        ]
 
 
 class Learner(Protocol):

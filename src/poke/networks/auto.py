@@ -8,7 +8,7 @@ from torch import nn
 
 from poke.networks.battle import BattleEncoder, BattleNetwork, scores_actions
 from poke.networks.cnn import CNN, PictureEncoder
-from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.encoder import Encoder, recompute_blocks
 from poke.networks.encoding.packed import JoinedEncoder, number_scale
 from poke.networks.encoding.pictures import is_picture
 from poke.networks.memory import MemoryNetwork
@@ -29,6 +29,7 @@ def auto_network(
     move_size: int = 32,
     memory: str | None = None,
     memory_size: int = 64,
+    activation_checkpointing: bool = False,
 ) -> nn.Module:
     """Return the network that observations ask for.
 
@@ -49,6 +50,8 @@ def auto_network(
         move_size: width of an encoded move.
         memory: gru or lstm; None for a network that remembers nothing.
         memory_size: width of what is remembered.
+        activation_checkpointing: let encoders compute again on the way back what they would else have kept: slower, in
+            less memory, and the same (see `encoding.encoder.recompute_blocks`).
     """
     space, entry, layout = observation_space, observation_space.entries[0], observation_space.layout
 
@@ -74,25 +77,31 @@ def auto_network(
             scale=number_scale(entry),
         )
 
-    if memory is not None:
-        return MemoryNetwork(encoder(), num_outputs, memory=memory, memory_size=memory_size)
-    if layout is not None and scores_actions(layout, num_outputs):
-        return BattleNetwork(
+    def network() -> nn.Module:
+        if memory is not None:
+            return MemoryNetwork(encoder(), num_outputs, memory=memory, memory_size=memory_size)
+        if layout is not None and scores_actions(layout, num_outputs):
+            return BattleNetwork(
+                num_outputs=num_outputs,
+                layout=layout,
+                entity_size=entity_size,
+                move_size=move_size,
+                hidden_size=battle_size,
+            )
+        if space.packed or layout is not None:
+            encoded = encoder()
+            return nn.Sequential(encoded, nn.Linear(encoded.size, num_outputs))
+        if is_picture(entry):
+            return CNN(observation_space=space, num_outputs=num_outputs, hidden_size=picture_size)
+        return MLP(
+            observation_shape=space.shape,
             num_outputs=num_outputs,
-            layout=layout,
-            entity_size=entity_size,
-            move_size=move_size,
-            hidden_size=battle_size,
+            hidden_sizes=hidden_sizes,
+            activation=activation,
+            scale=number_scale(entry),
         )
-    if space.packed or layout is not None:
-        encoded = encoder()
-        return nn.Sequential(encoded, nn.Linear(encoded.size, num_outputs))
-    if is_picture(entry):
-        return CNN(observation_space=space, num_outputs=num_outputs, hidden_size=picture_size)
-    return MLP(
-        observation_shape=space.shape,
-        num_outputs=num_outputs,
-        hidden_sizes=hidden_sizes,
-        activation=activation,
-        scale=number_scale(entry),
-    )
+
+    made = network()
+    if activation_checkpointing:
+        recompute_blocks(made)
+    return made

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.encoder import Block, Encoder, recompute_blocks
 from poke.networks.encoding.layout import entities, entity_scale, read_id
 
 
-class EntityEncoder(nn.Module):
+class EntityEncoder(Block):
     """Dense features, ids and a part given from outside, to one vector an entity.
 
     Every id looks up a row of the result's width, which is what an embedding and a layer over it come to, in one step.
@@ -189,6 +189,7 @@ class BattleNetwork(BattleEncoder):
         entity_size: likewise.
         move_size: likewise.
         hidden_size: width of the context and of the scoring layers.
+        activation_checkpointing: see `poke.networks.encoding.encoder.recompute_blocks`.
 
     Raises:
         ValueError: the observations carry no layout of entities, or the outputs are no scores of a battle's actions.
@@ -202,6 +203,7 @@ class BattleNetwork(BattleEncoder):
         entity_size: int,
         move_size: int,
         hidden_size: int,
+        activation_checkpointing: bool = False,
     ) -> None:
         if layout is None:
             raise ValueError(
@@ -225,6 +227,8 @@ class BattleNetwork(BattleEncoder):
         if self.judges:
             self.value_hidden = nn.Linear(hidden_size, hidden_size)
             self.value = nn.Linear(hidden_size, 1)
+        if activation_checkpointing:
+            recompute_blocks(self)
 
     def heads(self) -> Iterator[tuple[nn.Linear, float]]:
         """Yield the last layers, and what they begin with when a policy's are to begin near 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.encoder import Block, Encoder
 from poke.networks.encoding.pictures import SHORTEST_SIDE, Picture, divisor, read_picture
 from poke.spaces import Entry, ObservationSpace
 
@@ -13,7 +13,7 @@ from poke.spaces import Entry, ObservationSpace
 LONG_SIDE = 36
 
 
-class PictureEncoder(Encoder):
+class PictureEncoder(Encoder, Block):
     """Three convolutions and a hidden layer.
 
     Mnih et al., "Human-level control through deep reinforcement learning", Nature 2015, methods, model architecture;

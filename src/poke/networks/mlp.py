@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poke.networks.encoding.encoder import Encoder
+from poke.networks.encoding.encoder import Block, Encoder
 from poke.networks.encoding.layout import dense_scale
 from poke.spaces import ObservationSpace
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
 
-class MLPEncoder(Encoder):
+class MLPEncoder(Encoder, Block):
     """Fully connected layers, each with its activation.
 
     Args:

@@ -192,8 +192,11 @@ class Agent:
         network = self._build("network", **offers(space, num_outputs))
         check_fit(network, space, num_outputs)
         trainer = self.config["trainer"]
-        mixed = trainer.get("precision", 32) == "bf16-mixed"
-        compute(network, mixed=mixed, compiled=bool(trainer.get("compile")))
+        compute(
+            network,
+            precision=trainer.get("precision", 32),
+            compiled=bool(trainer.get("compile")),
+        )
         return network
 
     def _build(self, group: str, **given: Any) -> Any:
@@ -208,6 +211,10 @@ class Agent:
         if self.ranks.size > 1 and "ranks" not in parameters and self._is_shared(group):
             # Each rank would do by itself what is to be done once.
             raise ConfigError(f"{node['_target_']} is for one process: it names no `ranks`")
+        if group == "algo" and self.accumulate > 1 and "accumulate" not in parameters:
+            raise ConfigError(
+                f"{node['_target_']} computes a minibatch's gradient at once: trainer.accumulate=1"
+            )
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
@@ -222,6 +229,11 @@ class Agent:
         # Given to Hydra, the parts would be copied into a config.
         part = instantiate(node, _convert_="all", _partial_=True)(**given)
         return complete(part, group, node["_target_"])
+
+    @property
+    def accumulate(self) -> int:
+        """In how many parts gradients of a minibatch are computed."""
+        return int(self.config["trainer"].get("accumulate", 1))
 
     def _is_shared(self, group: str) -> bool:
         if group == "env":

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from poke.config.knobs import knob
 
+RECOMPUTED = "compute what gradients are made of twice, to take less memory"
+
 
 @dataclass
 class AutoNetworkConfig:
@@ -20,6 +22,7 @@ class AutoNetworkConfig:
     memory: str | None = knob(choices=("gru", "lstm"), help="null: nothing is remembered")
     memory_size: int = knob(at_least=1)
     move_size: int = knob(at_least=1, default=32)
+    activation_checkpointing: bool = knob(default=False, help=RECOMPUTED)
 
 
 @dataclass
@@ -44,3 +47,4 @@ class BattleNetworkConfig:
     entity_size: int = knob(at_least=1)
     hidden_size: int = knob(at_least=1)
     move_size: int = knob(at_least=1, default=32)
+    activation_checkpointing: bool = knob(default=False, help=RECOMPUTED)

@@ -38,7 +38,10 @@ class TrainerConfig:
         help="seconds after which one of them that says nothing ends the run",
     )
     precision: int | str = knob(
-        choices=(32, "bf16-mixed"), default=32, help="what networks compute in"
+        choices=(32, "bf16-mixed", "16-mixed"), default=32, help="what networks compute in"
+    )
+    accumulate: int = knob(
+        at_least=1, default=1, help="parts in which the gradient of a minibatch is computed"
     )
     compile: bool = knob(default=False, help="networks by torch.compile")
     deterministic: bool = knob(

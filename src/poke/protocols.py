@@ -35,6 +35,8 @@ _PARTS = {
     "load_policy": "(place, *, trust=()) -> Policy: a trained one, as `poke.load` finds it",
     "copy_policy": "(state) -> Policy: one of its own of what `get_state` of the learner's policy returned",
     "accumulate": "int: in how many parts the gradient of a minibatch is to be computed (trainer.accumulate)",
+    "shard": "(torch.nn.Module) -> None, or None: shares its weights out among the ranks, in place, before an "
+    "optimizer takes them (trainer.strategy=fsdp)",
     "ranks": "poke.distributed.ranks.Ranks: the processes that learn together; a part that names it heeds it",
 }
 # What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.

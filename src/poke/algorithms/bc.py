@@ -16,8 +16,8 @@ Deliberate deviations:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ class BehaviourCloning:
         lr_schedule: constant, or cosine from lr to 0.
         schedule_steps: the update at which the cosine reaches 0.
         warmup_steps: updates of linear warm-up.
+        shard: shares a network's weights out among the ranks, in place; None: every rank has all of them.
         accumulate: in how many parts a batch's gradient is computed, one after the other: less memory, the same update.
         ranks: the processes that learn together.
 
@@ -69,11 +70,16 @@ class BehaviourCloning:
         lr_schedule: str = "constant",
         schedule_steps: int = 1,
         warmup_steps: int = 0,
+        shard: Callable[[nn.Module], None] | None = None,
         accumulate: int = 1,
         ranks: Ranks = ALONE,
     ) -> None:
         self.policy = policy
         self.network = policy.network
+        if shard is not None:
+            shard(self.network)
+            policy.use_torch()
+        self._sharded = shard is not None
         self.imitation = imitation_of(
             policy.action_space, policy.distribution, loss=loss, label_smoothing=label_smoothing
         )
@@ -111,16 +117,18 @@ class BehaviourCloning:
         try:
             for parameter in self._parameters:  # zero_grad, without its profiler's 8 us
                 parameter.grad = None
-            if self._accumulate == 1:
+            if self._accumulate == 1 and not self._sharded:
                 loss, outputs, action, mask = self._differentiate(batch)
             else:
                 loss, outputs, action, mask = self._differentiate_in_parts(batch)
         finally:
             self.network.eval()
-        if self._ranks.size > 1:
+        if self._ranks.size > 1 and not self._sharded:
             gradients = [p.grad for p in self._parameters if p.grad is not None]
             (loss,) = self._ranks.average(gradients, loss[None], len(action))
         norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm or math.inf)
+        if self._sharded:
+            norm = cast(Any, norm).full_tensor()
         self._guard(loss=loss, grad_norm=norm)
         self._optimizer.param_groups[0]["lr"] = lr
         self._optimizer.step()
@@ -131,23 +139,34 @@ class BehaviourCloning:
     def _differentiate(self, batch: DemonstrationBatch, *, summed: bool = False) -> Decided:
         """Add the gradient of the mean loss over decisions, or of the sum."""
         outputs, action, mask = decisions(self.network, batch)
-        loss = self.imitation.loss(outputs, action, mask)
-        if summed:
-            loss = loss * len(action)
+        if len(action) or not summed:
+            loss = self.imitation.loss(outputs, action, mask)
+            if summed:
+                loss = loss * len(action)
+        else:  # sequences without a known choice: nothing to learn, but other ranks count on this one's part
+            loss = outputs.sum() * 0
         loss.backward()
         return loss.detach(), outputs.detach(), action, mask
 
     def _differentiate_in_parts(self, batch: DemonstrationBatch) -> Decided:
-        """Do as `_differentiate`, of one part after the other; parts need not have equally many decisions."""
+        """Do as `_differentiate`, of one part after the other, which need not have equally many decisions.
+
+        Where weights are shared out, what comes back from torch is the mean of the ranks' gradients already: of sums
+        over their decisions, which are divided by the mean of how many these are.
+        """
         parts = batch.parts(self._accumulate)
-        told = [self._differentiate(part, summed=True) for part in parts if part.num_samples]
+        told = [self._differentiate(part, summed=True) for part in parts]
         losses, outputs, actions, masks = zip(*told, strict=True)
         action = torch.cat(actions)
+        mask = None if masks[0] is None else torch.cat(masks)
+        loss = torch.stack(losses).sum()
+        count = torch.full_like(loss, len(action))
+        if self._sharded:
+            loss, count = self._ranks.average([], torch.stack([loss, count]), 1).unbind()
         for parameter in self._parameters:
             if parameter.grad is not None:
-                parameter.grad.div_(len(action))
-        mask = None if masks[0] is None else torch.cat(masks)
-        return torch.stack(losses).sum() / len(action), torch.cat(outputs), action, mask
+                parameter.grad.div_(count)
+        return loss / count, torch.cat(outputs), action, mask
 
     def get_state(self) -> dict[str, Any]:
         """Return optimizer and the number of updates; the weights are the policy's.

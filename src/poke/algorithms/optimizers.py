@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from poke.networks.sharding import placed
+
 _WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 
 
@@ -38,12 +40,23 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 
     Args:
         optimizer: made with the settings that are to hold.
-        state: of `state_dict`.
+        state: of `state_dict`; of whole tensors, where the optimizer's parameters are shared out, see
+            `poke.networks.sharding`.
     """
     own = [
         {name: value for name, value in group.items() if name not in ("params", "lr")}
         for group in optimizer.param_groups
     ]
-    optimizer.load_state_dict(dict(state))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    gathered = {
+        index: {
+            name: placed(value, parameters[index])
+            if getattr(value, "shape", None) == parameters[index].shape
+            else value
+            for name, value in of_one.items()
+        }
+        for index, of_one in state["state"].items()
+    }
+    optimizer.load_state_dict({**state, "state": gathered})
     for group, settings in zip(optimizer.param_groups, own, strict=True):
         group.update(settings)

@@ -61,6 +61,7 @@ def validate(config: Mapping[str, Any]) -> None:
     if name is not None and (not name or "/" in name or name in (".", "..")):
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
     _check_early_stopping(config)
+    _check_sharing(config["trainer"])
     _check_playing(config)
 
 
@@ -187,6 +188,18 @@ def _check_early_stopping(config: Mapping[str, Any]) -> None:
         lacking = "eval" if not config.get("eval") else "trainer.eval_every"
         raise ConfigError(
             f"trainer.early_stopping.patience counts evaluations, but {lacking} is off"
+        )
+
+
+def _check_sharing(trainer: Mapping[str, Any]) -> None:
+    """Refuse what torch cannot compute by weights that are shared out."""
+    if trainer.get("strategy") != "fsdp":
+        return
+    if trainer.get("compile"):
+        raise ConfigError("trainer.strategy=fsdp and trainer.compile=true do not go together")
+    if trainer.get("precision") == "16-mixed":
+        raise ConfigError(
+            "trainer.strategy=fsdp and trainer.precision=16-mixed do not go together: bf16-mixed does"
         )
 
 

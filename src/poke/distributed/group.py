@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from torch import Tensor
 
 from poke.distributed.places import Place, tracebacks_of, whereabouts
 from poke.distributed.ranks import RankLostError
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 MEETING_SECONDS = 300.0  # for ranks to find each other
 FOREVER = timedelta(days=365)
@@ -77,6 +80,7 @@ class Group:
     ) -> None:
         self.rank, self.size = place.rank, place.size
         self._ended = ended
+        self._device = device
         self._timeout = timeout
         self._store = store
         self._message: Tensor | None = None
@@ -214,6 +218,31 @@ class Group:
             dist.scatter_object_list(own, sent, src=0, group=self._patient)
         return _unpacked(own[0])
 
+    @property
+    def mesh(self) -> DeviceMesh:
+        """These ranks as torch shares weights out among them."""
+        from torch.distributed.device_mesh import DeviceMesh
+
+        return DeviceMesh.from_group(self._gradients, self._device.type)
+
+    def channels(self) -> tuple[dist.ProcessGroup, dist.ProcessGroup]:
+        """Make two more ways to exchange values, for a thread of each rank, together.
+
+        Returns:
+            One on which a rank may wait for as long as it takes, one on which it waits for the others' `timeout`.
+        """
+        with self._heard():
+            return (
+                dist.new_group(backend="gloo", timeout=FOREVER),
+                dist.new_group(backend="gloo", timeout=timedelta(seconds=self._timeout)),
+            )
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """As of `Ranks`."""
+        with self._heard(_is_of_torch):
+            yield
+
     def tell_of_failure(self, line: str, traceback: str, *, outside: bool) -> None:
         """Let the others know why this rank ends; they learn of it when they miss it."""
         said = json.dumps({"line": line, "traceback": traceback, "outside": outside})
@@ -237,13 +266,15 @@ class Group:
             dist.destroy_process_group()
 
     @contextmanager
-    def _heard(self) -> Iterator[None]:
+    def _heard(self, may_be: Callable[[Exception], bool] = lambda error: True) -> Iterator[None]:
         """Turn what torch raises when another rank stays out into whose fault that is."""
         try:
             yield
         except RankLostError:
             raise
         except (RuntimeError, OSError) as error:
+            if not may_be(error):
+                raise
             raise self._lost(error) from error
 
     def _lost(self, error: Exception) -> RankLostError:
@@ -303,6 +334,11 @@ class Group:
                     time.sleep(0.1)  # for the rest of it
                     return tracebacks_of(peer["pid"]).read_text("utf-8") or written
         return None
+
+
+def _is_of_torch(error: Exception) -> bool:
+    """Whether torch's own messages between ranks raised it."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
 
 
 def _packed(value: Any) -> bytes:

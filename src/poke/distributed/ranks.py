@@ -8,6 +8,7 @@ is drawn for all of them by every rank. So N ranks compute what one would, to ro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Ranks(Protocol):
         """Let rank 0 do something that takes as long as it takes, and return what came of it, together."""
         ...
 
+    def heard(self) -> AbstractContextManager[None]:
+        """Return a context in which messages are exchanged by torch itself, whose errors become `RankLostError`."""
+        ...
+
 
 class Alone:
     """Ranks: one process, which has it all and waits for nobody."""
@@ -139,6 +144,10 @@ class Alone:
     def led(self, work: Callable[[], bool]) -> bool:
         """Do it."""
         return work()
+
+    def heard(self) -> AbstractContextManager[None]:
+        """There are no messages."""
+        return nullcontext()
 
 
 ALONE = Alone()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from poke.networks.atoms import Atoms
 from poke.networks.noisy import make_noisy
+from poke.networks.sharding import placed
 from poke.spaces import ActionSpace
 
 CRITICS = ("none", "separate", "shared")
@@ -153,7 +154,8 @@ class ActorCritic(nn.Module):
         Raises:
             RuntimeError: a name or shape does not fit.
         """
-        rest = dict(weights)
+        own = self.get_weights()
+        rest = {n: placed(value, own[n]) if n in own else value for n, value in weights.items()}
         if self.log_std is not None:
             with torch.no_grad():
                 self.log_std.copy_(rest.pop("log_std"))

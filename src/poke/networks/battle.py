@@ -32,6 +32,7 @@ class EntityEncoder(Block):
     """
 
     scale: Tensor
+    reads_weights = True
 
     def __init__(
         self,

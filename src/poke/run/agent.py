@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from poke.config.knobs import ConfigError
 from poke.config.own import dataclass_arguments
@@ -20,11 +23,13 @@ from poke.envs.showdown.layout import outdated
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.computing import compute
 from poke.networks.fitting import check as check_fit
+from poke.networks.sharding import shard, whole
 from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
+from poke.training.checkpointing.shards import Shards
 from poke.training.rng import seed_everything
 
 # Keys whose values are handed over as they stand: they name what the object itself makes.
@@ -215,6 +220,10 @@ class Agent:
             raise ConfigError(
                 f"{node['_target_']} computes a minibatch's gradient at once: trainer.accumulate=1"
             )
+        if group == "algo" and self.shard is not None and "shard" not in parameters:
+            raise ConfigError(
+                f"{node['_target_']} cannot share weights out: trainer.strategy=ddp, or algo=bc"
+            )
         for name in OF_THE_RUN.get(group, ()):
             if name not in parameters:
                 node.pop(name, None)
@@ -229,6 +238,26 @@ class Agent:
         # Given to Hydra, the parts would be copied into a config.
         part = instantiate(node, _convert_="all", _partial_=True)(**given)
         return complete(part, group, node["_target_"])
+
+    @property
+    def shard(self) -> Callable[[nn.Module], None] | None:
+        """Shares a network's weights out among the ranks; None where each has all of them."""
+        if self.config["trainer"].get("strategy") != "fsdp" or self.ranks.size == 1:
+            return None
+        group: Any = self.ranks
+        return partial(shard, mesh=group.mesh)
+
+    @property
+    def whole(self) -> Callable[[], AbstractContextManager[None]] | None:
+        """Returns a context in which the policy's weights are whole on every rank; None where they always are."""
+        return None if self.shard is None else partial(whole, self.algorithm.policy.network)
+
+    def make_shards(self) -> Shards | None:
+        """Make what saves this rank's part of checkpoints, together with the others; None where rank 0 has all."""
+        if self.shard is None:
+            return None
+        group: Any = self.ranks
+        return Shards(group.rank, *group.channels())
 
     @property
     def accumulate(self) -> int:

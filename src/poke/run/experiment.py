@@ -24,6 +24,7 @@ from poke.training.checkpointing import (
     best_or_newest,
     load_components,
 )
+from poke.training.checkpointing.shards import Shards
 from poke.training.logging import MetricsLogger
 from poke.training.logging.timing import StepTimer
 from poke.training.stopping import EarlyStopping
@@ -74,7 +75,10 @@ class Experiment(Agent):
         self.data = fingerprint_of(self.source)
         self.path = path
         self.evaluator = self._build("eval") if config.get("eval") else None
-        self.checkpoints = _checkpoints(config["checkpoint"], path / "checkpoints", after_save)
+        self.shards = self.make_shards()
+        self.checkpoints = _checkpoints(
+            config["checkpoint"], path / "checkpoints", after_save, self.shards
+        )
         self.monitor = config["checkpoint"]["monitor"], config["checkpoint"]["mode"]
         self.logger = _logger(config, path, has_epochs=self.data is not None)
         self.timer = StepTimer()
@@ -97,6 +101,7 @@ class Experiment(Agent):
             config=config,
             data=self.data,
             ranks=self.ranks,
+            whole=self.whole,
         )
         self._check_monitor()
 
@@ -119,6 +124,8 @@ class Experiment(Agent):
         except WarmStartError as error:
             raise WarmStartError(f"init_from={path}: {error}") from error
         self.algorithm.policy.set_state({**theirs, "network": {**own["network"], **match.taken}})
+        if self.shards is not None:
+            self.trainer.whole_states = {"policy": {**theirs, "network": match.taken}}
         log.info("starting from %d weights of %s", len(match.taken), path)
         left_out = {
             "not there, left as initialised": match.missing,
@@ -151,6 +158,9 @@ class Experiment(Agent):
         self._logger_state = _Kept()
         components = {**self.trainer.components, "logger": self._logger_state}
         self.checkpoints.restore(components, checkpoint)
+        if self.shards is not None:
+            names = ("policy", "algorithm")
+            self.trainer.whole_states = {name: checkpoint.components[name] for name in names}
         self.trainer.recall(checkpoint.metadata.metrics)
         if checkpoint.metadata.data is None and self.data is not None:
             log.info(
@@ -197,9 +207,14 @@ class Experiment(Agent):
         Raises:
             ConfigError: another rank reads other data.
             RankLostError: one failed, died or hangs.
+            CheckpointError: weights are shared out, and the last checkpoint was not written.
         """
         give_out(self.trainer)
-        return self.trainer.fit()
+        finished = self.trainer.fit()
+        if self.shards is not None:  # while the others are there to write their parts
+            self.checkpoints.wait()
+            self.shards.end()
+        return finished
 
     def close(self, status: str = "finished") -> None:
         """Write what is pending: last windows of the logger, the last checkpoint; everything is closed in any case.
@@ -260,11 +275,14 @@ def weights_file(path: Path) -> Path:
 
 
 def _checkpoints(
-    config: Mapping[str, Any], path: Path, after_save: Callable[[], None] | None
+    config: Mapping[str, Any],
+    path: Path,
+    after_save: Callable[[], None] | None,
+    shards: Shards | None,
 ) -> CheckpointManager:
     others = ("save_every", "save_every_seconds", "mirror")  # the trainer's, and the run's
     options = {key: value for key, value in config.items() if key not in others}
-    return CheckpointManager(path, open_now=False, after_save=after_save, **options)
+    return CheckpointManager(path, open_now=False, after_save=after_save, shards=shards, **options)
 
 
 def _logger(config: Mapping[str, Any], path: Path, *, has_epochs: bool) -> MetricsLogger:

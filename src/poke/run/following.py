@@ -79,26 +79,35 @@ def main() -> int:
 def _follow(group: Any, config: Mapping[str, Any], signals: Signals, local_rank: int) -> None:
     from poke.run.agent import Agent
     from poke.run.together import take_up
+    from poke.training.checkpointing.follower import CheckpointFollower
     from poke.training.logging.timing import StepTimer
     from poke.training.trainer import Trainer
 
     agent = Agent(config, group, local_rank=local_rank)
     try:
+        shards = agent.make_shards()
+        checkpoints: Any = _Elsewhere()
+        if shards is not None:
+            weights = ("policy",) if config["checkpoint"]["contents"] == "weights" else None
+            checkpoints = CheckpointFollower(shards, weights)
         trainer = Trainer(
             algorithm=agent.algorithm,
             source=agent.source,
             evaluator=_Elsewhere() if config.get("eval") else None,  # type: ignore[arg-type]
             logger=_Elsewhere(),  # type: ignore[arg-type]
-            checkpoints=_Elsewhere(),  # type: ignore[arg-type]
+            checkpoints=checkpoints,
             timer=StepTimer(),
             max_steps=config["trainer"]["max_steps"],
             eval_every=config["trainer"]["eval_every"],
             save_every=config["checkpoint"]["save_every"],
             ranks=group,
+            whole=agent.whole,
         )
         take_up(trainer)
         signals.deliver_to(trainer.stop, trainer.save_soon)
         trainer.fit()
+        if shards is not None:
+            shards.end()
     finally:
         agent.close_parts()
 

@@ -35,9 +35,16 @@ def give_out(trainer: Trainer) -> None:
             raise ConfigError(
                 f"rank {rank} reads other data: {_name(there)}, and rank 0 reads {_name(here)}"
             )
+    states = trainer.whole_states
+    if not trainer.shares_weights:
+        states = {
+            "policy": trainer.algorithm.policy.get_state(),
+            "algorithm": trainer.algorithm.get_state(),
+        }
+    trainer.whole_states = {}
     common = {
-        "policy": trainer.algorithm.policy.get_state(),
-        "algorithm": trainer.algorithm.get_state(),
+        "policy": states.get("policy"),
+        "algorithm": states.get("algorithm"),
         "trainer": trainer.get_state(),
         "begins": trainer.begins_here,
     }
@@ -54,8 +61,13 @@ def take_up(trainer: Trainer) -> None:
     group: Any = trainer.ranks
     group.collect(lambda: fingerprint_of(trainer.source))
     given = group.hand_out()
-    trainer.algorithm.policy.set_state(given["policy"])
-    trainer.algorithm.set_state(given["algorithm"])
+    policy = trainer.algorithm.policy
+    if (state := given["policy"]) is not None:
+        # Begun with the weights of another run, it may have others of its own.
+        own = policy.get_state()["network"]
+        policy.set_state({**state, "network": {**own, **state["network"]}})
+    if given["algorithm"] is not None:
+        trainer.algorithm.set_state(given["algorithm"])
     if given["source"] is not None:
         trainer.source.set_state(given["source"])
     trainer.set_state(given["trainer"])

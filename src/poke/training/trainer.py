@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,8 @@ class Trainer:
         config: the resolved config, put into every checkpoint.
         data: fingerprint of what is trained on, put into every checkpoint.
         ranks: the processes that train together.
+        whole: where weights are shared out among them, a context within which each has them all; None where each
+            always has. Then checkpoints are saved by all ranks, each its part.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Trainer:
         config: Mapping[str, Any] | None = None,
         data: Mapping[str, Any] | None = None,
         ranks: Ranks = ALONE,
+        whole: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         self.algorithm = algorithm
         self.source = source
@@ -86,9 +90,12 @@ class Trainer:
         self.config = config
         self.data = data
         self.ranks = ranks
+        self._whole = whole
         self.random_states = RandomStates()
         # What is other ranks' own, while a checkpoint is made or taken up.
         self.others: list[Any] = []
+        # Of policy and algorithm, as they were begun with, where no rank has them whole any more.
+        self.whole_states: Mapping[str, Any] = {}
         self.step = 0
         self.stop_reason: str | None = None
         self.report: Report | None = None
@@ -102,6 +109,11 @@ class Trainer:
         self._saved_when = time.monotonic()
         self._asked_to_save = False
         self._epoch = -1
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether each rank has a part of the weights."""
+        return self._whole is not None
 
     @property
     def components(self) -> dict[str, Any]:
@@ -223,7 +235,9 @@ class Trainer:
         self.timer.switch("data")
         batch = self.source.sample()
         self.timer.switch("update")
-        metrics = self.ranks.mean(self.algorithm.update(batch), batch.num_samples)
+        with self.ranks.heard():
+            found = self.algorithm.update(batch)
+        metrics = self.ranks.mean(found, batch.num_samples)
         self.step += batch.num_steps
         self.timer.switch("log")
         self.timer.count(batch.num_steps, batch.num_samples * self.ranks.size)
@@ -239,7 +253,9 @@ class Trainer:
             return False
         self.timer.switch("eval")
         self._owes_evaluation = True
-        if not self.ranks.led(self._evaluate):
+        with self.ranks.heard(), self._whole() if self._whole else nullcontext():
+            evaluated = self.ranks.led(self._evaluate)
+        if not evaluated:
             return False
         self._owes_evaluation = False
         self._evaluated_at = self.step
@@ -293,7 +309,13 @@ class Trainer:
         self.timer.switch("checkpoint")  # waiting for the save before counts as saving
         self._asked_to_save = False
         self.others = self.ranks.collect(self._own)
-        self.ranks.led(self._write)
+        if self._whole is None:
+            self.ranks.led(self._write)
+        else:
+            self.ranks.led(
+                self._wait
+            )  # for the save before, whose copies are to be overwritten on every rank
+            self._write()
         self.others = []
         self._saved_at = self.step
         self._saved_when = time.monotonic()
@@ -301,6 +323,10 @@ class Trainer:
     def _own(self) -> dict[str, Any]:
         """What no other rank has."""
         return {"source": self.source.get_state(), "random": self.random_states.get_state()}
+
+    def _wait(self) -> bool:
+        self.checkpoints.join()
+        return True
 
     def _write(self) -> bool:
         self.checkpoints.save(self.components, self.metadata())

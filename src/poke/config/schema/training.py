@@ -31,6 +31,11 @@ class TrainerConfig:
     )
     early_stopping: EarlyStoppingConfig = knob(default=None)
     devices: int = knob(at_least=1, default=1, help="processes that train together")
+    strategy: str = knob(
+        choices=("ddp", "fsdp"),
+        default="ddp",
+        help="whether each of them has all weights, or a part of them",
+    )
     rank_timeout: float = knob(
         above=0,
         default=300,

@@ -19,6 +19,10 @@ class Encoder(nn.Module):
 class Block(nn.Module):
     """A part of a network that holds much of what a gradient is made of, see `recompute_blocks`."""
 
+    reads_weights = (
+        False  # whether it reads weights of its layers itself, rather than calling these
+    )
+
 
 def recompute_blocks(network: nn.Module) -> None:
     """Let each block of a network compute again on the way back what it would else have kept, in place.

@@ -30,6 +30,7 @@ from poke.training.checkpointing.files import (
 from poke.training.checkpointing.index import SEGMENT_NAME
 from poke.training.checkpointing.metadata import CheckpointMetadata
 from poke.training.checkpointing.segments import read_segments, references, segment_names
+from poke.training.checkpointing.shards import COMPONENT, read_shards, shard_names
 
 logger = logging.getLogger("poke")
 
@@ -48,6 +49,7 @@ class Checkpoint:
         random_states: what ``RandomStates`` restores; empty where only weights were saved.
         file: the file's size and digest.
         rings: where the rows of incremental state came from.
+        segments: names of all files it needs besides its own.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Checkpoint:
     random_states: Mapping[str, Any]
     file: FileRecord
     rings: Mapping[tuple[Any, ...], Mapping[str, Any]]
+    segments: tuple[str, ...]
 
 
 def read_checkpoint(
@@ -80,16 +83,23 @@ def read_checkpoint(
     payload = migrate(payload, path)
     if payload.keys() != KEYS:
         raise CheckpointError(f"{path} is no checkpoint: its keys are {sorted(map(str, payload))}")
-    components = _pick(payload["components"], names, path)
+    components = dict(payload["components"])
+    segments = shard_names(components)
+    shards = components.pop(COMPONENT, None)
+    components = _pick(components, names, path)
     components, rings = read_segments(components, path.parent)
+    if shards is not None:
+        components = read_shards(components, path.parent, shards)
     metadata = CheckpointMetadata.from_dict(payload["metadata"])
-    return Checkpoint(path, metadata, components, payload["random_states"], record, rings)
+    segments = (*segment_names(rings), *segments)
+    return Checkpoint(path, metadata, components, payload["random_states"], record, rings, segments)
 
 
 def segments_needed_by(path: Path) -> tuple[str, ...]:
     """Return the names of the segments that a file refers to; none where it is no checkpoint."""
     try:
-        names = segment_names(references(read_payload(path).get("components")))
+        components = read_payload(path).get("components")
+        names = (*segment_names(references(components)), *shard_names(components))
         return tuple(name for name in names if SEGMENT_NAME.fullmatch(name))
     except (CheckpointError, KeyError, TypeError):
         return ()

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from poke.training.checkpointing.segments import (
     segment_names,
     written_segments,
 )
+from poke.training.checkpointing.shards import written_shards
 from poke.training.checkpointing.staging import tensor_bytes
 from poke.training.checkpointing.superseded import SUPERSEDED_NAME, Superseded
 from poke.training.checkpointing.survey import (
@@ -124,7 +125,11 @@ class CheckpointDirectory:
         self.is_open = True
 
     def add(
-        self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
+        self,
+        payload: Mapping[str, Any],
+        metadata: CheckpointMetadata,
+        is_best: bool | None,
+        write_shards: Callable[[Path], list[FileRecord]] | None = None,
     ) -> None:
         """Write a checkpoint, then forget and delete what need not stay.
 
@@ -132,21 +137,28 @@ class CheckpointDirectory:
             payload: what the file holds, rings as ``rings.select`` returns them.
             metadata: the same as in the payload.
             is_best: as told to ``save``.
+            write_shards: writes what several processes share, see ``written_shards``; None where that is nothing.
 
         Raises:
             OSError: the file system refused; what was there before is there still.
+            CheckpointError: another process did not write its part; likewise.
         """
         name = metadata.file_name
-        with written_segments(payload["components"], self.path) as segments:
-            payload = {**payload, "components": segments.components}
-            num_bytes = tensor_bytes(segments.components)
+        with (
+            written_segments(payload["components"], self.path) as segments,
+            written_shards(segments.components, self.path, write_shards) as shards,
+        ):
+            payload = {**payload, "components": shards.components}
+            num_bytes = tensor_bytes(shards.components)
             with written_file(self.path, payload, num_bytes=num_bytes) as file:
                 record = FileRecord(name, file.size_bytes, file.digest)
-                entry = Entry(record, metadata, is_best, segment_names(segments.stored))
+                names = (*segment_names(segments.stored), *shards.names)
+                entry = Entry(record, metadata, is_best, names)
                 self._make_way(name)
                 self._commit(self.entries, publishing=(Pending(entry),))
                 try:
                     segments.publish()
+                    shards.publish()
                     file.publish(name)
                 except BaseException:
                     self._settle(entry)

@@ -280,8 +280,42 @@ def set_aside(path: Path) -> Path:
 def sweep(directory: Path) -> None:
     """Delete what a killed process left half-written. No other process may be writing there."""
     for leftover in directory.glob(".*"):
-        if TEMPORARY_NAME.fullmatch(leftover.name):
+        if not TEMPORARY_NAME.fullmatch(leftover.name):
+            continue
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
             leftover.unlink(missing_ok=True)
+
+
+def hash_file(path: Path) -> FileRecord:
+    """Read a whole file that has no seal and return its record.
+
+    Raises:
+        DamagedError: it is missing or unreadable.
+    """
+    digest, size_bytes = xxhash.xxh3_128(), 0
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while chunk := file.read(READ_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path} does not exist") from error
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
+    return FileRecord(path.name, size_bytes, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def temporary_directory(directory: Path) -> Iterator[Path]:
+    """Create a directory that is gone afterwards, however the block ends, unless the block renamed it."""
+    temporary = _temporary_name(directory)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sync_directory(directory: Path) -> None:

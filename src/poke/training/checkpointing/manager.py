@@ -34,7 +34,7 @@ from poke.training.checkpointing.files import (
 from poke.training.checkpointing.index import CHECKPOINT_NAME, Entry
 from poke.training.checkpointing.metadata import CheckpointMetadata
 from poke.training.checkpointing.retention import BestSoFar, Monitor, Retention
-from poke.training.checkpointing.segments import segment_names
+from poke.training.checkpointing.shards import Shards
 from poke.training.checkpointing.staging import StagingBuffers, tensor_bytes
 from poke.training.checkpointing.survey import BEST_NAME
 from poke.training.checkpointing.writer import Writer
@@ -69,6 +69,8 @@ class CheckpointManager:
             optimizers, and no random states: enough to select and use a model, not to resume.
         weights_components: the components that ``contents="weights"`` saves.
         random_states: the random states in play; those of python, numpy, torch and CUDA by default.
+        shards: what several processes share of a state, see ``poke.training.checkpointing.shards``; None where that is
+            nothing.
         after_save: called when a checkpoint is on disk, by whoever wrote it; must return at once.
         open_now: create and mend the directory at once. Otherwise nothing in it changes until
             ``open``, or the first save or rewind: loading and restoring only read.
@@ -91,6 +93,7 @@ class CheckpointManager:
         contents: Literal["full", "weights"] = "full",
         weights_components: Collection[str] = ("policy",),
         random_states: Stateful | None = None,
+        shards: Shards | None = None,
         after_save: Callable[[], None] | None = None,
         open_now: bool = True,
     ) -> None:
@@ -106,6 +109,7 @@ class CheckpointManager:
         self._staging = StagingBuffers()
         self._writer = Writer(in_background=async_save)
         self._best = BestSoFar(self._monitor)
+        self._shards = shards
         self._after_save = after_save
         self._last_age = (0, 0)
         self._said_large = False
@@ -147,7 +151,7 @@ class CheckpointManager:
             TypeError: a state holds something that is not a value.
             CheckpointError: the directory cannot be used.
         """
-        self._writer.join()
+        self.join()
         self.open()
         payload = self._payload(components, metadata, self._staging, incremental=True)
         if self._writer.has_failed:
@@ -167,7 +171,9 @@ class CheckpointManager:
         Raises:
             CheckpointError: it could not be written.
         """
-        self._writer.join()
+        if self._shards is not None:
+            raise CheckpointError("each rank has a part of it, and they have parted")
+        self.join()
         self.open()
         # A save that failed will be tried again from the buffers.
         staging = StagingBuffers() if self._writer.has_failed else self._staging
@@ -180,6 +186,10 @@ class CheckpointManager:
                 f"emergency checkpoint not written: {first_line(error)}"
             ) from error
         return self._directory.path / name
+
+    def join(self) -> None:
+        """Return once nothing is being written."""
+        self._writer.join()
 
     def wait(self) -> None:
         """Return once everything saved is durable; a last save that failed is tried again.
@@ -222,7 +232,7 @@ class CheckpointManager:
         Raises:
             CheckpointError: there is none, or it is damaged, unsafe or newer than this program.
         """
-        self._writer.join()
+        self.join()
         if path is not None:
             return read_checkpoint(Path(path))
         while entry := self._directory.best if load_best else self._newest():
@@ -262,7 +272,7 @@ class CheckpointManager:
         Raises:
             CheckpointError: the checkpoint is not one of this directory's, or the file system refused.
         """
-        self._writer.join()
+        self.join()
         self.open()
         path, metadata = checkpoint.path, checkpoint.metadata
         if not self._is_ours(path) or not is_recorded(path, checkpoint.file):
@@ -283,12 +293,12 @@ class CheckpointManager:
 
     def list_checkpoints(self) -> list[CheckpointMetadata]:
         """Return the metadata of every checkpoint, oldest first."""
-        self._writer.join()
+        self.join()
         return [entry.metadata for entry in self._directory.entries]
 
     def get_best(self) -> Path | None:
         """Return the path of ``best.pt``, or None while no checkpoint has the monitored metric."""
-        self._writer.join()
+        self.join()
         best = self._directory.path / BEST_NAME
         return best if best.exists() else None
 
@@ -333,7 +343,7 @@ class CheckpointManager:
                 return entry
         if not CHECKPOINT_NAME.fullmatch(name):
             return None
-        return Entry(file, checkpoint.metadata, segments=segment_names(checkpoint.rings))
+        return Entry(file, checkpoint.metadata, segments=checkpoint.segments)
 
     def _note_entries(self) -> None:
         for entry in self._directory.entries:
@@ -359,6 +369,8 @@ class CheckpointManager:
             random_states = self._random_states.get_state()
         else:
             states = {name: state_of(components[name], name) for name in self._weights_components}
+        if self._shards is not None:
+            states = self._shards.take(states)
         if incremental:
             states = self._directory.rings.select(states)
         return {
@@ -385,7 +397,8 @@ class CheckpointManager:
         self, payload: Mapping[str, Any], metadata: CheckpointMetadata, is_best: bool | None
     ) -> None:
         self._say_if_large(payload["components"])
-        self._directory.add(payload, metadata, is_best)
+        shards = self._shards
+        self._directory.add(payload, metadata, is_best, shards.write if shards else None)
         if self._after_save is not None:
             self._after_save()
 

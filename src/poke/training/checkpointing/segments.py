@@ -218,6 +218,9 @@ def delete_segments(directory: Path, names: Iterable[str]) -> None:
     doomed = [segments / name for name in names if (segments / name).exists()]
     for path in doomed:
         path.unlink()
+    for directory in {path.parent for path in doomed} - {segments}:
+        with contextlib.suppress(OSError):  # it holds something else
+            directory.rmdir()
     if doomed:
         sync_directory(segments)
 

@@ -58,7 +58,9 @@ class Superseded:
             source = self._directory / pending.entry.file.name
             if source.exists():
                 link(source, folder / source.name)
-        for directory in (*folder.glob(SEGMENTS_NAME), folder, self._path, self._directory):
+        segments = folder / SEGMENTS_NAME
+        within = (*segments.glob("shards_*"), *folder.glob(SEGMENTS_NAME))
+        for directory in (*within, folder, self._path, self._directory):
             sync_directory(directory)
 
     def undo(self, copies: Iterable[Pending]) -> None:
@@ -90,11 +92,13 @@ class Superseded:
         """Delete folders that hold nothing, or nothing but links that a killed ``move`` made."""
         for folder in self._folders():
             if not any(folder.glob("*.pt")):
-                for segment in (folder / SEGMENTS_NAME).glob("*.pt"):
-                    source = self._directory / SEGMENTS_NAME / segment.name
+                segments = folder / SEGMENTS_NAME
+                for segment in (*segments.glob("*.pt"), *segments.glob("shards_*/*")):
+                    source = self._directory / SEGMENTS_NAME / segment.relative_to(segments)
                     if source.exists() and source.samefile(segment):
                         segment.unlink()
-            for directory in (folder / SEGMENTS_NAME, folder):
+            shards = (folder / SEGMENTS_NAME).glob("shards_*")
+            for directory in (*shards, folder / SEGMENTS_NAME, folder):
                 with contextlib.suppress(OSError):  # it is not empty
                     directory.rmdir()
 
@@ -110,5 +114,8 @@ class Superseded:
     def _link_segments(self, names: Iterable[str], folder: Path) -> None:
         for source in (self._directory / SEGMENTS_NAME / name for name in names):
             if source.exists():
-                (folder / SEGMENTS_NAME).mkdir(exist_ok=True)
-                link(source, folder / SEGMENTS_NAME / source.name)
+                target = (
+                    folder / SEGMENTS_NAME / source.relative_to(self._directory / SEGMENTS_NAME)
+                )
+                target.parent.mkdir(parents=True, exist_ok=True)
+                link(source, target)

@@ -20,7 +20,6 @@ from poke.training.checkpointing.index import (
     Pending,
     read_index,
 )
-from poke.training.checkpointing.segments import segment_names
 
 BEST_NAME = "best.pt"
 
@@ -145,8 +144,9 @@ def _survey_files(path: Path, remarks: tuple[str, ...] = ()) -> Survey:
         except CheckpointError as error:
             remarks = (*remarks, f"{error}; left alone")
         else:
-            segments = segment_names(checkpoint.rings)
-            entries.append(Entry(checkpoint.file, checkpoint.metadata, segments=segments))
+            entries.append(
+                Entry(checkpoint.file, checkpoint.metadata, segments=checkpoint.segments)
+            )
     entries.sort(key=lambda entry: entry.age)
     return Survey(None, tuple(entries), damaged=damaged, remarks=remarks)
 

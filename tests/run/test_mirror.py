@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import sys
 import uuid
 
@@ -35,6 +36,8 @@ def run_dir(tmp_path):
         (run / name).write_text(name)
     (run / ".lock").touch()
     (run / "checkpoints" / "segments" / "rows_0-1.pt").write_bytes(b"rows")
+    (run / "checkpoints" / "segments" / "shards_1").mkdir()
+    (run / "checkpoints" / "segments" / "shards_1" / ".metadata").write_bytes(b"what is where")
     save(run, 1)
     save(run, 2)
     return run
@@ -45,7 +48,7 @@ def save(run, step, keep=2):
     folder = run / "checkpoints"
     (folder / f"checkpoint_{step}.pt").write_bytes(b"weights" * step)
     entries = [
-        {"file": f"checkpoint_{s}.pt", "segments": ["rows_0-1.pt"]}
+        {"file": f"checkpoint_{s}.pt", "segments": ["rows_0-1.pt", "shards_1/.metadata"]}
         for s in range(max(1, step - keep + 1), step + 1)
     ]
     (folder / "checkpoints.json").write_text(json.dumps({"checkpoints": entries}))
@@ -73,6 +76,19 @@ def test_what_is_mirrored_is_restored(url, run_dir, tmp_path):
     restored = restore(place, tmp_path / "again")
     assert contents(restored) == contents(run_dir)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_checkpoint_that_somebody_took_away_keeps_nothing_else_from_the_mirror(
+    url, run_dir, tmp_path
+):
+    (run_dir / "checkpoints" / "checkpoint_1.pt").unlink()
+    half = run_dir / "checkpoints" / "segments" / ".12-ab.tmp"
+    half.mkdir()
+    (half / "__0_0.distcp").write_bytes(b"half")
+    Mirror(run_dir, url, "started").push()
+    restored = restore(place_of(url, run_dir), tmp_path / "back")
+    shutil.rmtree(half)
+    assert contents(restored) == contents(run_dir)
 
 
 def test_by_default_it_is_restored_to_where_it_was(url, run_dir, tmp_path, monkeypatch):

@@ -321,12 +321,14 @@ class Mirror:
         while True:
             # The list of checkpoints first, as it is now: what it names is on disk before it, and stays a while.
             index = self._bytes(INDEX)
-            paths = [p for p in _files_of(self._run_dir) if p != INDEX]
+            named = [] if index is None else _named(index)
+            paths = [p for p in dict.fromkeys((*named, *_files_of(self._run_dir))) if p != INDEX]
             found = {path: self._put(path) for path in paths}
             files = {path: about for path, about in found.items() if about is not None}
             if index is None:
                 return files
-            if set(_named(index)) <= files.keys():
+            # What is missing has gone since, and the list with it; or somebody took it away, and the list stays.
+            if set(named) <= files.keys() or self._bytes(INDEX) == index:
                 files[INDEX] = self._put_bytes(index)
                 return files
 
@@ -462,7 +464,7 @@ def _files_of(run_dir: Path) -> list[str]:
     """Return the paths of a run's own files; neither what only concerns a process, nor what was put aside."""
     found = []
     for folder, folders, names in os.walk(run_dir):
-        folders[:] = sorted(f for f in folders if f not in _LEFT_OUT)
+        folders[:] = sorted(f for f in folders if f not in _LEFT_OUT and not f.endswith(".tmp"))
         found += [
             (Path(folder) / name).relative_to(run_dir).as_posix()
             for name in sorted(names)

@@ -146,7 +146,7 @@ class CheckpointDirectory:
         name = metadata.file_name
         with (
             written_segments(payload["components"], self.path) as segments,
-            written_shards(segments.components, self.path, write_shards) as shards,
+            written_shards(segments.components, self.path, metadata.moment, write_shards) as shards,
         ):
             payload = {**payload, "components": shards.components}
             num_bytes = tensor_bytes(shards.components)

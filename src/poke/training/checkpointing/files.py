@@ -288,6 +288,17 @@ def sweep(directory: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def take_over(path: Path) -> FileRecord:
+    """Let not everyone write a file that a library has written, and return its record.
+
+    Raises:
+        OSError: the file system refused.
+        DamagedError: as of `hash_file`.
+    """
+    path.chmod(path.stat().st_mode & FILE_MODE)
+    return hash_file(path)
+
+
 def hash_file(path: Path) -> FileRecord:
     """Read a whole file that has no seal and return its record.
 
@@ -311,7 +322,7 @@ def hash_file(path: Path) -> FileRecord:
 def temporary_directory(directory: Path) -> Iterator[Path]:
     """Create a directory that is gone afterwards, however the block ends, unless the block renamed it."""
     temporary = _temporary_name(directory)
-    temporary.mkdir()
+    temporary.mkdir(mode=0o775)
     try:
         yield temporary
     finally:

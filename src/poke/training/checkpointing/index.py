@@ -24,7 +24,8 @@ INDEX_VERSION = 2
 CHECKPOINT_NAME = re.compile(r"checkpoint_epoch\d+_step\d+\.pt")
 # Rows that checkpoints share; and of one checkpoint the parts of tensors that several processes held.
 SEGMENT_NAME = re.compile(
-    r"rows_\d+-\d+_[0-9a-f]{32}\.pt|shards_[0-9a-f]{32}/(?:\.metadata|__\d+_\d+\.distcp)"
+    r"rows_\d+-\d+_[0-9a-f]{32}\.pt"
+    r"|shards_epoch\d+_step\d+_[0-9a-f]{32}/(?:\.metadata|__\d+_\d+\.distcp)"
 )
 
 

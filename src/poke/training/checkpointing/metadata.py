@@ -70,7 +70,12 @@ class CheckpointMetadata:
     @property
     def file_name(self) -> str:
         """The name of this checkpoint's file."""
-        return f"checkpoint_epoch{self.epoch}_step{self.step}.pt"
+        return f"checkpoint_{self.moment}.pt"
+
+    @property
+    def moment(self) -> str:
+        """Epoch and step, as names of files have them."""
+        return f"epoch{self.epoch}_step{self.step}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""

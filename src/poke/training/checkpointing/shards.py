@@ -27,6 +27,7 @@ from poke.training.checkpointing.files import (
     first_line,
     hash_file,
     sync_directory,
+    take_over,
     temporary_directory,
 )
 from poke.training.checkpointing.index import SEGMENT_NAME
@@ -102,7 +103,7 @@ class Shards:
         except RuntimeError as error:  # another process is gone, or says nothing
             raise CheckpointError(f"a rank did not write its part: {first_line(error)}") from error
         sync_directory(directory)
-        return [*records, hash_file(directory / METADATA_NAME)]
+        return [*records, take_over(directory / METADATA_NAME)]
 
     def end(self) -> None:
         """As rank 0, let the others write no more; as another rank, wait for that."""
@@ -144,8 +145,8 @@ class Shards:
         except CheckpointException as error:  # which is no Exception
             raise _why(error) from error
         try:
-            own: Any = [hash_file(path) for path in directory.glob(f"__{self._rank}_*.distcp")]
-        except CheckpointError as error:
+            own: Any = [take_over(path) for path in directory.glob(f"__{self._rank}_*.distcp")]
+        except (CheckpointError, OSError) as error:
             own = str(error)
         found: list[Any] = [None] * dist.get_world_size(self._exchange)
         dist.all_gather_object(found, own, group=self._exchange)
@@ -184,13 +185,17 @@ class WrittenShards:
 
 @contextlib.contextmanager
 def written_shards(
-    components: Mapping[str, Any], directory: Path, write: Callable[[Path], list[FileRecord]] | None
+    components: Mapping[str, Any],
+    directory: Path,
+    moment: str,
+    write: Callable[[Path], list[FileRecord]] | None,
 ) -> Iterator[WrittenShards]:
     """Write what `Shards.take` took; what the block does not publish is gone after it.
 
     Args:
         components: what it returned.
         directory: the checkpoints' directory.
+        moment: epoch and step, for the name.
         write: writes it into an empty directory; None where nothing is shared.
 
     Raises:
@@ -205,7 +210,8 @@ def written_shards(
     with temporary_directory(segments) as temporary:
         records = write(temporary)
         metadata = next(record for record in records if record.name == METADATA_NAME)
-        name = f"shards_{metadata.digest}"  # torch puts a new name into each
+        # Of one that was gone back from, the hash is another: torch puts a new name into each.
+        name = f"shards_{moment}_{metadata.digest}"
         files = [{"file": r.name, "size_bytes": r.size_bytes, "digest": r.digest} for r in records]
         yield WrittenShards(
             {**components, COMPONENT: {"directory": name, "files": files}},

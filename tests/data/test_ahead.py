@@ -107,10 +107,8 @@ def test_playing_ahead_moves_nothing_of_the_learners():
     assert algorithm.get_state()["sampling"] == fresh._actor.get_state()["sampling"]
 
 
-def test_it_is_refused_for_several_ranks_and_for_who_cannot_act_while_learning():
+def test_it_is_refused_for_who_cannot_act_while_learning():
     environment = GymEnvironment("CartPole-v1", num_envs=2, vectorization="serial")
-    with pytest.raises(ValueError, match=r"^data\.overlap=true is for one process"):
-        Collector(environment, num_steps=4, overlap=True, ranks=SimpleNamespace(size=2))
     source = Collector(environment, num_steps=4, overlap=True, copy_policy=lambda state: None)
     algorithm = PPO(policy_maker(source), seed=1, **PPO_VALUES)
     plain = SimpleNamespace(policy=algorithm.policy)

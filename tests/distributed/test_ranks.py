@@ -39,6 +39,10 @@ LEARNERS = {
         *("algo=ppo", *STEADY, *PLAYED, "data.num_steps=16", "algo.minibatch_size=32"),
         *("algo.num_epochs=2", "network=auto", "network.memory=gru", "network.hidden_sizes=[16]"),
     ),
+    "ppo that overlaps": (
+        *("algo=ppo", *STEADY, *PLAYED, "data.num_steps=16", "algo.minibatch_size=24"),
+        *("algo.num_epochs=2", "data.overlap=true"),
+    ),
     "ppo of numbers": (
         *(
             "algo=ppo",
@@ -133,7 +137,9 @@ def test_ranks_that_compute_gradients_in_parts_learn_what_one_learns_at_once(pok
     assert_close(several, one)
 
 
-@pytest.mark.parametrize("name", [*("bc", "cql", "ppo", "bc with a memory"), *OTHERS])
+@pytest.mark.parametrize(
+    "name", [*("bc", "cql", "ppo", "bc with a memory", "ppo that overlaps"), *OTHERS]
+)
 def test_as_many_ranks_go_on_bit_for_bit(poke, name):
     half = 3 * 6 * 16 if name.startswith("ppo") else 10 if name in LEARNERS else 120
     whole = train(poke, name, "whole", 2 * half, 2, f"checkpoint.save_every={half}")
@@ -153,8 +159,9 @@ def test_other_ranks_go_on_in_the_same_order(poke, before, after):
     assert list(found) == []
 
 
-def test_environments_begin_anew_with_other_ranks(poke):
-    train(poke, "ppo", "played", 96, 2)
+@pytest.mark.parametrize("name", ["ppo", "ppo that overlaps"])
+def test_environments_begin_anew_with_other_ranks(poke, name):
+    train(poke, name, "played", 96, 2)
     said = poke("poke.train", "resume=played", "trainer.max_steps=192", "trainer.devices=3")
     assert "env.ranks is 3, was 2: all episodes begin anew" in said
     assert account(poke.cwd / "played")["step"] == 192

@@ -237,6 +237,11 @@ class Play:
             log.info("%s: all episodes begin anew", ", ".join(changes))
         return not anew
 
+    def is_shared_as(self, state: Mapping[str, Any]) -> bool:
+        """Whether a state is of as many ranks as play now."""
+        then = state.get("settings", self._settings)
+        return bool(then.get("ranks") == self._settings.get("ranks"))
+
     def close(self) -> None:
         """Close the environments."""
         self.environments.close()

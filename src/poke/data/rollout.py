@@ -33,8 +33,8 @@ class Collector:
         ranks: the processes that play and learn together, each in its share of the environments.
 
     Raises:
-        ValueError: an environment gave a reward that is not finite, or forbade every action; or `overlap`, and there
-            are several ranks, or the algorithm has no `understudy` that could play meanwhile.
+        ValueError: an environment gave a reward that is not finite, or forbade every action; or `overlap`, and the
+            algorithm has no `understudy` that could play meanwhile.
     """
 
     epoch = 0
@@ -50,8 +50,6 @@ class Collector:
         copy_policy: Callable[[Mapping[str, Any]], Any] | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        if overlap and ranks.size > 1:
-            raise ValueError("data.overlap=true is for one process: leave out trainer.devices")
         self.environment = environment
         self.observation_space = environment.observation_space
         self.action_space = environment.action_space
@@ -196,7 +194,8 @@ class Collector:
         else:  # of a run without overlap, whose draws go on
             self._actor.set_state(self._learner.understudy(self._actor.policy).get_state())
         self._play.set_state(state)
-        if block is not None:
+        # Of other ranks' environments it is no part of a block of these.
+        if block is not None and self._play.is_shared_as(state):
             self._blocks[0].set_state(block)
             self._ahead.put(self._blocks[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,14 +12,16 @@ from poke.training.checkpointing.directory import CheckpointDirectory, delete_le
 from poke.training.checkpointing.files import CORRUPT_SUFFIX, CheckpointError, format_bytes
 from poke.training.checkpointing.index import CHECKPOINT_NAME, Index, read_index
 from poke.training.checkpointing.retention import Monitor, Retention
+from poke.training.checkpointing.segments import SEGMENTS_NAME
 from poke.training.checkpointing.survey import BEST_NAME
 
 MAX_METRICS = 4
 
 
 def list_checkpoints(run_dir: Path) -> tuple[list[str], int]:
-    """Return a table of the checkpoints, and 0."""
-    index = _index(_directory(run_dir))
+    """Return a table of the checkpoints, and 0. A size is that of all files a checkpoint needs, shared ones too."""
+    directory = _directory(run_dir)
+    index = _index(directory)
     names = {name for entry in index.entries for name in entry.metadata.metrics}
     others = sorted(names - {index.monitor})
     shown = [index.monitor, *others][: 1 + MAX_METRICS]
@@ -32,7 +35,7 @@ def list_checkpoints(run_dir: Path) -> tuple[list[str], int]:
                 str(metadata.epoch),
                 str(metadata.step),
                 *("" if value is None else f"{value:.5g}" for value in values),
-                format_bytes(entry.file.size_bytes),
+                format_bytes(entry.file.size_bytes + _size(directory, entry.segments)),
                 _age(metadata.timestamp),
             ]
         )
@@ -100,6 +103,11 @@ def _index(directory: Path) -> Index:
     if index is None or not index.entries:
         raise CheckpointError(f"{directory} holds no checkpoints")
     return index
+
+
+def _size(directory: Path, segments: Iterable[str]) -> int:
+    paths = [directory / SEGMENTS_NAME / name for name in segments]
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def _age(timestamp: datetime) -> str:

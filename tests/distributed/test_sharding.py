@@ -52,13 +52,6 @@ def test_each_rank_writes_its_part(poke):
     assert own.stat().st_size < 0.1 * first
 
 
-def test_as_many_ranks_go_on_bit_for_bit(poke):
-    whole = train(poke, "bc", "whole", 20, 2, SHARED, *LARGE, "checkpoint.save_every=10")
-    parts = train(poke, "bc", "parts", 10, 2, SHARED, *LARGE)
-    poke("poke.train", "resume=parts", "trainer.max_steps=20")
-    assert_same_run(parts, whole)
-
-
 def test_a_killed_run_goes_on_bit_for_bit(poke):
     process, processes = begin(poke, 2, SHARED, "checkpoint.save_every=5")
     while len(list((poke.cwd / "run" / "checkpoints").glob("*_step*.pt"))) < 4:
@@ -81,8 +74,6 @@ def test_a_killed_run_goes_on_bit_for_bit(poke):
         ((2, "fsdp"), (3, "fsdp")),
         ((3, "fsdp"), (1, "ddp")),
         ((1, "ddp"), (2, "fsdp")),
-        ((2, "fsdp"), (2, "ddp")),
-        ((2, "ddp"), (2, "fsdp")),
     ],
 )
 def test_other_ranks_and_strategies_go_on_in_the_same_order(poke, before, after):
@@ -138,26 +129,29 @@ def test_a_shared_policy_is_read_as_one(poke, capsys):
     assert_close(poke.cwd / "other_two", poke.cwd / "other_one")
 
 
-@pytest.mark.parametrize("name", [".metadata", "__0_0.distcp", "__1_0.distcp"])
-def test_a_flipped_byte_of_a_shard_is_found_and_the_checkpoint_before_serves(poke, name, capsys):
+def test_a_flipped_byte_of_a_shard_is_found_and_the_checkpoint_before_serves(poke, capsys):
     run = train(poke, "bc", "run", 8, 2, SHARED, "checkpoint.save_every=4")
     shutil.copytree(run, poke.cwd / "good")
-    (path,) = (run / "checkpoints" / "segments").glob(f"*_step8_*/{name}")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-    assert checkpoints_door(["verify", str(run)]) == 1
-    assert f"{name} is damaged" in capsys.readouterr().out
+    paths = sorted((run / "checkpoints" / "segments").glob("*_step8_*/*"))
+    assert len(paths) == 3
+    for path in paths:
+        good = path.read_bytes()
+        path.write_bytes(
+            good[: len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1 :]
+        )
+        assert checkpoints_door(["verify", str(run)]) == 1
+        assert f"{path.name} is damaged" in capsys.readouterr().out
+        if path != paths[-1]:
+            path.write_bytes(good)
     said = poke("poke.train", "resume=run", "trainer.max_steps=12")
     assert "trying the one before it" in said
     poke("poke.train", "resume=good", "trainer.max_steps=12")
     assert_same_run(run, poke.cwd / "good")
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_is_asked_to_stop_saves_all_parts(poke, rank):
+def test_a_rank_that_is_asked_to_stop_saves_all_parts(poke):
     process, processes = begin(poke, 2, SHARED)
-    processes[rank].terminate()
+    processes[1].terminate()
     end(process, processes)
     told = account(poke.cwd / "run")
     assert told["status"] == "interrupted"

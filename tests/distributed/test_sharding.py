@@ -11,7 +11,7 @@ from poke.run.afterwards.replay import differences
 
 from ..e2e.conftest import account
 from ..lifecycle.comparing import assert_same_run, last_state, rows
-from .test_faults import IMPATIENT, SETTINGS, begin, end
+from .test_faults import IMPATIENT, SETTINGS, begin, end, found_in
 from .test_ranks import RECORDED, assert_close, train
 
 SHARED = "trainer.strategy=fsdp"
@@ -196,3 +196,47 @@ def test_a_mirror_of_shards_goes_on_elsewhere(poke):
     poke("poke.train", f"resume=file://{poke.cwd / 'store'}/run", "trainer.max_steps=12")
     poke("poke.train", "resume=lost", "trainer.max_steps=12", "checkpoint.mirror=null")
     assert_same_run(poke.cwd / "run", poke.cwd / "lost")
+
+
+OWN = """
+import os
+
+import torch.distributed.checkpoint as dcp
+
+from poke.algorithms.bc import BehaviourCloning
+
+write = dcp.FileSystemWriter.write_data
+
+class Failing(BehaviourCloning):
+    def update(self, batch):
+        if self.num_updates == 5 and self._ranks.rank == 1:
+            def fail(*args, **kwargs):
+                if os.environ["SPOIL"] == "once":
+                    dcp.FileSystemWriter.write_data = write
+                raise OSError(28, "No space left on device")
+
+            dcp.FileSystemWriter.write_data = fail
+        return super().update(batch)
+"""
+
+
+@pytest.mark.parametrize("what", ["once", "always"])
+def test_a_part_that_another_rank_cannot_write_is_tried_again_and_told(poke, what):
+    (poke.cwd / "own.py").write_text(OWN)
+    poke.env |= {"PYTHONPATH": found_in(poke.cwd), "SPOIL": what}
+    said = poke(
+        *("poke.train", *SETTINGS, "trainer.devices=2", SHARED, "algo._target_=own.Failing"),
+        *("trainer.max_steps=12", "checkpoint.save_every=4", "hydra.run.dir=run"),
+        expect=0 if what == "once" else 1,
+    )
+    run = poke.cwd / "run"
+    saved = sorted(int(p.stem.rpartition("step")[2]) for p in run.glob("checkpoints/*_step*.pt"))
+    if what == "once":
+        assert "not written" not in said
+        assert saved == [0, 4, 8, 12]
+    else:
+        assert "the checkpoints before it stand: [Errno 28] No space left on device" in said
+        assert saved == [0, 4]
+        assert account(run)["status"] == "failed"
+    assert checkpoints_door(["verify", str(run)]) == 0
+    assert len(list((run / "checkpoints" / "segments").iterdir())) == len(saved)

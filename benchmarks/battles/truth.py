@@ -3,11 +3,15 @@
 `truth` plays N random and N fuzzed-team battles a generation (random legal and illegal-in-standard species,
 moves, items and abilities) and compares every feature of every observation, and every choice of every mask,
 with what the simulator's state says as far as the player may know it. It exits 1 if anything differs.
+
+2,000 battles a row take hours: with `--keep FOLDER` what was compared is kept, and a run that was stopped goes on, as
+long as worker, layout and harness are the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -49,6 +53,32 @@ def compare(generation: int, fuzz: bool, first: int, end: int) -> dict[str, Any]
     return report
 
 
+def kept(folder: Path | None, generation: int, fuzz: bool, first: int, end: int) -> dict[str, Any]:
+    """Do as `compare`, or return what that found before."""
+    if folder is None:
+        return compare(generation, fuzz, first, end)
+    path = folder / f"gen{generation}-{'fuzzed' if fuzz else 'random'}-{first}-{end}.json"
+    if not path.exists():
+        report = compare(generation, fuzz, first, end)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(report))
+        temporary.rename(path)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def of_this_code(folder: str) -> Path | None:
+    """Return where in a folder reports of just this worker, layout and harness are kept; None without one."""
+    if not folder:
+        return None
+    sources = sorted([*WORKER.rglob("*.js"), *HARNESS.parent.rglob("*.js")])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
+    digest.update(json.dumps([layout.tables(), *map(layout.describe, range(1, 10))]).encode())
+    place = Path(folder) / digest.hexdigest()[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
     """Add up reports of the same kind."""
     total: dict[str, Any] = {name: sum(r[name] for r in reports) for name in NUMBERS}
@@ -58,14 +88,16 @@ def merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
     return total
 
 
-def rows(battles: int, workers: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def rows(
+    battles: int, workers: int, folder: Path | None
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield generation, kind of teams and report, as they are done."""
     with ThreadPoolExecutor(workers) as pool:
         for generation in range(1, 10):
             for fuzz in (False, True):
                 starts = range(0, battles, CHUNK)
                 jobs = [
-                    pool.submit(compare, generation, fuzz, n, min(n + CHUNK, battles))
+                    pool.submit(kept, folder, generation, fuzz, n, min(n + CHUNK, battles))
                     for n in starts
                 ]
                 yield generation, "fuzzed" if fuzz else "random", merge([j.result() for j in jobs])
@@ -84,7 +116,7 @@ def run_truth(options: argparse.Namespace) -> None:
     ]
     unknowable: Counter[str] = Counter()
     failed = False
-    for generation, teams, report in rows(battles, workers):
+    for generation, teams, report in rows(battles, workers, of_this_code(options.keep)):
         wrong, masks = report["wrong"].total(), report["wrongMasks"].total()
         lines.append(
             f"| {generation} | {teams} | {report['decisions']:,} | {report['features']:,} | {wrong:,} "
@@ -107,4 +139,5 @@ truth = Command(
     run_truth,
     battles=2000,
     workers=os.cpu_count() or 1,
+    keep="",
 )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poke.data.moving import moved
 from poke.networks.actor_critic import ActorCritic
 from poke.networks.numpy_mlp import NumpyMLP
 from poke.policies.distributions import (
@@ -112,7 +113,7 @@ class TorchSurrogate:
         device = self._parameters[0].device
         columns = (getattr(block, f.name) for f in fields(block))
         self._block = Block(
-            *(None if c is None else torch.from_numpy(c).to(device) for c in columns)
+            *(None if c is None else moved(torch.from_numpy(c), device) for c in columns)
         )
 
     def differentiate(self, rows: np.ndarray, moments: Moments | None = None) -> Tensor:

@@ -205,8 +205,11 @@ class Demonstrations:
         """Return the next `batch_size` decisions of the epoch, or sequences of so many."""
         index = self._next()
         if self._sequences is None:
-            return self._select(index)
-        return self._select_sequences(*self._sequences.rows(index.cpu().numpy()))
+            batch = self._select(index)
+        else:
+            batch = self._select_sequences(*self._sequences.rows(index.cpu().numpy()))
+        self._expect()
+        return batch
 
     def validation_batches(self, batch_size: int) -> Iterator[DemonstrationBatch]:
         """Yield every held-out decision once, in the file's order; for a memory, in whole episodes."""
@@ -233,6 +236,7 @@ class Demonstrations:
         self._generator.set_state(state["generator_at_epoch_start"])
         self._begin_epoch()
         self._position = state["position"]
+        self._observed.forget()
 
     def _next(self) -> Tensor:
         """Return what is served next, of an epoch begun anew where too little is left of this one."""
@@ -242,6 +246,20 @@ class Demonstrations:
         index = self._order[self._position : self._position + self._batch_size]
         self._position += self._batch_size
         return self._ranks.share(index)
+
+    def _expect(self) -> None:
+        """Say what `sample` will ask for next, where this epoch says so."""
+        order, start, size = self._order, self._position, self._batch_size
+        if start + size <= len(order):
+            index = self._ranks.share(order[start : start + size])
+            self._observed.expect(lambda: self._rows_of(index))
+
+    def _rows_of(self, index: Tensor) -> Sequence[Tensor]:
+        """Return which rows of observations are taken for what `_next` returns."""
+        if self._sequences is None:
+            return [index]
+        rows, _ = self._sequences.rows(index.cpu().numpy())
+        return [torch.from_numpy(rows.reshape(-1))]
 
     def _shared(self, size: int) -> int:
         """Return how much all ranks are served at once, if they can share it equally."""

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from poke.data.moving import moved
+
 
 @dataclass(frozen=True)
 class Transitions:
@@ -57,7 +59,7 @@ class Transitions:
     def to(self, device: torch.device) -> Transitions:
         """Return the same on a device."""
         columns = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{n: c.to(device) for n, c in columns.items() if c is not None})
+        return replace(self, **{n: moved(c, device) for n, c in columns.items() if c is not None})
 
     def bridge(self, gammas: Tensor, reward_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return what lies between the two observations, and what the value of the second counts.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ import torch
 from torch import Tensor
 
 from poke.data.files.steps import Finals, Trajectories
+from poke.data.moving import moved
 
+Read = tuple[Tensor, Tensor | None]  # observations and masks
 CLIP = 10.0  # of normalised observations
 _BYTES_AT_ONCE = 4 << 20  # of observations that are learned from or normalised together
 
@@ -52,6 +56,16 @@ class Observed:
         for some in rows.split(self._at_once()):  # a copy of all would take as much again
             normalizer.learn(self._raw(some))
 
+    def expect(self, following: Callable[[], Sequence[Tensor]]) -> None:
+        """Take note of what will be taken next.
+
+        Args:
+            following: returns the rows of each `take` that is to come; may be called in another thread, or not at all.
+        """
+
+    def forget(self) -> None:
+        """Expect nothing any more."""
+
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return observations and their masks.
 
@@ -81,6 +95,8 @@ class Observed:
 class MappedObserved(Observed):
     """The same of arrays that lie in a file: a batch reads its own rows, and is normalised by itself.
 
+    What is expected is read by a thread meanwhile, so that nobody waits for the disk.
+
     Args:
         observation, action_mask: as of `Observed`; are not written to.
         device: where they are served.
@@ -93,21 +109,40 @@ class MappedObserved(Observed):
         self._seen, self._legal = observation, action_mask
         self._finals: Finals | None = None
         self._normalizer = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="poke-reading")
+        self._coming: Future[list[tuple[Tensor, Read]]] | None = None
 
     def append(self, finals: Finals) -> None:
         """As of `Observed`; there are few of them, and they stay where they are."""
         self._finals = finals
 
+    def expect(self, following: Callable[[], Sequence[Tensor]]) -> None:
+        """As of `Observed`."""
+        self._coming = self._reading.submit(
+            lambda: [(rows, self._read(rows)) for rows in following()]
+        )
+
+    def forget(self) -> None:
+        """As of `Observed`."""
+        self._coming = None
+
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """As of `Observed`."""
+        read: Read | None = None
+        if self._coming is not None:
+            read = next((read for r, read in self._coming.result() if torch.equal(r, rows)), None)
+        observation, mask = read or self._read(rows)
+        return moved(observation, self._device), None if mask is None else moved(mask, self._device)
+
+    def _read(self, rows: Tensor) -> Read:
         observation = self._raw(rows)
         if self._normalizer is not None:
             observation = self._normalizer(observation)
         mask = None
         if self._legal is not None:
             finals = None if self._finals is None else self._finals.action_mask
-            mask = torch.from_numpy(_gathered(self._legal, finals, rows)).to(self._device)
-        return torch.from_numpy(observation).to(self._device), mask
+            mask = torch.from_numpy(_gathered(self._legal, finals, rows))
+        return torch.from_numpy(observation), mask
 
     def _raw(self, rows: Tensor) -> np.ndarray:
         finals = None if self._finals is None else self._finals.observation

@@ -91,7 +91,9 @@ class RecordedTransitions(Demonstrations):
     def sample(self) -> Experience:  # type: ignore[override]
         """Return the next `batch_size` transitions of the epoch."""
         rows = self._next()
-        return Experience([self._transitions(rows)], 1, len(rows))
+        part = self._transitions(rows)
+        self._expect()
+        return Experience([part], 1, len(rows))
 
     def draw(self, count: int, generator: torch.Generator) -> Transitions:
         """Return transitions of training, drawn with replacement; the epoch goes on as if nothing had been drawn.
@@ -159,6 +161,9 @@ class RecordedTransitions(Demonstrations):
             next_chosen=self._decided[rows],
             rows=rows,
         )
+
+    def _rows_of(self, index: Tensor) -> Sequence[Tensor]:
+        return [index, self._ahead[index]]
 
     def _rewards(self, rows: Tensor) -> Tensor:
         """Return `[batch, n]`: the rewards of each row and those after it, 0 behind the steps that are spanned."""

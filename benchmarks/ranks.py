@@ -38,6 +38,11 @@ BATTLES = (
 CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
     "clone, 1 rank": (CLONE, 80, ("-m", "poke.train")),
     "clone, 2 ranks": ((*CLONE, "trainer.devices=2"), 80, ("-m", "poke.train")),
+    "clone, 2 ranks that share weights": (
+        (*CLONE, "trainer.devices=2", "trainer.strategy=fsdp"),
+        80,
+        ("-m", "poke.train"),
+    ),
     "clone, 1 rank under torchrun": (CLONE, 80, ("LAUNCHER", "-m", "poke.train")),
     "hopper, 1 rank": (LARGE, 98_304, ("-m", "poke.train")),
     "hopper, 2 ranks": ((*LARGE, "trainer.devices=2"), 98_304, ("-m", "poke.train")),

@@ -61,7 +61,9 @@ class Shards:
         self._rank = rank
         self._orders, self._exchange = orders, exchange
         self._staging = StagingBuffers()
-        self._staged: dict[str, Tensor] = {}
+        self._staged: dict[
+            str, tuple[Any, Tensor]
+        ] = {}  # how each is shared, and the copy of a part
         self._number = 0  # of times that parts were taken
         self._changed = threading.Condition()
         self._following: threading.Thread | None = None
@@ -85,7 +87,7 @@ class Shards:
         referring = map_tensors(states, refer)
         copies = self._staging.copy({name: t.to_local() for name, t in shared.items()})
         with self._changed:
-            self._staged = {name: _like(t, copies[name]) for name, t in shared.items()}
+            self._staged = {name: (tensor, copies[name]) for name, tensor in shared.items()}
             self._number += 1
             self._changed.notify()
         return referring
@@ -138,7 +140,7 @@ class Shards:
 
         try:
             dcp.save(
-                dict(self._staged),
+                {name: _like(shared, copy) for name, (shared, copy) in self._staged.items()},
                 storage_writer=dcp.FileSystemWriter(directory, overwrite=False),
                 process_group=self._exchange,
             )

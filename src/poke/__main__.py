@@ -11,6 +11,7 @@ COMMANDS = {
     "export": "write a run's policy as a file for others",
     "checkpoints": "list, verify or prune a run's checkpoints",
     "verify": "replay a run between two of its checkpoints and compare bit for bit",
+    "doctor": "look at what is installed, and say what to type",
 }
 
 

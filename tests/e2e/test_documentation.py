@@ -36,7 +36,7 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=outputs/(2026|teacher|dqn)|--help))|experiment=ppo_gen|poke\.play": "showdown",
+    r"poke\.record (?!.*(policy=(RUN_DIR|outputs/(2026|teacher|dqn))|--help))|experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.
@@ -75,7 +75,7 @@ MISTAKES = {
 PREPARED = {
     r"replays=logs": ("logs", f"mkdir logs && cp {LOG} logs"),
     r"^python examples/": ("examples", f"cp -r {README.parent}/examples examples"),
-    r"policy=outputs/2026": (
+    r"policy=(RUN_DIR|outputs/2026)": (
         RUN,
         f"python -m poke.train algo=ppo trainer.max_steps=512 eval.episodes=1 hydra.run.dir={RUN}",
     ),

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test check showdown clean
+.PHONY: run test check showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
@@ -29,6 +29,10 @@ check: .venv/dev.stamp
 # The Pokemon Showdown server that recording and some tests need.
 showdown: .venv/dev.stamp
 	$(BIN)/python -m poke.envs.showdown install
+
+# Wheel and sdist in dist/, tried where nothing else is installed, and a tag; nothing is pushed.
+release: .venv/dev.stamp
+	PYTHON=$(PYTHON) .ci/release
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,25 +1,42 @@
-"""`python -m poke`: the commands, a line each."""
+"""`python -m poke`: the commands, a line each, and where runs are."""
 
 import os
 import sys
 
+import poke
+
+FOLDERS = ("outputs", "multirun")
 COMMANDS = {
     "train": "train an agent, or sweep with -m",
     "record": "write demonstrations of an expert",
-    "play": "let a policy battle on a real server, and count its wins",
+    "play": "let a policy battle, and count its wins",
     "compare": "compare runs: tables, differences, a report",
     "export": "write a run's policy as a file for others",
     "checkpoints": "list, verify or prune a run's checkpoints",
-    "verify": "replay a run between two of its checkpoints and compare bit for bit",
+    "verify": "replay a run between two checkpoints, bit for bit",
+    "doctor": "look at what is installed, and say what to type",
 }
 
 
 def main() -> None:
-    """Print the commands."""
-    print("poke: an experiment runner for agents that learn to play\n")
+    """Print the commands, and where the runs of the working directory are."""
+    print(f"poke {poke.__version__}: an experiment runner for agents that learn to play\n")
     for name, purpose in COMMANDS.items():
         print(f"  python -m poke.{name:<12} {purpose}")
-    print("\nEach answers --help.")
+    print(f"\nEach answers --help.\n\n{_runs()}")
+
+
+def _runs() -> str:
+    """Say how many runs there are in each of the folders they are written to, and which was worked on last."""
+    from poke.comparison.reading.discovery import find_runs
+
+    found = {name: list(find_runs(name)) for name in FOLDERS}
+    counted = ", ".join(f"{len(runs) or 'none'} in {name}/" for name, runs in found.items())
+    everything = [run for runs in found.values() for run in runs]
+    if not everything:
+        return f"Runs here: {counted}"
+    newest = max(everything, key=lambda run: run.fingerprint().modified)
+    return f"Runs here: {counted}\nNewest:    {newest.directory}"
 
 
 def train() -> int:

@@ -124,8 +124,14 @@ def _comparison(runs: list[Run], options: argparse.Namespace) -> Comparison:
 
 
 def _table(options: argparse.Namespace) -> str:
-    style = Style(width=_width(), dim=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    style = Style(width=_width(), dim=_takes_codes())
     return render(_comparison(_selected(options), options), options.format, style)
+
+
+def _takes_codes() -> bool:
+    """Whether the output is a terminal that colours, of a user who wants them: by the rule that rich has."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return sys.stdout.isatty() and not plain
 
 
 def _width() -> int | None:

@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["league"]:
         return _league(arguments[1:])
+    if arguments[:2] == ["--help", "server"]:
+        _parser("server").print_help()
+        return 0
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     kind = _read_kind(parser, options)
@@ -123,71 +126,75 @@ def _opponent(parser: argparse.ArgumentParser, name: str | None) -> str:
     return name
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(page: str = "") -> argparse.ArgumentParser:
+    """Return the parser.
+
+    Args:
+        page: whether its help tells of "server", or of all but that.
+    """
+    installing = "Once before: pip install 'poke[showdown]' && python -m poke.envs.showdown install"
+    account = (
+        f"The environment says who plays: {USERNAME}, and {PASSWORD} where the name is registered."
+    )
     parser = argparse.ArgumentParser(
         prog="python -m poke.play",
-        description="Let a trained policy battle on a local Pokemon Showdown server that is started and stopped, or "
-        "with --server on any other, and print how often it wins. Teams and dice are the server's. "
-        "'league RUN RUN ...' in place of RUN plays everyone against everyone: see 'league --help'.",
-        epilog="Once before: pip install 'poke[showdown]' && python -m poke.envs.showdown install. "
-        f"With --server the environment says who plays: {USERNAME}, and {PASSWORD} where the name is registered.",
+        usage="python -m poke.play RUN [option ...]",
+        description="Let a trained policy battle on a local Pokemon Showdown server and print how often it wins. "
+        "'league RUN RUN ...' in place of RUN plays everyone against everyone: see 'league --help'; "
+        "--help server tells of other servers.",
+        epilog=account if page else installing,
+        add_help=False,
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="a run directory, a checkpoint or an exported file"
-    )
-    parser.add_argument(
-        "--opponent",
-        metavar="NAME|RUN",
-        help=f"{', '.join(SCRIPTED)}, or another run; default: simple_heuristics",
-    )
-    _add_server(parser)
-    parser.add_argument(
-        "--browser", action="store_true", help="play a person, on a page that is served here"
-    )
-    parser.add_argument(
-        "--battles",
-        type=_count,
-        metavar="N",
-        help=f"default: {_BATTLES}; 1 with --challenge, --watch or --page",
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="print what happens and what the policy thinks"
-    )
-    parser.add_argument(
-        "--page", type=_page, metavar="FILE", help="write the same as a page, such as battle.html"
-    )
-    parser.add_argument(
-        "--format", metavar="FORMAT", help="default: random battles of the policy's generation"
-    )
-    parser.add_argument("--teams", metavar="FILE", help="for formats that draw none of their own")
-    parser.add_argument(
-        "--seconds",
-        type=_seconds,
-        metavar="S",
-        help="for a decision, after which the choice of simple_heuristics is made; "
-        f"default: {_SECONDS:g} with --server, else as long as it takes",
-    )
-    parser.add_argument(
-        "--concurrency",
-        type=_count,
-        metavar="N",
-        help="battles at a time; 1 with --server, else 10",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the opponent's random choices, not of the server's"
-    )
-    _add_loading(parser)
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("run", metavar="RUN", help=argparse.SUPPRESS)  # the usage has it
+    here, elsewhere = _add_here(parser), _add_server(parser)
+    for option in here if page else elsewhere:
+        option.help = argparse.SUPPRESS
     return parser
+
+
+def _add_here(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    add = parser.add_argument
+    as_long = f"default: as long as it takes, with --server {_SECONDS:g}"
+    return [
+        add("--opponent", metavar="WHO", help=f"{', '.join(SCRIPTED)}, or a run"),
+        add("--browser", action="store_true", help="play a person, on a page served here"),
+        add(
+            "--battles",
+            type=_count,
+            metavar="N",
+            help=f"default: {_BATTLES}; 1 with --challenge, --watch, --page",
+        ),
+        add("--watch", action="store_true", help="print what happens and what it thinks"),
+        add("--page", type=_page, metavar="FILE", help="write that as a page, say battle.html"),
+        add("--format", metavar="FORMAT", help="default: random, of the policy's generation"),
+        add("--teams", metavar="FILE", help="for formats that draw none of their own"),
+        add(
+            "--seconds",
+            type=_seconds,
+            metavar="S",
+            help=f"for a decision, then simple_heuristics makes it; {as_long}",
+        ),
+        add(
+            "--concurrency",
+            type=_count,
+            metavar="N",
+            help="battles at a time; 1 with --server, else 10",
+        ),
+        add("--seed", type=int, default=0, help="of the opponent's choices, not the server's"),
+        *_add_loading(parser),
+    ]
 
 
 def _league_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m poke.play league",
+        usage="python -m poke.play league RUN RUN ... [option ...]",
         description="Let everyone play everyone in battles of fixed seeds, without a server, and print who wins how "
         "often and the Elo that this makes. What is finished is kept: the same command goes on from there.",
     )
     parser.add_argument(
-        "runs", metavar="RUN", nargs="+", help=f"as above, or {', '.join(SCRIPTED)}: at least two"
+        "runs", metavar="RUN", nargs="+", help=f"a run, or {', '.join(SCRIPTED)}: at least two"
     )
     parser.add_argument(
         "--battles", type=_count, default=200, metavar="N", help="of each two; default: 200"
@@ -210,39 +217,46 @@ def _league_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("on another server")
-    group.add_argument("--server", metavar="URL", help="such as wss://sim3.psim.us")
-    how = group.add_mutually_exclusive_group()
-    how.add_argument(
-        "--accept",
-        type=_count,
-        nargs="?",
-        const=0,
-        metavar="N",
-        help="accept N challenges, or all until Ctrl-C",
-    )
-    how.add_argument("--challenge", metavar="NAME", help="challenge somebody, --battles times")
-    how.add_argument("--ladder", type=_count, metavar="N", help="play N battles on the ladder")
-    group.add_argument(
-        "--timer", action="store_true", help="ask for the server's timer; the ladder always does"
-    )
-    group.add_argument(
-        "--login", default=LOGIN, metavar="URL", help="the login server that knows the password"
-    )
+def _add_server(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    how = parser.add_mutually_exclusive_group()
+    return [
+        parser.add_argument("--server", metavar="URL", help="such as wss://sim3.psim.us"),
+        how.add_argument(
+            "--accept",
+            type=_count,
+            nargs="?",
+            const=0,
+            metavar="N",
+            help="accept N challenges, or all until Ctrl-C",
+        ),
+        how.add_argument("--challenge", metavar="NAME", help="challenge somebody, --battles times"),
+        how.add_argument("--ladder", type=_count, metavar="N", help="play N battles on the ladder"),
+        parser.add_argument(
+            "--timer",
+            action="store_true",
+            help="ask for the server's timer; the ladder always does",
+        ),
+        parser.add_argument(
+            "--login",
+            default=LOGIN,
+            metavar="URL",
+            help="the login server that knows the password",
+        ),
+    ]
 
 
-def _add_loading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--checkpoint", default="best", metavar="NAME", help="best, newest or a file's name"
-    )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="PKG",
-        help="a package whose classes may be built, for a network of your own",
-    )
+def _add_loading(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    add = parser.add_argument
+    return [
+        add("--checkpoint", default="best", metavar="NAME", help="best, newest or a file's name"),
+        add(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="PKG",
+            help="a package whose classes may be built",
+        ),
+    ]
 
 
 def _page(text: str) -> str:

@@ -15,53 +15,50 @@ from poke.config.validation import validate_recording
 from poke.run.afterwards.recording import RecordingError, record, show
 
 HELP = """\
-Record demonstrations: an expert battles opponents in the real simulator, into one Parquet file.
+Record demonstrations: an expert battles opponents in the real simulator, into
+one Parquet file. The same command goes on with a recording that was stopped.
 
   python -m poke.record out=FILE [key=value ...]
+  python -m poke.record show FILE     what a file holds, who played, how it went
 
-A recording that was stopped goes on when the same command is given again; with a larger battles=
-a finished one grows.
-
-Knobs
-  env=showdown                 where battles are played
+Knobs; --help policy, --help replays: of trained policies, of others' battles
   format=gen1randombattle      a random battle format, gen1 to gen9
   battles=1000                 in all, those of earlier sessions included
-  expert=simple_heuristics     simple_heuristics, max_base_power, random, or a run
-  experts='[{player: random, share: .8}, {player: RUN, share: .2}]'   several, each in its share
-  opponents=[random,...]       played in turn; where the expert meets itself both sides are recorded
+  expert=simple_heuristics     simple_heuristics, max_base_power, random, a run
+  experts='[{player: random, share: .8}, {player: RUN, share: .2}]'   several
+  opponents=[random,...]       in turn; with the expert itself both are recorded
   both_sides=true              opponents' decisions are recorded too
-  out=FILE                     the file; FILE.parts holds what is recorded until it is whole
-  seed=0                       of everything: the same seed gives the same file, bit for bit
+  out=FILE                     the file; FILE.parts until it is whole
+  seed=0                       the same seed gives the same file, bit for bit
   concurrency=64               battles at a time; changes speed only
-  env.num_workers=2            processes that play them; changes speed only
+  env=showdown env.num_workers=2      where, and processes that play
+Once before: pip install 'poke[showdown]'; python -m poke.envs.showdown install
+Examples
+  python -m poke.record out=data/gen1.parquet battles=2400
+  python -m poke.record env=cartpole policy=RUN_DIR out=data/cartpole.parquet
+  python -m poke.record replays=logs format=gen1randombattle out=replays.parquet
+"""
+TOPICS = {
+    "policy": """\
+A trained policy is recorded in its environment, by its most probable actions
+or by draws
 
-A trained policy is recorded in its environment, by its most probable actions or by draws
   policy=RUN_DIR               in battles, against opponents=
   env=cartpole policy=RUN_DIR  in the environment of its run
   episodes=100                 in all, of such
-  explore=true                 draws, as a learner meets the environment while it learns
-  out=minari:NAME              a Minari dataset on this machine in place of a file
-  trust=[my_package]           whose classes may be built, for a network or environment of your own
-
+  explore=true                 draws, as a learner meets it while it learns
+  out=minari:NAME              a Minari dataset on this machine, not a file
+  trust=[my_package]           whose classes may be built, of parts of your own
+""",
+    "replays": """\
 Replays, logs of battles that others have played, are imported
-  replays=FOLDER               or a file: text, JSON with a log, a saved page; gzip
-  format=gen1ou                any singles format; what is of another is left out
+
+  replays=FOLDER               or a file: text, JSON, a saved page; gzip
+  format=gen1ou                any singles format; others are left out
   min_rating=1500              only players with at least this one
-  keep_names=true              the file says who played, which it does not otherwise
-
-What a file holds, who played and how it went
-  python -m poke.record show FILE
-
-Once before the first recording of battles
-  pip install 'poke[showdown]'
-  python -m poke.envs.showdown install
-
-Examples
-  python -m poke.record out=data/gen1.parquet battles=2400
-  python -m poke.record env=cartpole policy=outputs/2026-01-31/12-00-00-a1b2 out=data/cartpole.parquet
-  python -m poke.record format=gen9randombattle battles=500 opponents=[random] out=data/gen9.parquet
-  python -m poke.record replays=logs format=gen1randombattle out=data/replays.parquet
-"""
+  keep_names=true              the file says who played
+""",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     if {"-h", "--help"} & set(argv):
-        print(HELP, end="")
+        print(TOPICS.get(argv[-1], HELP), end="")
         return 0
     if argv[:1] == ["show"]:
         return _show(argv[1:])

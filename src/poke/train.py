@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 import os
 import sys
+import textwrap
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,37 +43,46 @@ from poke.run.telling.account import Account
 from poke.sweep import naming
 
 HELP = """\
-Train an agent. Every value is set as key=value; the run's directory holds its config, metrics and checkpoints.
+Train an agent. Every value is set as key=value.
 
   python -m poke.train [group=option ...] [key=value ...]     one run
-  python -m poke.train -m key=value,value ...                 a sweep, one run a combination
+  python -m poke.train -m key=value,value ...                 a sweep of runs
 
-Groups
 {groups}
 
-Main knobs                                  (--cfg job prints them all)
-  algo.lr=1e-3                 learning rate
-  trainer.max_steps=1500       length of the run: updates offline, transitions online
-  trainer.eval_every=250       steps between evaluations
-  checkpoint.save_every=250    steps between checkpoints
-  checkpoint.max_to_keep=5     newest checkpoints kept, besides the best
-  checkpoint.monitor=val/loss  what decides which is best; checkpoint.mode=min|max
-  logger.cli_frequency=1000    steps between lines on the terminal
-  logger.backend_frequency=100 steps between rows of metrics.csv, TensorBoard and W&B
-  logger.wandb.mode=offline    also write W&B files
-  seed=0                       fixes every random state
-  device=auto                  auto, cpu, cuda or cuda:N
-  resume=RUN_DIR               go on where a run stopped, in place; values may be changed with it
-  resume=auto                  go on in hydra.run.dir=DIR if a run is there, else begin one
-  resume=URL                   the same of what checkpoint.mirror=URL has copied there
-  fork=RUN_DIR                 a new run from the whole state of another
-  init_from=RUN_DIR            a new run from another's weights
-  sweep=NAME                   with -m: the sweep's directory, multirun/NAME; again: goes on with it
+Main knobs, which --help knobs explains; --cfg job prints all
+  algo.lr= trainer.max_steps= trainer.eval_every= checkpoint.save_every=
+  checkpoint.monitor= logger.cli_frequency= logger.backend_frequency= seed=
+  device=auto|cpu|cuda
+  resume=RUN_DIR|auto|URL fork=RUN_DIR init_from=RUN_DIR, and with -m sweep=NAME
 
 Examples
   python -m poke.train algo=bc logger.cli_frequency=1000
   python -m poke.train -m algo.lr=1e-4,3e-4 seed=0,1
-  python -m poke.train resume=outputs/2026-01-31/12-00-00-a1b2 trainer.max_steps=3000
+  python -m poke.train resume=RUN_DIR trainer.max_steps=3000
+"""
+KNOBS = """\
+Main knobs                     (--cfg job prints them all)
+  algo.lr=1e-3                 learning rate
+  trainer.max_steps=1500       length: updates offline, transitions online
+  trainer.eval_every=250       steps between evaluations
+  checkpoint.save_every=250    steps between checkpoints
+  checkpoint.max_to_keep=5     newest checkpoints kept, besides the best
+  checkpoint.monitor=val/loss  decides which is best; checkpoint.mode=min|max
+  logger.cli_frequency=1000    steps between lines on the terminal
+  logger.backend_frequency=100 steps between rows of metrics.csv and other sinks
+  logger.wandb.mode=offline    also write W&B files
+  seed=0                       fixes every random state
+  device=auto                  auto, cpu, cuda or cuda:N
+  resume=RUN_DIR               go on where a run stopped, in place; other values
+                               may be given with it
+  resume=auto                  go on in hydra.run.dir=DIR if a run is there, else
+                               begin one
+  resume=URL                   the same of what checkpoint.mirror=URL copied there
+  fork=RUN_DIR                 a new run from the whole state of another
+  init_from=RUN_DIR            a new run from another's weights
+  sweep=NAME                   with -m: the sweep's directory, multirun/NAME;
+                               again: goes on with it
 """
 
 
@@ -105,7 +115,7 @@ def _main(argv: list[str]) -> int:
     # Hydra reads overrides on one side of a flag only.
     argv = [*(a for a in argv if a not in args.overrides), *args.overrides]
     if args.help:
-        print(HELP.format(groups=_groups()), end="")
+        print(KNOBS if args.overrides == ["knobs"] else HELP.format(groups=_groups()), end="")
         return 0
     primary = Primary(args.config_name or "train", args.config_path, args.config_dir)
     if args.cfg:
@@ -282,12 +292,13 @@ def _in_full(argument: str) -> str:
 
 
 def _groups() -> str:
-    lines = []
+    """The groups that leave a choice, and their options."""
+    groups = []
     for folder in sorted(p for p in composing.config_dir().iterdir() if p.is_dir()):
-        options = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        if options and folder.name != "hydra":
-            lines.append(f"  {folder.name + '=':<14}{options}")
-    return "\n".join(lines)
+        options = sorted(p.stem for p in folder.glob("*.yaml"))
+        if len(options) > 1 and folder.name != "hydra":
+            groups.append(f"{folder.name}={' | '.join(options)}")
+    return textwrap.fill(";  ".join(groups), 78, initial_indent="  ", subsequent_indent="  ")
 
 
 def _given(overrides: Sequence[str], key: str) -> str | None:

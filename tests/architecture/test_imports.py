@@ -14,7 +14,7 @@ ROOT = Path(poke.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 # A room, or a room within one, and what of poke it may import besides itself.
-DOORS = {"train", "compare", "record", "play", "verify", "checkpoints", "export"}
+DOORS = {"train", "compare", "record", "play", "verify", "checkpoints", "export", "doctor"}
 MAY_IMPORT = {
     "protocols": set(),
     "spaces": set(),
@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "compare": {"comparison", "run.signals"},
     "checkpoints": {"run"},
     "export": {"config", "run"},
+    "doctor": {"run.examining", "run.signals"},
     "train": {"config", "run", "sweep", "distributed.places"},
     "verify": {"config", "run"},
     "record": {"config", "run"},

@@ -1,4 +1,4 @@
-"""Every command of README and of `--help` is run as written, and prints what README says it prints.
+"""Every command of README, CONTRIBUTING and of `--help` is run as written, and prints what README says it prints.
 
 A new command is run as it stands. If it takes long, or needs something that is not here, say so in the
 tables below.
@@ -16,6 +16,7 @@ import pytest
 from .documentation import differences, read_help, read_sections
 
 README = Path(__file__).parents[2] / "README.md"
+CONTRIBUTING = README.with_name("CONTRIBUTING.md")
 RUN = "outputs/2026-01-31/12-00-00-a1b2"
 BATTLES = Path(__file__).with_name("battles.parquet")
 LOG = Path(__file__).parents[1] / "envs" / "showdown" / "replays" / "short.log"
@@ -27,13 +28,15 @@ NOT_RUN = {
     r"showdown observe FILE": "reads lines of a battle, as tests/envs/showdown/test_observing.py has it do",
     r"^tensorboard |report --live|--browser": "serves until it is stopped",
     r"poke\.play .*--server": "plays on somebody's server, as tests/envs/showdown/server does on one of its own",
+    r"^git clone|^\.venv/": "is for a clone with an environment of its own",
+    r"^python -m pytest|^python tests/": "runs these tests, or rewrites a file of theirs",
     r"^python benchmarks/": "takes minutes to hours, alone on its machine",
 }
 
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=outputs/(2026|teacher|dqn)|--help))|experiment=ppo_gen|poke\.play": "showdown",
+    r"poke\.record (?!.*(policy=(RUN_DIR|outputs/(2026|teacher|dqn))|--help))|experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.
@@ -72,7 +75,7 @@ MISTAKES = {
 PREPARED = {
     r"replays=logs": ("logs", f"mkdir logs && cp {LOG} logs"),
     r"^python examples/": ("examples", f"cp -r {README.parent}/examples examples"),
-    r"policy=outputs/2026": (
+    r"policy=(RUN_DIR|outputs/2026)": (
         RUN,
         f"python -m poke.train algo=ppo trainer.max_steps=512 eval.episodes=1 hydra.run.dir={RUN}",
     ),
@@ -211,6 +214,7 @@ def is_there(what):
 
 
 SECTIONS = read_sections(README.read_text(encoding="utf-8"))
+OF_CONTRIBUTING = read_sections(CONTRIBUTING.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +246,20 @@ def take_all(steps, reader):
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_readme(section, tmp_path, store):
     take_all(section.steps, Reader(tmp_path, store))
+
+
+@pytest.mark.parametrize("section", OF_CONTRIBUTING, ids=lambda section: section.title)
+def test_contributing(section, tmp_path, store):
+    take_all(section.steps, Reader(tmp_path, store))
+
+
+def test_the_files_that_contributing_names_are_there():
+    named = re.findall(r"`((?:src|tests|examples|conf|\.ci)/[\w./]+)`", CONTRIBUTING.read_text())
+    assert len(named) > 5
+    others = [
+        name for name in named if not name.rpartition("/")[2].endswith(("mine.py", "mine.yaml"))
+    ]
+    assert [name for name in others if not (README.parent / name).exists()] == []
 
 
 @pytest.mark.parametrize("door", ["train", "compare", "record"])

@@ -170,7 +170,8 @@ def test_help_names_every_knob(capsys):
     from poke.config import composing
     from poke.record import main
 
-    assert main(["--help"]) == 0
+    for page in ([], ["policy"], ["replays"]):
+        assert main(["--help", *page]) == 0
     said = capsys.readouterr().out
     for key in composing.to_plain(composing.compose("record", [])):
         assert f" {key}=" in said

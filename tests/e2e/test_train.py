@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -415,10 +416,29 @@ def test_help_names_groups_knobs_and_examples(poke):
         assert words in text
 
 
-def test_the_commands_are_listed(poke):
-    text = poke("poke")
-    for name in ("train", "record", "compare", "checkpoints"):
-        assert f"python -m poke.{name}" in text
+DOORS = sorted(
+    path.stem
+    for path in (Path(__file__).parents[2] / "src" / "poke").glob("*.py")
+    if not path.stem.startswith("_") and '__name__ == "__main__"' in path.read_text()
+)
+
+
+def test_every_command_is_listed_in_a_line(poke):
+    lines = poke("poke").splitlines()
+    listed = [line.split()[2] for line in lines if line.startswith("  python -m poke.")]
+    assert sorted(listed) == [f"poke.{door}" for door in DOORS]
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 24
+
+
+def test_it_is_said_where_runs_are(poke):
+    assert poke("poke").endswith("\nRuns here: none in outputs/, none in multirun/\n")
+    for place in ("outputs/day/b", "outputs/day/a", "outputs/mine", "multirun/lr/job"):
+        (poke.cwd / place).mkdir(parents=True)
+        (poke.cwd / place / "run.json").write_text("{}")
+    os.utime(poke.cwd / "outputs/day/a/run.json", ns=(0, 1 << 61))
+    told = "\nRuns here: 3 in outputs/, 1 in multirun/\nNewest:    outputs/day/a\n"
+    assert poke("poke").endswith(told)
 
 
 def test_runs_started_at_once_never_share_a_directory(tmp_path):

@@ -119,6 +119,7 @@ def become(request):
     os.environ.update(request.env)
     given = os.environ.get("PYTHONPATH", "")
     after = [path or request.cwd for path in given.split(os.pathsep)] if given else []
+    sys.orig_argv = ["python", *request.arguments]
     sys.path[:] = after + [path for path in sys.path if path not in before]
     numpy.random.seed()  # as every start draws another
     torch.seed()

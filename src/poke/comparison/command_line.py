@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-EPILOG = """commands:
-  diff RUN RUN      in what two runs differ        show RUN    one run in full
-  report [-o FILE]  the comparison as a web page   watch       a live table of jobs and sweeps
-  report --live     the same as runs write         lineage RUN where it comes from, what came of it
-
-A run is named by its path or by a unique beginning or end of it.
+EPILOG = """commands: diff RUN RUN, show RUN, lineage RUN, report [--live], watch
+each answers --help; a RUN is a path, or a unique beginning or end of one
 
 examples:
   poke-compare                                     every setting, best first
-  poke-compare multirun --metric val/accuracy --by algo.lr --baseline algo.lr=1e-4
+  poke-compare multirun --by algo.lr --baseline algo.lr=1e-4
   poke-compare --where 'algo.lr<1e-3' --last 2d --format md > table.md
 """
 
@@ -22,14 +18,21 @@ def table_parser() -> argparse.ArgumentParser:
     """Return the parser of the table, the command without a name."""
     parser = argparse.ArgumentParser(
         prog="poke-compare",
+        usage="poke-compare [COMMAND] [option ...] [DIR ...]",
+        add_help=False,
         description="Compare runs: which one, which setting, and is it real?",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_question(parser)
     parser.add_argument(
-        "--format", default="table", choices=("table", "csv", "md", "latex", "json"), help="(table)"
+        "--format",
+        default="table",
+        choices=("table", "csv", "md", "latex", "json"),
+        metavar="FORM",
+        help="table, csv, md, latex or json (table)",
     )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     return parser
 
 
@@ -37,6 +40,7 @@ def report_parser() -> argparse.ArgumentParser:
     """Return the parser of ``report``."""
     parser = argparse.ArgumentParser(
         prog="poke-compare report",
+        usage="poke-compare report [option ...] [DIR ...]",
         description="Write the comparison as one HTML file with its curves, or show it live.",
     )
     _add_question(parser)
@@ -116,7 +120,7 @@ def watch_parser() -> argparse.ArgumentParser:
 
 def _add_question(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("directories", nargs="*", metavar="DIR", help="folders to search (outputs multirun)")
+    add("directories", nargs="*", metavar="DIR", help=argparse.SUPPRESS)  # the usage has it
     add("--metric", help="what to compare (default: what the runs monitored)")
     add("--mode", choices=("min", "max"), help="which way is better (default: from the name)")
     add(
@@ -129,7 +133,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     add(
         "--by",
         metavar="KEYS",
-        help="settings that tell groups apart, with commas; run: each by itself",
+        help="settings that tell groups apart; run: each by itself",
     )
     add(
         "--where",
@@ -141,7 +145,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     add("--last", metavar="AGE", help="only runs started within 90m, 12h, 2d, 1w")
     add("--top", type=_positive, default=25, metavar="N", help="how many groups to show (25)")
     add("--include-failed", action="store_true", help="average runs in that did not finish")
-    add("--baseline", metavar="LABEL", help="compare every group with this one, as in algo.lr=1e-4")
+    add("--baseline", metavar="LABEL", help="what all are compared with: algo.lr=1e-4")
     add("--no-cache", action="store_true", help="read everything again")
 
 

@@ -29,6 +29,7 @@ from poke.run.signals import Interrupted, Signals
 from poke.run.starts import Beginning, Fork, Resumption, Start, Task
 from poke.run.telling.alert import Alert
 from poke.run.telling.causes import cause_of
+from poke.run.telling.following_up import is_first, next_commands, resuming
 from poke.run.telling.messages import log, messages, one_line, shown
 from poke.run.telling.provenance import packages, user_code
 from poke.training.writers import LogFileHandler
@@ -279,12 +280,22 @@ class _Life:
             why = f" ({trainer.end_reason})" if trainer.end_reason else ""
             place = shown(self._path)
             log.info("finished at step %d%s%s: %s", trainer.step, why, about_best, place)
+            self._follow_up(can_go_on=trainer.end_reason is None)
         else:
-            how = f"python -m poke.train resume={shown(self._path)}"
+            how = resuming(self._path)
             log.info("interrupted at step %d, %s; go on with: %s", trainer.step, reason, how)
         self._alert.ended(self._start.account.values)
         exit_status = 128 + signals.received if not finished and signals.received else 0
         return Outcome(status, exit_status, best["value"] if best else None, None)
+
+    def _follow_up(self, *, can_go_on: bool) -> None:
+        """Say what to type next, once: to whoever has seen one run begin and end."""
+        if len(self._start.account.sessions) > 1 or not is_first(self._path):
+            return
+        for number, command in enumerate(
+            next_commands(self._path, self._start.config, can_go_on=can_go_on)
+        ):
+            log.info("%s  %s", "    " if number else "next", command)
 
     def _break_off(self, signals: Signals, error: BaseException) -> Outcome:
         """Something was raised: say what it was in one line and keep what can be kept, whatever fails on the way."""
@@ -336,7 +347,7 @@ class _Life:
             return Outcome("interrupted", 128 + signals.received, None, None), signals.reason
         if isinstance(error, SystemExit):
             reason = f"SystemExit: {error.code}"
-            log.info("%s; go on with: python -m poke.train resume=%s", reason, shown(self._path))
+            log.info("%s; go on with: %s", reason, resuming(self._path))
             return Outcome("interrupted", 1, None, None), reason
         cause = _cause(error)
         # train.log takes debug records, the terminal does not

@@ -36,7 +36,8 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
-    r"poke\.record (?!.*(policy=(RUN_DIR|outputs/(2026|teacher|dqn))|--help))|experiment=ppo_gen|poke\.play": "showdown",
+    r"poke\.record (?!.*(policy=(RUN_DIR|outputs/(2026|teacher|dqn))|--help))": "showdown",
+    r"experiment=ppo_gen|poke\.play": "showdown",
 }
 
 # Smaller sizes for commands that take long; the first pattern that is found decides.

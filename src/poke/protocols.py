@@ -34,6 +34,8 @@ _PARTS = {
     "action_space": "poke.spaces.ActionSpace: likewise",
     "load_policy": "(place, *, trust=()) -> Policy: a trained one, as `poke.load` finds it",
     "copy_policy": "(state) -> Policy: one of its own of what `get_state` of the learner's policy returned",
+    "make_player": "(*, data, num_envs, seed) -> an agent that plays in so many environments, on the CPU, its source "
+    "of that node; may be pickled and called elsewhere",
     "ranks": "poke.distributed.ranks.Ranks: the processes that learn together; a part that names it heeds it",
 }
 # What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.
@@ -47,7 +49,8 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
     "data": {
         "gamma": "float or None: the algorithm's discount factor, where it has one",
         **{
-            name: _PARTS[name] for name in ("seed", "device", "environment", "copy_policy", "ranks")
+            name: _PARTS[name]
+            for name in ("seed", "device", "environment", "copy_policy", "make_player", "ranks")
         },
     },
     "algo": _PARTS,

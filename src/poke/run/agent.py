@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,11 @@ class Agent:
         return policy
 
     @property
+    def make_player(self) -> Callable[..., Agent]:
+        """What makes an agent that plays for this one, see `player`, wherever it is called."""
+        return functools.partial(player, self.config)
+
+    @property
     def network(self) -> torch.nn.Module:
         """A network of the configured kind with as many outputs as actions ask for."""
         return self.make_network(self.action_space.num_outputs)
@@ -227,6 +233,26 @@ class Agent:
         if group == "env":
             return _takes(self.config["data"], "environment")
         return group in ("algo", "data")
+
+
+def player(
+    config: Mapping[str, Any], *, data: Mapping[str, Any], num_envs: int, seed: int
+) -> Agent:
+    """Return an agent that plays in some of a run's environments, and leaves the learning to another.
+
+    Args:
+        config: the run's.
+        data: node of the source that plays.
+        num_envs: how many environments; of their workers it has its share, but one at least.
+        seed: of all that is drawn.
+    """
+    env = {**config["env"], "num_envs": num_envs}
+    if "num_workers" in env:
+        env["num_workers"] = max(1, env["num_workers"] * num_envs // config["env"]["num_envs"])
+    if "probe_exact" in env:
+        env["probe_exact"] = False  # its environments are not saved
+    own = {"env": env, "data": data, "seed": seed, "device": "cpu", "torch_threads": 1}
+    return Agent({**config, **own})
 
 
 def _be_deterministic(asked: bool) -> None:

@@ -261,6 +261,10 @@ def _check_remote(
         raise ConfigError(
             f"data=ray_rollout has one learner and many that play: leave out trainer.devices={trainer['devices']}"
         )
+    if not re.fullmatch(r"local|auto|(ray://)?[^\s:/]+:\d+", data["address"]):
+        raise ConfigError(
+            f"data.address must be local, auto, HOST:PORT or ray://HOST:PORT, not '{data['address']}'"
+        )
     num_envs, num_actors = env.get("num_envs"), data["num_actors"]
     if isinstance(num_envs, int) and num_envs % num_actors:
         raise ConfigError(

@@ -6,17 +6,19 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from poke.data.remote.crew import LostError
+from poke.data.remote.crew import ActorLostError
 
 log = logging.getLogger("poke")
 
 LOCAL = "local"
+KNOCKING_SECONDS = 10.0
 CLOSING_SECONDS = 5.0  # for processes to close what they hold
 
 
@@ -42,26 +44,32 @@ class RayCluster:
         self._processes: list[Any] = []
         self._ours = not ray.is_initialized()
         if self._ours:
-            options: dict[str, Any] = {"address": address}
-            if address == LOCAL:
-                options |= {"num_cpus": size, "include_dashboard": False}
-            try:
-                with _own_signals():
-                    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-            except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-                self.close()
-                line = " ".join(str(error).split())
-                raise ValueError(f"data.address={address}: {line}") from error
-            except BaseException:
-                self.close()
-                raise
-        there = int(ray.cluster_resources().get("CPU", 0))
-        if there < size:
+            self._join(address, size)
+        if self._ours and address == LOCAL:
+            return  # it has as many as are needed
+        free = int(ray.available_resources().get("CPU", 0))
+        if free < size:
             log.warning(
-                "the cluster has %d processors for %d actors: those without one are waited for",
-                there,
+                "the cluster has %d free processors for %d actors: the others wait for one",
+                free,
                 size,
             )
+
+    def _join(self, address: str, size: int) -> None:
+        here: dict[str, Any] = {}
+        if address == LOCAL:
+            here = {"num_cpus": size, "include_dashboard": False}
+        try:
+            _knock(address)
+            with _own_signals():
+                self._ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **here)
+        except (OSError, ImportError, RuntimeError, ValueError) as error:
+            self.close()
+            line = " ".join(str(error).split())
+            raise ValueError(f"data.address={address}: {line}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def start(self) -> Any:
         """Return a new actor."""
@@ -83,16 +91,19 @@ class RayCluster:
         """Wait for what a reference is to.
 
         Raises:
-            LostError: the actor is gone, or the machine that held its answer.
+            ActorLostError: the actor is gone, or the machine that held its answer.
             Exception: what was raised there, with its traceback as a note.
         """
         gone = self._ray.exceptions
         lost = (gone.RayActorError, gone.ObjectLostError, gone.OutOfMemoryError)
         try:
-            value, error = self._ray.get(ticket)
+            # Not by `ray.get`, which would swallow what a signal's handler raises, and wait on.
+            value, error = ticket.future().result()
         except lost as loss:
-            line = str(loss).strip().splitlines()[0]
-            raise LostError(f"{type(loss).__name__}: {line}".rstrip(".")) from loss
+            lines = str(loss).strip().splitlines()
+            # What keeps a process from beginning, such as another machine without poke, stands below a traceback.
+            line = lines[-1 if "creation task" in lines[0] else 0]
+            raise ActorLostError(f"{type(loss).__name__}: {line}".rstrip(".")) from loss
         if error is not None:
             raise error
         return value
@@ -160,17 +171,34 @@ def _outcome(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
         try:
             told = pickle.loads(pickle.dumps(error))
         except Exception:  # of a user's own, which takes other arguments than its message
-            told = RuntimeError(f"{type(error).__name__}: {error}")
+            told = type(type(error).__name__, (RuntimeError,), {})(str(error))
         told.add_note(traceback.format_exc())
         return None, told
+
+
+def _knock(address: str) -> None:
+    """See that somebody answers at a place, for which Ray would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), timeout=KNOCKING_SECONDS).close()
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Keep the handlers of signals, of which Ray takes SIGTERM for itself."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    taken = False
     try:
         yield
+    except SystemExit:  # by which Ray heeds a SIGTERM
+        taken = True
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if taken:
+            os.kill(os.getpid(), signal.SIGTERM)

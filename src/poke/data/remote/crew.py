@@ -16,7 +16,7 @@ log = logging.getLogger("poke")
 MAX_LOSSES = 3  # of one player in a row, without a block in between
 
 
-class LostError(Exception):
+class ActorLostError(Exception):
     """A process of a cluster is gone, or what it was asked for is; the message is one line."""
 
 
@@ -43,7 +43,7 @@ class Cluster(Protocol):
         """Wait for what a ticket is for.
 
         Raises:
-            LostError: it will never come.
+            ActorLostError: it will never come.
             Exception: what was raised there.
         """
         ...
@@ -121,7 +121,7 @@ class Crew:
         """Return what players that come later must know."""
         asked = [self._cluster.ask(process, "get_state") for process in self._processes]
         for number, ticket in enumerate(asked):
-            with suppress(LostError):  # the next block replaces it, by what was known before
+            with suppress(ActorLostError):  # the next block replaces it, by what was known before
                 self._states[number] = self._cluster.answer(ticket)
         return {
             "num_blocks": self._num_blocks,
@@ -152,7 +152,7 @@ class Crew:
         for number, ticket in enumerate(tickets):
             try:
                 self._cluster.answer(ticket)
-            except LostError as error:
+            except ActorLostError as error:
                 self._replace(number, error)
 
     def _ask_to_make(self, number: int) -> Any:
@@ -170,11 +170,11 @@ class Crew:
         while True:
             try:
                 return self._cluster.answer(ticket)
-            except LostError as error:
+            except ActorLostError as error:
                 self._replace(number, error)
                 ticket = self._cluster.ask(self._processes[number], method, *arguments)
 
-    def _replace(self, number: int, error: LostError) -> None:
+    def _replace(self, number: int, error: ActorLostError) -> None:
         while True:
             self._losses[number] += 1
             if self._losses[number] == MAX_LOSSES:
@@ -188,5 +188,5 @@ class Crew:
             try:
                 self._cluster.answer(self._ask_to_make(number))
                 return
-            except LostError as again:
+            except ActorLostError as again:
                 error = again

@@ -9,11 +9,13 @@ import pytest
 
 from .conftest import account, assert_gone, kill_at_step, rows
 
-# Says which process it is in. In the folder `dies` one process dies, once, in the middle of its second block.
+# Says which process it is in, and how many threads that has. In the folder `dies` one process dies, once, in the middle
+# of its second block.
 MORTAL = """
 import os, pathlib
 import gymnasium as gym
 import numpy as np
+import torch
 
 class Mortal(gym.Env):
     observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
@@ -22,7 +24,7 @@ class Mortal(gym.Env):
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
-        (self.folder / str(os.getpid())).touch()
+        (self.folder / str(os.getpid())).write_text(str(torch.get_num_threads()))
         self.count = 0
 
     def reset(self, *, seed=None, options=None):
@@ -87,7 +89,7 @@ def processes(folder: Path) -> list[int]:
 
 
 def test_one_seed_gives_one_run_and_a_replay_says_that_it_is_not_exact(train):
-    said = [train(*train.arguments(name)) for name in ("a", "b")]
+    said = [train(*train.arguments(name, "torch_threads=2")) for name in ("a", "b")]
     first, second = (rows(train.cwd / name) for name in ("a", "b"))
     assert first == second
     assert len(first) > 5
@@ -96,7 +98,8 @@ def test_one_seed_gives_one_run_and_a_replay_says_that_it_is_not_exact(train):
     assert "a resume begins the episodes under way anew: environments in a cluster" in said[0]
     assert "ray" not in said[0].lower()
     pids = processes(train.cwd / "lives")
-    assert len(pids) == 2 * 3  # the learner, and two actors
+    threads = sorted((train.cwd / "lives" / str(pid)).read_text() for pid in pids)
+    assert threads == ["1"] * 4 + ["2"] * 2  # two actors and a learner, twice
     assert_gone(pids)
     assert "differs first at" in train("poke.verify", "a", expect=1)
 

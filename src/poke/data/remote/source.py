@@ -1,8 +1,8 @@
 """Experience collected by players in other processes, on this machine or others.
 
-Every update waits for a block of each player, all by the weights of now, as in Espeholt et al., "IMPALA: Scalable
-Distributed Deep-RL with Importance Weighted Actor-Learner Architectures", ICML 2018, section 3, but in step: nobody
-plays by weights of before, and nothing need be corrected.
+Every update waits for a block of each player, all by the weights of now. So nobody plays by weights of before, which
+Espeholt et al., "IMPALA: Scalable Distributed Deep-RL with Importance Weighted Actor-Learner Architectures", ICML 2018,
+allow and correct for.
 """
 
 from __future__ import annotations
@@ -136,12 +136,8 @@ class RemoteCollector:
         """Go on with new episodes, which the run has not begun with.
 
         Raises:
-            ValueError: it is of another environment, or of another source.
+            ValueError: it is of another environment.
         """
-        if "crew" not in state:
-            raise ValueError(
-                "the run was not collected by data=ray_rollout, and cannot go on by it"
-            )
         self._crew.set_state(state["crew"])
         for moments, known in zip(self._moments, state["moments"], strict=True):
             moments.set_state(known)

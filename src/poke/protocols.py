@@ -37,6 +37,8 @@ _PARTS = {
     "accumulate": "int: in how many parts the gradient of a minibatch is to be computed (trainer.accumulate)",
     "shard": "(torch.nn.Module) -> None, or None: shares its weights out among the ranks, in place, before an "
     "optimizer takes them (trainer.strategy=fsdp)",
+    "make_player": "(*, data, num_envs, seed) -> an agent that plays in so many environments, on the CPU, its source "
+    "of that node; may be pickled and called elsewhere",
     "ranks": "poke.distributed.ranks.Ranks: the processes that learn together; a part that names it heeds it",
 }
 # What a constructor is given if it has a parameter of that name, by group of the config; a sink's stands under logger.
@@ -50,7 +52,8 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
     "data": {
         "gamma": "float or None: the algorithm's discount factor, where it has one",
         **{
-            name: _PARTS[name] for name in ("seed", "device", "environment", "copy_policy", "ranks")
+            name: _PARTS[name]
+            for name in ("seed", "device", "environment", "copy_policy", "make_player", "ranks")
         },
     },
     "algo": _PARTS,

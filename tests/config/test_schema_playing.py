@@ -41,6 +41,26 @@ from poke.config.validation import validate, validate_recording
             "eval=values judges by what is held out",
         ),
         (["algo=ppo", "env.num_envs=0"], "env.num_envs must be >= 1, not 0"),
+        (
+            ["algo=ppo", "data=ray_rollout", "~env", "~eval"],
+            "data=ray_rollout plays an environment",
+        ),
+        (
+            ["algo=ppo", "data=ray_rollout", "env.num_envs=3"],
+            "data.num_actors=2 must divide env.num_envs=3",
+        ),
+        (
+            ["algo=ppo", "data=ray_rollout", "trainer.devices=2"],
+            "has one learner and many that play: leave out trainer.devices=2",
+        ),
+        (
+            ["algo=ppo", "data=ray_rollout", "data.address=here"],
+            "data.address must be local, auto, HOST:PORT or ray://HOST:PORT, not 'here'",
+        ),
+        (
+            ["algo=ppo", "data=ray_rollout", "algo.minibatch_size=100"],
+            "algo.minibatch_size=100 must divide",
+        ),
         (["algo=ppo", "env=gym"], "env.id must be given, as in env.id=VALUE"),
         (["algo=ppo", "algo.gamma=1.1"], "algo.gamma must be <= 1, not 1.1"),
         (

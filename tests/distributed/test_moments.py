@@ -28,11 +28,15 @@ def test_joined_moments_are_those_of_everything_that_was_seen():
     one, ranks = RunningMoments((5,)), [RunningMoments((5,)) for _ in range(2)]
     for round_ in seen:
         barrier, parts = threading.Barrier(2), [None, None]
-        common = [CommonMoments(m, Pair(r, parts, barrier)) for r, m in enumerate(ranks)]
+        common = [CommonMoments(m) for m in ranks]
+        pairs = [Pair(r, parts, barrier) for r in range(2)]
         for moments, part in zip(ranks, round_, strict=True):
             moments.update(part)
             one.update(part)
-        threads = [threading.Thread(target=each.join) for each in common]
+        threads = [
+            threading.Thread(target=each.join, args=(pair,))
+            for each, pair in zip(common, pairs, strict=True)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

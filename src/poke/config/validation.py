@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -17,18 +18,19 @@ from poke.envs.showdown.names import LEAGUE, SCRIPTED, SELF, BattleError, is_run
 BATTLES = "poke.envs.showdown.battles.BattleEnvironment"
 BATTLE_NETWORK = "poke.networks.battle.BattleNetwork"
 COLLECTOR = "poke.data.rollout.Collector"
+REMOTE = "poke.data.remote.RemoteCollector"
 REPLAY = "poke.data.replay.Replay"
 TRANSITIONS = "poke.data.transitions.RecordedTransitions"
 DQN = "poke.algorithms.off_policy.dqn.DQN"
-PLAYING = {COLLECTOR: "rollout", REPLAY: "replay"}
+PLAYING = {COLLECTOR: "rollout", REMOTE: "ray_rollout", REPLAY: "replay"}
 _FILES = ("poke.data.demonstrations.Demonstrations", "poke.data.minari.MinariDemonstrations")
-_OWN = "algo=ppo learns from its own experience: leave out data=, or data=rollout"
+_OWN = "algo=ppo learns from its own experience: leave out data=, or data=rollout or ray_rollout"
 _SHOWN = "algo=bc learns from demonstrations: choose data=sample, data=file or data=transitions"
 _RECORDED = "learns from recorded transitions: take data=transitions data.path=FILE"
 _ANY = "learns from transitions: take data=replay, or data=transitions data.path=FILE"
 # What poke's algorithms learn from of poke's sources, and the line that says so.
 LEARNS_FROM = {
-    "poke.algorithms.ppo.PPO": ((COLLECTOR,), _OWN),
+    "poke.algorithms.ppo.PPO": ((COLLECTOR, REMOTE), _OWN),
     "poke.algorithms.bc.BehaviourCloning": ((*_FILES, TRANSITIONS), _SHOWN),
     "poke.algorithms.offline.iql.IQL": ((TRANSITIONS,), f"algo=iql {_RECORDED}"),
     "poke.algorithms.offline.cql.CQL": ((TRANSITIONS,), f"algo=cql {_RECORDED}"),
@@ -224,7 +226,9 @@ def _check_playing(config: Mapping[str, Any]) -> None:
     if evaluation in HELD_OUT and nodes[1].get("val_fraction") == 0:
         name = HELD_OUT[evaluation]
         raise ConfigError(f"eval={name} judges by what is held out: data.val_fraction must be > 0")
-    if data != COLLECTOR:
+    if data == REMOTE:
+        _check_remote(nodes[0], nodes[1], config["trainer"])
+    if data not in (COLLECTOR, REMOTE):
         return
     known = env in ("poke.envs.gym.GymEnvironment", BATTLES)
     if known and algo == "poke.algorithms.ppo.PPO":
@@ -258,6 +262,27 @@ def _check_source(env: str | None, data: Mapping[str, Any], algo: Mapping[str, A
     sources, line = LEARNS_FROM.get(algo.get("_target_", ""), (None, ""))
     if sources is not None and source in TARGETS and source not in sources:
         raise ConfigError(line)
+
+
+def _check_remote(
+    env: Mapping[str, Any], data: Mapping[str, Any], trainer: Mapping[str, Any]
+) -> None:
+    """Check that there is a cluster's library, one learner, and as many environments for each actor."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError("data=ray_rollout needs ray: pip install 'poke[ray]'")
+    if trainer.get("devices", 1) > 1:
+        raise ConfigError(
+            f"data=ray_rollout has one learner and many that play: leave out trainer.devices={trainer['devices']}"
+        )
+    if not re.fullmatch(r"local|auto|(ray://)?[^\s:/]+:\d+", data["address"]):
+        raise ConfigError(
+            f"data.address must be local, auto, HOST:PORT or ray://HOST:PORT, not '{data['address']}'"
+        )
+    num_envs, num_actors = env.get("num_envs"), data["num_actors"]
+    if isinstance(num_envs, int) and num_envs % num_actors:
+        raise ConfigError(
+            f"data.num_actors={num_actors} must divide env.num_envs={num_envs}: each plays in as many"
+        )
 
 
 def _check_atoms(atoms: int, algo: Mapping[str, Any]) -> None:

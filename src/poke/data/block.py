@@ -7,7 +7,7 @@ Learning", ICML 2018, section 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ import torch
 
 from poke.distributed.ranks import Ranks
 from poke.spaces import ActionSpace, ObservationSpace
+
+# Arrays of a block that have a row for each environment, and not for each step.
+_WITHOUT_TIME = ("last_value", "last_idle", "state")
 
 
 class Rollout:
@@ -64,7 +67,7 @@ class Rollout:
 
     def get_state(self) -> dict[str, Any]:
         """Return its rows."""
-        return {name: torch.from_numpy(rows) for name, rows in self._rows()}
+        return {name: torch.from_numpy(rows) for name, rows in self.rows().items()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take rows that `get_state` of an equally large block returned.
@@ -72,7 +75,7 @@ class Rollout:
         Raises:
             ValueError: they do not fit.
         """
-        for name, rows in self._rows():
+        for name, rows in self.rows().items():
             theirs = state[name].numpy()
             if theirs.shape != rows.shape:
                 raise ValueError(
@@ -81,8 +84,22 @@ class Rollout:
                 )
             rows[...] = theirs
 
-    def _rows(self) -> Iterator[tuple[str, np.ndarray]]:
-        return ((name, rows) for name, rows in vars(self).items() if isinstance(rows, np.ndarray))
+    def rows(self) -> dict[str, np.ndarray]:
+        """Return its arrays by name; they are not copied."""
+        return {name: rows for name, rows in vars(self).items() if isinstance(rows, np.ndarray)}
+
+    def put(self, rows: Mapping[str, np.ndarray], first: int) -> None:
+        """Copy what was played in some of the environments.
+
+        Args:
+            rows: of a block of as many steps in fewer environments, as its `rows` returns them.
+            first: which of these environments its first one is.
+        """
+        for name, own in self.rows().items():
+            theirs = rows[name]
+            axis = 0 if name in _WITHOUT_TIME else 1
+            of_them = (slice(None),) * axis + (slice(first, first + theirs.shape[axis]),)
+            own[of_them] = theirs
 
     @property
     def num_steps(self) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from poke.data.episodes import LatestEpisodes
 from poke.distributed.moments import CommonMoments
 from poke.distributed.ranks import ALONE, Ranks
 from poke.protocols import Environment, VectorEnvironmentDefaults
@@ -55,14 +55,12 @@ class Play:
         self.normalizer: ObservationNormalizer | None = None
         self.memory: Remembered | None = None
         self.num_rounds = 0
-        self.num_finished = 0  # episodes in this round, of all ranks
         self._ranks = ranks
         self._finished: list[tuple[float, int]] = []  # of this rank in this round
         self._common: list[CommonMoments] = []
         self._settings = dict(getattr(environment, "settings", {}))
         self._seed = seed
-        self._recent: deque[tuple[float, int]] = deque(maxlen=episode_window)
-        self._means: dict[str, float] | None = {}  # over these; None: episodes finished since
+        self._episodes = LatestEpisodes(episode_window)
         # What to act on next, normalised; None while the normaliser has yet to learn of it.
         self._seen: np.ndarray | None = None
         # Where that is the first of an episode.
@@ -143,39 +141,37 @@ class Play:
         """Return observations as the policy sees them; nothing is learned of them."""
         return observation if self.normalizer is None else self.normalizer(observation)
 
+    @property
+    def moments(self) -> Sequence[Any]:
+        """What is learned here of rewards, and of observations where there is a normaliser."""
+        learned = list(told(self.environments, "moments"))
+        if self.normalizer is not None:
+            learned.append(self.normalizer.moments)
+        return learned
+
+    def take_finished(self) -> list[tuple[float, int]]:
+        """Return return and length of the episodes that this rank has finished since it was last asked."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def metrics(self) -> dict[str, float]:
+        """Return what environments tell besides their episodes."""
+        return dict(self.environments.metrics()) if hasattr(self.environments, "metrics") else {}
+
     def end_round(self) -> dict[str, float]:
         """Return what there is to tell of episodes, and begin to count them anew."""
-        finished = [e for part in self._ranks.gather(self._finished) for e in part]
-        self._finished = []
-        if finished:
-            self._recent.extend(finished)
-            self.num_finished = len(finished)
-            self._means = None
+        finished = [e for part in self._ranks.gather(self.take_finished()) for e in part]
         for moments in self._common:
-            moments.join()
+            moments.join(self._ranks)
         self._common = []
-        # Rounds of one step are many more than episodes: a mean over a hundred of these costs more than the step.
-        if self._means is None:
-            returns, lengths = zip(*self._recent, strict=True)
-            self._means = {
-                "episode_return": float(np.mean(returns)),
-                "episode_length": float(np.mean(lengths)),
-            }
-        metrics: dict[str, float] = {"episodes": self.num_finished, **self._means}
-        if hasattr(self.environments, "metrics"):
-            metrics |= self.environments.metrics()
         self.num_rounds += 1
-        self.num_finished = 0
-        return metrics
+        return self._episodes.tell(finished) | self.metrics()
 
     def _begin_round(self) -> None:
         """Note what is known in common, before this rank learns more of it."""
         if self._ranks.size == 1 or self._common:
             return
-        learned = list(told(self.environments, "moments"))
-        if self.normalizer is not None:
-            learned.append(self.normalizer.moments)
-        self._common = [CommonMoments(moments, self._ranks) for moments in learned]
+        self._common = [CommonMoments(moments) for moments in self.moments]
 
     def get_state(self) -> dict[str, Any]:
         """Return the environments with their half-finished episodes, and the returns of those just finished."""
@@ -187,7 +183,7 @@ class Play:
             "exact": self.exact_resume,
             "settings": self._settings,
             "num_rollouts": self.num_rounds,
-            "recent_episodes": list(self._recent),
+            "recent_episodes": self._episodes.get_state(),
             **({"finished": list(self._finished)} if self._finished else {}),
         }
 
@@ -213,9 +209,7 @@ class Play:
         if any(now.get(name) != then.get(name) for name in ("id", "format")):
             raise ValueError(f"{changes[0]}: a run goes on in the environment it began with")
         self.num_rounds = state["num_rollouts"]
-        self._recent.clear()
-        self._recent.extend((episode[0], episode[1]) for episode in state["recent_episodes"])
-        self._means = None if self._recent else {}
+        self._episodes.set_state(state["recent_episodes"])
         self._finished = [(episode[0], episode[1]) for episode in state.get("finished", [])]
         anew = bool(changes) or not (self.exact_resume and state.get("exact", True))
         if anew:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -28,6 +27,7 @@ from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
+from poke.run.device import be_deterministic, device_of
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 from poke.training.checkpointing.shards import Shards
 from poke.training.rng import seed_everything
@@ -54,7 +54,7 @@ class Agent:
         # numpy's threads would wait for each other longer than a small network takes.
         threadpool_limits(config["torch_threads"], user_api="blas")
         seed_everything(config["seed"])
-        _be_deterministic(bool(config["trainer"].get("deterministic")))
+        be_deterministic(bool(config["trainer"].get("deterministic")))
         self.device = device_of(config["device"], local_rank if ranks.size > 1 else None)
         self.seed = config["seed"]
         self._templates: dict[str, ActorCritic] = {}  # that copies of policies begin as
@@ -138,6 +138,11 @@ class Agent:
         policy = self._policy_of(copy.deepcopy(self._templates[key]), heads)
         policy.set_state(state)
         return policy
+
+    @property
+    def make_player(self) -> Callable[..., Agent]:
+        """What makes an agent that plays for this one, see `player`, wherever it is called."""
+        return partial(player, self.config)
 
     @property
     def network(self) -> torch.nn.Module:
@@ -270,13 +275,24 @@ class Agent:
         return group in ("algo", "data")
 
 
-def _be_deterministic(asked: bool) -> None:
-    """Let torch use no operation whose result may differ from one time to the next, or any."""
-    if asked:
-        # cuBLAS reads this when it first runs; it repeats with a workspace of its own for each stream.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if asked != torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(asked)  # imports torch's compiler
+def player(
+    config: Mapping[str, Any], *, data: Mapping[str, Any], num_envs: int, seed: int
+) -> Agent:
+    """Return an agent that plays in some of a run's environments, and leaves the learning to another.
+
+    Args:
+        config: the run's.
+        data: node of the source that plays.
+        num_envs: how many environments; of their workers it has its share, but one at least.
+        seed: of all that is drawn.
+    """
+    env = {**config["env"], "num_envs": num_envs}
+    if "num_workers" in env:
+        env["num_workers"] = max(1, env["num_workers"] * num_envs // config["env"]["num_envs"])
+    if "probe_exact" in env:
+        env["probe_exact"] = False  # its environments are not saved
+    own = {"env": env, "data": data, "seed": seed, "device": "cpu", "torch_threads": 1}
+    return Agent({**config, **own})
 
 
 def _takes(node: Mapping[str, Any], name: str) -> bool:
@@ -298,30 +314,3 @@ def complete(part: Any, group: str, target: str) -> Any:
             f"{target} has no {', '.join(lacking)}: see {OF_GROUP[group].__name__} in poke.protocols"
         )
     return part
-
-
-def device_of(name: str, local_rank: int | None = None) -> torch.device:
-    """Return the device that a config's `device` names here.
-
-    Args:
-        name: auto, cpu, cuda or cuda:N.
-        local_rank: this process's number among the ranks on its machine, each of which has a GPU of its own; None for
-            one process.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(
-            f"device={name} asked for, but torch {torch.__version__} finds no CUDA device"
-        )
-    if name == "cuda" and local_rank is not None:
-        if local_rank >= torch.cuda.device_count():
-            raise ConfigError(
-                f"rank {local_rank} of this machine has no GPU: there are {torch.cuda.device_count()}"
-            )
-        torch.cuda.set_device(local_rank)
-        return torch.device("cuda", local_rank)
-    return torch.device(name)

@@ -49,7 +49,7 @@ def main() -> int:
     warnings.simplefilter("ignore")
     from poke.distributed.group import MEETING_SECONDS, Group, meet
     from poke.distributed.launching import TOLD, writes_tracebacks
-    from poke.run.agent import device_of
+    from poke.run.device import device_of
 
     group, told = None, {}
     with writes_tracebacks(), Signals() as signals:

@@ -243,7 +243,7 @@ class _Life:
         if size == 1 and place_given() is None:
             return ALONE
         from poke.distributed.launching import Launched
-        from poke.run.agent import device_of
+        from poke.run.device import device_of
 
         told = {"config": config, "run_dir": str(self._path.absolute())}
         timeout = config["trainer"].get("rank_timeout", 300)

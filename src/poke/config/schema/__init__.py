@@ -21,6 +21,7 @@ from poke.config.schema.data import (
     CollectorConfig,
     DemonstrationsConfig,
     MinariConfig,
+    RemoteCollectorConfig,
     ReplayConfig,
     TransitionsConfig,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "MlflowConfig",
     "PPOConfig",
     "RecordConfig",
+    "RemoteCollectorConfig",
     "ReplayConfig",
     "SACConfig",
     "ShowdownConfig",
@@ -119,6 +121,7 @@ TARGETS: dict[str, type] = {
     "poke.envs.gym.GymEnvironment": GymEnvironmentConfig,
     "poke.envs.evaluation.EpisodeEvaluator": EpisodeEvaluatorConfig,
     "poke.data.rollout.Collector": CollectorConfig,
+    "poke.data.remote.RemoteCollector": RemoteCollectorConfig,
     "poke.data.replay.Replay": ReplayConfig,
     "poke.networks.auto.auto_network": AutoNetworkConfig,
     "poke.networks.mlp.MLP": MLPConfig,

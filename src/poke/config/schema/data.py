@@ -130,6 +130,19 @@ class CollectorConfig:
 
 
 @dataclass
+class RemoteCollectorConfig:
+    """`data=ray_rollout`."""
+
+    num_steps: int = knob(at_least=1, help="of each environment, an update")
+    num_actors: int = knob(at_least=1, help="processes that play, which share the environments")
+    address: str = knob(
+        bookkeeping=True,
+        help="of a Ray cluster: local starts one; auto, ray://HOST:PORT or HOST:PORT joins one",
+    )
+    episode_window: int = knob(at_least=1, help="episodes the reported return is the mean over")
+
+
+@dataclass
 class ReplayConfig:
     """`data=replay`."""
 

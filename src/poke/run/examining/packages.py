@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "showdown": "record and play battles",
     "sweep": "sweeps by joblib, submitit (SLURM), Optuna and Ray",
+    "ray": "data=ray_rollout",
     "mujoco": "MuJoCo's environments",
     "atari": "Atari's games",
     "box2d": "Gymnasium's Box2D environments",

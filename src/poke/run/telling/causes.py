@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from poke.distributed.ranks import RankLostError
 
 OUTSIDE, OWN = "outside", "own"
-# Of libraries that are not imported for this, by name: memory that a GPU has not, a worker process that was killed.
-OTHERS = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
+# What is not imported for this, by name: memory that a GPU has not, a worker process that was killed.
+OTHERS = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError", "ActorLostError"}
 
 
 def cause_of(error: BaseException) -> str:

@@ -68,7 +68,14 @@ FREE_OF_TORCH = {
     "comparison",
     "training.logging",
 } | DOORS
-BUILDS = {"run.agent", "run.experiment", "run.warmstart", "run.together", "run.afterwards"}
+BUILDS = {
+    "run.agent",
+    "run.device",
+    "run.experiment",
+    "run.warmstart",
+    "run.together",
+    "run.afterwards",
+}
 
 
 def module_name(path: Path) -> str:

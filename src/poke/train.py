@@ -74,11 +74,11 @@ Main knobs                     (--cfg job prints them all)
   logger.wandb.mode=offline    also write W&B files
   seed=0                       fixes every random state
   device=auto                  auto, cpu, cuda or cuda:N
-  resume=RUN_DIR               go on where a run stopped, in place; other values
-                               may be given with it
-  resume=auto                  go on in hydra.run.dir=DIR if a run is there, else
-                               begin one
-  resume=URL                   the same of what checkpoint.mirror=URL copied there
+  resume=RUN_DIR               go on where a run stopped, in place; values may
+                               be given with it
+  resume=auto                  go on in hydra.run.dir=DIR if a run is there,
+                               else begin one
+  resume=URL                   the same of what checkpoint.mirror=URL copied
   fork=RUN_DIR                 a new run from the whole state of another
   init_from=RUN_DIR            a new run from another's weights
   sweep=NAME                   with -m: the sweep's directory, multirun/NAME;

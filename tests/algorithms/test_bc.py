@@ -319,6 +319,16 @@ def test_a_gradient_computed_in_parts_is_that_of_the_whole(memory):
         torch.testing.assert_close(weights(parts[1])[name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_sequences_without_a_known_choice_teach_nothing(accumulate):
+    source, algorithm, _, _, _ = cloned("discrete", 1, "gru", accumulate=accumulate)
+    batch = source.sample()
+    batch.real[:] = False
+    told = algorithm.update(batch)
+    assert float(told["loss"]) == float(told["grad_norm"]) == 0
+    assert all(weight.isfinite().all() for weight in weights(algorithm).values())
+
+
 @pytest.mark.parametrize("count", [2, 3, 7, 40])
 def test_parts_of_a_batch_are_its_decisions_in_order(count):
     whole = batch(size=7)

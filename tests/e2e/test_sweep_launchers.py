@@ -61,6 +61,12 @@ def cluster(poke, tmp_path):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_cluster(poke):
+    """Whatever cluster this machine has, or has had: Ray would join it."""
+    poke.env["RAY_ADDRESS"] = "local"
+
+
 @pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
 def test_killed_at_any_moment_it_finishes_without_running_a_finished_job_again(poke, launcher):
     pytest.importorskip(launcher.partition("_")[0])

@@ -139,7 +139,7 @@ class BehaviourCloning:
     def _differentiate(self, batch: DemonstrationBatch, *, summed: bool = False) -> Decided:
         """Add the gradient of the mean loss over decisions, or of the sum."""
         outputs, action, mask = decisions(self.network, batch)
-        if len(action) or not summed:
+        if len(action):
             loss = self.imitation.loss(outputs, action, mask)
             if summed:
                 loss = loss * len(action)
@@ -163,6 +163,7 @@ class BehaviourCloning:
         count = torch.full_like(loss, len(action))
         if self._sharded:
             loss, count = self._ranks.average([], torch.stack([loss, count]), 1).unbind()
+        count = torch.where(count > 0, count, 1)
         for parameter in self._parameters:
             if parameter.grad is not None:
                 parameter.grad.div_(count)

@@ -256,14 +256,19 @@ def read_payload(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DamagedError(f"{path} does not exist") from error
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than values (a pickle payload): refused, none of its code was run"
-        ) from error
+        raise unsafe(path) from error
     except Exception as error:
         raise DamagedError(f"{path} is no checkpoint: {first_line(error)}") from error
     if not isinstance(payload, dict):
         raise CheckpointError(f"{path} is no checkpoint: it holds a {type(payload).__name__}")
     return payload
+
+
+def unsafe(path: Path) -> CheckpointError:
+    """Return what is raised of a file that would run code."""
+    return CheckpointError(
+        f"{path} holds more than values (a pickle payload): refused, none of its code was run"
+    )
 
 
 def set_aside(path: Path) -> Path:

@@ -29,6 +29,7 @@ from poke.training.checkpointing.files import (
     sync_directory,
     take_over,
     temporary_directory,
+    unsafe,
 )
 from poke.training.checkpointing.index import SEGMENT_NAME
 from poke.training.checkpointing.segments import SEGMENTS_NAME
@@ -61,9 +62,8 @@ class Shards:
         self._rank = rank
         self._orders, self._exchange = orders, exchange
         self._staging = StagingBuffers()
-        self._staged: dict[
-            str, tuple[Any, Tensor]
-        ] = {}  # how each is shared, and the copy of a part
+        # How each tensor is shared, and the copy of this process's part.
+        self._staged: dict[str, tuple[Any, Tensor]] = {}
         self._number = 0  # of times that parts were taken
         self._changed = threading.Condition()
         self._following: threading.Thread | None = None
@@ -242,7 +242,7 @@ def read_shards(components: Mapping[str, Any], directory: Path, record: Mapping[
     Raises:
         CheckpointError: a file is missing, damaged or unsafe, or stands elsewhere.
     """
-    names = [f"{record['directory']}/{file['file']}" for file in record["files"]]
+    names = shard_names({COMPONENT: record})
     if stray := [name for name in names if not SEGMENT_NAME.fullmatch(name)]:
         raise CheckpointError(f"{directory} has a checkpoint that names the shard {stray[0]!r}")
     place = directory / SEGMENTS_NAME / record["directory"]
@@ -265,7 +265,10 @@ def _read(place: Path, names: set[str]) -> dict[str, Tensor]:
     from torch.distributed.checkpoint.metadata import StorageMeta
 
     class Reader(dcp.FileSystemReader):
+        """Torch's, but that `.metadata` may name nothing else than torch puts there."""
+
         def read_metadata(self, *args: Any, **kwargs: Any) -> Any:
+            """Return what is where."""
             with open(place / METADATA_NAME, "rb") as file:
                 metadata = _OfTorch(file).load()
             metadata.storage_meta = getattr(metadata, "storage_meta", None) or StorageMeta()
@@ -282,9 +285,7 @@ def _read(place: Path, names: set[str]) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", "torch.distributed is")  # one process reads it all
             dcp.load(tensors, storage_reader=reader, no_dist=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{place / METADATA_NAME} holds more than values (a pickle payload): refused, none of its code was run"
-        ) from error
+        raise unsafe(place / METADATA_NAME) from error
     except Exception as error:
         raise DamagedError(f"{place} is no directory of shards: {first_line(error)}") from error
     return tensors

@@ -8,6 +8,7 @@ import torch
 import poke as library
 from poke.checkpoints import main as checkpoints_door
 from poke.run.afterwards.replay import differences
+from poke.training.checkpointing.files import format_bytes
 
 from ..e2e.conftest import account
 from ..lifecycle.comparing import assert_same_run, last_state, rows
@@ -42,7 +43,7 @@ def test_shared_weights_learn_what_whole_ones_learn(poke, name):
             assert float(ours[key]) == pytest.approx(float(theirs[key]), rel=2e-3, abs=1e-4), key
 
 
-def test_each_rank_writes_its_part(poke):
+def test_each_rank_writes_its_part(poke, capsys):
     run = train(poke, "bc", "run", 4, 2, SHARED, *LARGE)
     parts = sorted((run / "checkpoints" / "segments").glob("*_step4_*/*"))
     assert [p.name for p in parts] == [".metadata", "__0_0.distcp", "__1_0.distcp"]
@@ -50,6 +51,9 @@ def test_each_rank_writes_its_part(poke):
     assert abs(first - second) < 0.1 * first
     (own,) = (run / "checkpoints").glob("*_step4.pt")
     assert own.stat().st_size < 0.1 * first
+    assert checkpoints_door(["list", str(run)]) == 0
+    whole = own.stat().st_size + sum(p.stat().st_size for p in parts)
+    assert format_bytes(whole) in capsys.readouterr().out
 
 
 def test_a_killed_run_goes_on_bit_for_bit(poke):

@@ -1,4 +1,6 @@
+import itertools
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from poke.distributed.ranks import ALONE
 from poke.protocols import NonFiniteError
 from poke.training.checkpointing import CheckpointError, CheckpointManager
 from poke.training.logging import MetricsLogger
@@ -165,6 +168,54 @@ def test_a_checkpoint_that_is_asked_for_comes_after_the_step(tmp_path):
     part.update = asked_at_seven
     assert trainer.fit()
     assert saved_steps(trainer) == [0, 7, 20]
+
+
+def test_ranks_that_share_weights_save_together_once_nothing_is_being_written():
+    """The copies that are being written would be overwritten."""
+    told = []
+    checkpoints = SimpleNamespace(
+        join=lambda: told.append("joined"),
+        save=lambda components, metadata: told.append(("saved", metadata.step)),
+    )
+
+    class Other(type(ALONE)):
+        """Another rank than 0, which is led."""
+
+        rank, size = 1, 2
+
+        def led(self, work):
+            told.append("led")
+            return True
+
+    trainers = [
+        Trainer(
+            algorithm=Part(),
+            source=Part(),
+            evaluator=None,
+            logger=SimpleNamespace(log=lambda *_, **__: None, set_epoch=lambda epoch: None),
+            checkpoints=checkpoints,
+            timer=StepTimer(),
+            max_steps=2,
+            eval_every=0,
+            save_every=0,
+            ranks=ranks,
+            whole=whole,
+        )
+        for ranks in (ALONE, Other())
+        for whole in (nullcontext, None)
+    ]
+    for trainer in trainers:
+        told.append("rank")
+        trainer.fit()
+    shared, plain, shared_other, other = (
+        list(part)
+        for begins, part in itertools.groupby(told, lambda it: it == "rank")
+        if not begins
+    )
+    assert shared == ["joined", ("saved", 0), "joined", ("saved", 2)]
+    assert plain == [("saved", 0), ("saved", 2)]
+    assert shared_other == ["led", ("saved", 0), "led", ("saved", 2)]
+    assert other == ["led", "led"]
 
 
 def test_past_its_deadline_it_stops_and_says_why(tmp_path):

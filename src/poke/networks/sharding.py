@@ -8,6 +8,7 @@ part of their mean.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -28,12 +29,15 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
     """Share out a network's weights, in place: its parameters are DTensors from now on.
 
     Args:
-        network: the same in every process. Large layers (`LARGE`) are to be called, and their weights not read, but
-            within blocks that say so.
+        network: the same in every process; of its `METHODS` none calls another, as of an `ActorCritic`. Large layers
+            (`LARGE`) are to be called, and their weights not read, but within blocks that say so, whose weights come
+            with the rest.
         mesh: the processes.
     """
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
+    # A view is not to be changed in place, and nobody changes what an `ActorCritic` puts out.
+    warnings.filterwarnings("ignore", r"FSDP2-wrapped module \(FSDPActorCritic\)", UserWarning)
     for unit in _units(network):
         fully_shard(unit, mesh=mesh)
     fully_shard(network, mesh=mesh)
@@ -45,11 +49,11 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
 def _units(network: nn.Module) -> Iterator[nn.Module]:
     """Yield what is large enough to be brought together by itself, the innermost such."""
     for module in network.children():
-        reads = getattr(module, "reads_weights", False)
-        if sum(p.numel() for p in module.parameters(recurse=reads)) >= LARGE:
+        if getattr(module, "reads_weights", False):  # which no call of a layer would bring together
+            continue
+        if sum(p.numel() for p in module.parameters(recurse=False)) >= LARGE:
             yield module
-        if not reads:
-            yield from _units(module)
+        yield from _units(module)
 
 
 @contextmanager

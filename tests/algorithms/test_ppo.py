@@ -352,15 +352,18 @@ def test_a_gradient_computed_in_parts_is_that_of_the_whole(memory, fast_path, no
     results = []
     for accumulate in (1, 3):
         source, algorithm = make(
-            environment={"vectorization": "serial", "num_envs": 8},
+            num_steps=64,
+            environment={"vectorization": "vector_entry_point", "num_envs": 8},
             network={"memory": memory},
-            minibatch_size=128,
+            minibatch_size=256,
             fast_path=fast_path,
             normalize_advantage=normalize_advantage,
             accumulate=accumulate,
         )
         algorithm.update(source.sample())
-        told = algorithm.update(source.sample())
+        block = source.sample()
+        assert 0 < block.idle.sum() < block.idle.size / 2
+        told = algorithm.update(block)
         results.append((told, algorithm.policy.network.get_weights()))
     (whole, whole_weights), (parts, parts_weights) = results
     for name, value in whole.items():

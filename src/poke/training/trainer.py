@@ -312,9 +312,8 @@ class Trainer:
         if self._whole is None:
             self.ranks.led(self._write)
         else:
-            self.ranks.led(
-                self._wait
-            )  # for the save before, whose copies are to be overwritten on every rank
+            # For the save before, whose copies are to be overwritten on every rank.
+            self.ranks.led(self._wait)
             self._write()
         self.others = []
         self._saved_at = self.step

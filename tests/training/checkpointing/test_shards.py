@@ -186,6 +186,14 @@ def test_shards_go_with_their_checkpoint_when_the_index_was_lost(two, mesh, shar
     assert len(list((two / "segments").iterdir())) == 1
 
 
+def test_what_a_copy_of_ones_own_needs_stays(two, mesh, shards):
+    shutil.copy(two / "checkpoint_epoch0_step1.pt", two / "mine.pt")
+    with CheckpointManager(two, max_to_keep=1, keep_best=False, shards=shards) as manager:
+        save(manager, mesh, 3)
+    assert shard_files(two, 2) == []
+    assert_is(CheckpointManager(two).load(two / "mine.pt"), 1)
+
+
 def test_a_rewind_keeps_the_branch_that_was_left_whole(two, mesh, shards):
     manager = CheckpointManager(two, shards=shards)
     manager.rewind(manager.load(two / "checkpoint_epoch0_step1.pt"))

@@ -12,7 +12,7 @@ class BehaviourCloningConfig:
     """`algo=bc`."""
 
     lr: float = knob(above=0, help="AdamW's peak learning rate")
-    weight_decay: float = knob(at_least=0)
+    weight_decay: float = knob(at_least=0, help="AdamW's")
     label_smoothing: float = knob(at_least=0, below=1, help="spread over the legal actions only")
     max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
     lr_schedule: str = knob(choices=("constant", "cosine"))
@@ -28,15 +28,21 @@ class PPOConfig:
     lr: float = knob(above=0, help="Adam's learning rate at the start")
     lr_schedule: str = knob(choices=("constant", "linear"))
     schedule_steps: int = knob(at_least=1, help="where the linear schedules reach 0")
-    gamma: float = knob(at_least=0, at_most=1)
-    gae_lambda: float = knob(at_least=0, at_most=1)
+    gamma: float = knob(at_least=0, at_most=1, help="discount factor a decision")
+    gae_lambda: float = knob(
+        at_least=0,
+        at_most=1,
+        help="of generalised advantage estimation: 0 trusts values, 1 returns",
+    )
     num_epochs: int = knob(at_least=1, help="passes over each block of experience")
     minibatch_size: int = knob(at_least=2, help="divides env.num_envs * data.num_steps")
     clip_range: float = knob(above=0)
-    clip_value_loss: bool = knob()
+    clip_value_loss: bool = knob(help="values move by clip_range at most, as policies do")
     normalize_advantage: bool = knob()
-    entropy_coefficient: float = knob()
-    value_coefficient: float = knob(at_least=0)
+    entropy_coefficient: float = knob(
+        help="weight of the policy's entropy, which keeps it exploring"
+    )
+    value_coefficient: float = knob(at_least=0, help="weight of the values' loss")
     max_grad_norm: float = knob(at_least=0, help="global norm; 0: no clipping")
     target_kl: float | None = knob(
         above=0, help="ends an update at the minibatch on which the policy has moved further"
@@ -77,15 +83,17 @@ class ValueLearningConfig:
     lr_schedule: str = knob(choices=("constant", "linear", "cosine"))
     schedule_steps: int = knob(at_least=1, help="gradient steps after which the rates reach 0")
     max_grad_norm: float = knob(at_least=0, help="of each network; 0: no clipping")
-    gamma: float = knob(at_least=0, at_most=1)
-    reward_scale: float = knob(above=0)
+    gamma: float = knob(at_least=0, at_most=1, help="discount factor a decision")
+    reward_scale: float = knob(
+        above=0, help="what rewards are multiplied with before anything is learned of them"
+    )
 
 
 @dataclass
 class IQLConfig(ValueLearningConfig):
     """`algo=iql`."""
 
-    policy_lr: float = knob(above=0)
+    policy_lr: float = knob(above=0, help="Adam's, of the policy")
     expectile: float = knob(above=0, below=1)
     temperature: float = knob(at_least=0, help="how much the better is preferred; mind the rewards")
     max_weight: float = knob(above=0, help="where that is cut")
@@ -131,7 +139,7 @@ class CQLConfig(ValueLearningConfig):
 class CRRConfig(ValueLearningConfig):
     """`algo=crr`."""
 
-    policy_lr: float = knob(above=0)
+    policy_lr: float = knob(above=0, help="Adam's, of the policy")
     filter: str = knob(choices=("binary", "exponential"))
     temperature: float = knob(above=0, help="of the exponential filter; mind the rewards' scale")
     max_weight: float = knob(above=0, help="where exponential weights are cut")
@@ -143,7 +151,7 @@ class CRRConfig(ValueLearningConfig):
 class AWRConfig(ValueLearningConfig):
     """`algo=awr`."""
 
-    policy_lr: float = knob(above=0)
+    policy_lr: float = knob(above=0, help="Adam's, of the policy")
     temperature: float = knob(above=0, help="advantages are divided by it; mind the rewards")
     max_weight: float = knob(above=0, help="where their exponentials are cut")
     return_share: float = knob(at_least=0, at_most=1, help="of a target; the rest is bootstrapped")
@@ -156,7 +164,7 @@ class AWRConfig(ValueLearningConfig):
 class SACConfig(ValueLearningConfig):
     """`algo=sac`."""
 
-    policy_lr: float = knob(above=0)
+    policy_lr: float = knob(above=0, help="Adam's, of the policy")
     temperature: float = knob(above=0, help="what entropy counts beside rewards, at first")
     learn_temperature: bool = knob(help="move it towards the entropy that is aimed at")
     target_entropy: float | None = knob(
@@ -169,7 +177,7 @@ class SACConfig(ValueLearningConfig):
 class TD3Config(ValueLearningConfig):
     """`algo=td3`, `algo=td3bc` and `algo=rebrac`."""
 
-    policy_lr: float = knob(above=0)
+    policy_lr: float = knob(above=0, help="Adam's, of the policy")
     exploration_noise: float = knob(at_least=0, help="deviation; actions are between -1 and 1")
     target_noise: float = knob(at_least=0, help="likewise, of the target's actions")
     target_noise_clip: float = knob(at_least=0, help="where that is cut")

@@ -19,10 +19,12 @@ class GymEnvironmentConfig:
     evaluation_kwargs: dict[str, Any] | None = knob(help="in their place in evaluation")
     max_episode_steps: int | None = knob(at_least=1)
     frame_stack: int = knob(at_least=1)
-    normalize_observation: bool = knob()
-    observation_clip: float = knob(above=0)
-    normalize_reward: bool = knob()
-    reward_clip: float = knob(above=0)
+    normalize_observation: bool = knob(
+        help="by running mean and deviation, which checkpoints and policies hold"
+    )
+    observation_clip: float = knob(above=0, help="where normalised observations are cut")
+    normalize_reward: bool = knob(help="by the running deviation of discounted returns")
+    reward_clip: float = knob(above=0, help="where normalised rewards are cut")
     reward_gamma: float | None = knob(at_least=0, at_most=1, help="null: algo.gamma")
     wrappers: Any = knob(
         default=None, help="each {_target_: gymnasium.wrappers.NAME, ...arguments}, innermost first"

@@ -18,7 +18,9 @@ class HeldOutConfig:
 class EpisodeEvaluatorConfig:
     """`eval=episodes`."""
 
-    episodes: int = knob(at_least=1)
+    episodes: int = knob(
+        at_least=1, help="played by the most probable actions, from the same beginnings every time"
+    )
     seed: int = knob(at_least=0, help="of the episodes; training's come from the run's seed")
     video: bool = knob(bookkeeping=True, help="film an episode for the sinks that can show it")
     explore: bool = knob(default=False, help="sample actions, not the most probable")
@@ -51,7 +53,7 @@ class BattleEvaluatorConfig:
 class ValueEvaluatorConfig:
     """`eval=values`."""
 
-    gamma: float = knob(at_least=0, at_most=1)
+    gamma: float = knob(at_least=0, at_most=1, help="discount factor of the values that are fitted")
     fitted_updates: int = knob(at_least=0, help="of fitted Q evaluation, each time; 0: none")
     fitted_lr: float = knob(above=0, help="Adam's")
     fitted_batch_size: int = knob(at_least=1, help="transitions a gradient step")

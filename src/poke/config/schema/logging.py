@@ -12,16 +12,16 @@ from poke.config.knobs import knob
 class CsvConfig:
     """`logger.csv`."""
 
-    enabled: bool = knob()
-    location: str = knob()
+    enabled: bool = knob(help="whether metrics.csv is written")
+    location: str = knob(help="in the run's directory, unless absolute")
 
 
 @dataclass
 class TensorBoardConfig:
     """`logger.tensorboard`."""
 
-    enabled: bool = knob()
-    location: str = knob()
+    enabled: bool = knob(help="whether TensorBoard's event files are written")
+    location: str = knob(help="in the run's directory, unless absolute")
 
 
 @dataclass
@@ -29,33 +29,35 @@ class WandbConfig:
     """`logger.wandb`."""
 
     mode: str = knob(choices=("online", "offline", "disabled"))
-    location: str = knob()
-    project: str = knob()
-    entity: str | None = knob(default=None)
-    name: str | None = knob(default=None)
-    group: str | None = knob(default=None)
-    tags: list[str] | None = knob(default=None)
+    location: str = knob(help="in the run's directory, where wandb/ is made")
+    project: str = knob(help="the run's project")
+    entity: str | None = knob(default=None, help="user or team; null: your default")
+    name: str | None = knob(default=None, help="null: the run directory's")
+    group: str | None = knob(default=None, help="of runs, on W&B's pages")
+    tags: list[str] | None = knob(default=None, help="of the run")
 
 
 @dataclass
 class MlflowConfig:
     """`logger.mlflow`."""
 
-    enabled: bool = knob()
-    location: str = knob()
+    enabled: bool = knob(help="whether MLflow is told")
+    location: str = knob(
+        help="of the store, where no server is named; in the run's directory, unless absolute"
+    )
     tracking_uri: str | None = knob(help="null: MLFLOW_TRACKING_URI, or a SQLite file in location")
     experiment: str | None = knob(help="null: MLFLOW_EXPERIMENT_NAME, or poke")
-    name: str | None = knob(default=None)
+    name: str | None = knob(default=None, help="of the run; null: the run directory's")
 
 
 @dataclass
 class TrackioConfig:
     """`logger.trackio`."""
 
-    enabled: bool = knob()
-    location: str = knob()
-    project: str = knob()
-    name: str | None = knob(default=None)
+    enabled: bool = knob(help="whether Trackio is told")
+    location: str = knob(help="of its files; in the run's directory, unless absolute")
+    project: str = knob(help="the run's project")
+    name: str | None = knob(default=None, help="of the run; null: the run directory's")
 
 
 @dataclass
@@ -87,9 +89,14 @@ class LoggerConfig:
     backend_frequency: int | None = knob(
         at_least=0, help="steps between rows of csv and others; 0: none"
     )
-    event_categories: list[str] = knob()
-    reduce: dict[str, str] = knob(choices=("mean", "last", "sum", "min", "max", "count"))
-    strict: bool = knob()
+    event_categories: list[str] = knob(help="categories that are written at every call, a row each")
+    reduce: dict[str, str] = knob(
+        choices=("mean", "last", "sum", "min", "max", "count"),
+        help="how a window is summed up, by name pattern; the mean where none fits",
+    )
+    strict: bool = knob(
+        help="two values for one (category, name, step) raise instead of being warned of"
+    )
     csv: Any = knob()
     tensorboard: Any = knob()
     wandb: Any = knob()

@@ -29,7 +29,7 @@ class AutoNetworkConfig:
 class MLPConfig:
     """`network=mlp`."""
 
-    hidden_sizes: list[int] = knob(at_least=1)
+    hidden_sizes: list[int] = knob(at_least=1, help="units of each layer")
     activation: str = knob(choices=("relu", "tanh", "gelu"))
 
 
@@ -37,7 +37,7 @@ class MLPConfig:
 class CNNConfig:
     """`network=cnn`."""
 
-    hidden_size: int = knob(at_least=1)
+    hidden_size: int = knob(at_least=1, help="units of the layer behind the convolutions")
 
 
 @dataclass
@@ -45,6 +45,6 @@ class BattleNetworkConfig:
     """`network=battle`."""
 
     entity_size: int = knob(at_least=1)
-    hidden_size: int = knob(at_least=1)
+    hidden_size: int = knob(at_least=1, help="units of the layer behind the convolutions")
     move_size: int = knob(at_least=1, default=32)
     activation_checkpointing: bool = knob(default=False, help=RECOMPUTED)

@@ -65,10 +65,12 @@ class CheckpointConfig:
         bookkeeping=True, at_least=0, help="besides save_every; 0: never by the clock"
     )
     max_to_keep: int = knob(bookkeeping=True, at_least=1, help="newest; the best is kept besides")
-    keep_best: bool = knob(bookkeeping=True)
+    keep_best: bool = knob(
+        bookkeeping=True, help="best.pt links to the best by monitor, and it is never pruned"
+    )
     keep_every: int | None = knob(bookkeeping=True, at_least=1, help="steps; never pruned")
     monitor: str = knob(help="the metric that decides which is best")
-    mode: str = knob(choices=("min", "max"))
+    mode: str = knob(choices=("min", "max"), help="whether less or more of monitor is better")
     async_save: bool = knob(bookkeeping=True, help="write in the background")
     contents: str = knob(bookkeeping=True, choices=("full", "weights"))
     mirror: str | None = knob(

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test check showdown release clean
+.PHONY: run test check docs showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
@@ -14,6 +14,10 @@ check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in site/: no network is needed, and a link that leads nowhere fails it.
+docs: .venv/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # Installed anew whenever pyproject.toml changed.
 .venv/run.stamp: pyproject.toml
@@ -35,4 +39,4 @@ release: .venv/dev.stamp
 	PYTHON=$(PYTHON) .ci/release
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache site

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from poke.config.schema import TARGETS, RecordConfig, TrainConfig
 
 PRESETS = ("debug", "experiment")  # groups whose options set values of others
@@ -36,9 +37,9 @@ def page(conf: Path) -> str:
     """
     parts = [
         "# Every knob\n",
-        "What may stand behind `python -m poke.train`, group by group: `GROUP=OPTION` chooses an option, `KEY=VALUE` sets a "
-        "value. Keys that an option lacks are refused with the nearest one that it has. `python -m poke.train --cfg job` "
-        "prints every value of a command.\n",
+        "What may stand behind `python -m poke.train`, group by group: `GROUP=OPTION` chooses an option, `KEY=VALUE` "
+        "sets a value. Keys that an option lacks are refused with the nearest one that it has. `python -m poke.train "
+        "--cfg job` prints every value of a command.\n",
         "## Values of no group\n",
         _table(_values(conf / "train.yaml"), TrainConfig),
     ]
@@ -52,7 +53,9 @@ def page(conf: Path) -> str:
             own = [v for v in values if v.key.startswith(f"{group.name}.")]
             others = [v for v in values if v not in own]
             if base := _base(file):
-                parts.append(f"`{group.name}={base}` with {', '.join(f'`{v.key}={v.text}`' for v in own)}.\n")
+                parts.append(
+                    f"`{group.name}={base}` with {', '.join(f'`{v.key}={v.text}`' for v in own)}.\n"
+                )
             elif own and group.name not in PRESETS:
                 parts.append(_table(own, _schema_of(group.name, own)))
             if chosen := _chosen(file):
@@ -80,7 +83,14 @@ def _introduction(file: Path) -> str:
 
 def _base(file: Path) -> str | None:
     """Return the option of the same group that a file begins from."""
-    return next((e for e in yaml.safe_load(file.read_text()).get("defaults", []) if isinstance(e, str) and e != "_self_"), None)
+    return next(
+        (
+            e
+            for e in yaml.safe_load(file.read_text()).get("defaults", [])
+            if isinstance(e, str) and e != "_self_"
+        ),
+        None,
+    )
 
 
 def _chosen(file: Path) -> list[str]:
@@ -146,11 +156,18 @@ def _schema_of(group: str, values: list[Value]) -> type | None:
 def _table(values: list[Value], schema: type | None) -> str:
     """Return a table of values, and of what a schema has besides."""
     group = "" if schema in WHOLE else values[0].key.split(".")[0] + "."
-    targets = {v.key.removesuffix("._target_"): TARGETS[v.text] for v in values if v.key.endswith("._target_")}
+    targets = {
+        v.key.removesuffix("._target_"): TARGETS[v.text]
+        for v in values
+        if v.key.endswith("._target_")
+    }
     declared = dict(_declared(schema, group, targets)) if schema is not None else {}
     given = {v.key: v for v in values if not v.key.endswith("_target_")}
     rows = ["| key | value | may be | meaning |", "|---|---|---|---|"]
-    for key in [*given, *(k for k in declared if not any(k == g or k.startswith(f"{g}.") for g in given))]:
+    for key in [
+        *given,
+        *(k for k in declared if not any(k == g or k.startswith(f"{g}.") for g in given)),
+    ]:
         field, hint = declared.get(key, (None, None))
         value = given.get(key) or Value(key, _default(field), "")
         meaning = value.comment or (field.metadata.get("help", "") if field else "")
@@ -188,10 +205,14 @@ def _allowed(field: dataclasses.Field[Any] | None, hint: Any) -> str:
     if choices := field.metadata.get("choices"):
         return ", ".join(f"`{choice}`" for choice in choices)
     bounds = (field.metadata.get("bounds") or {}).items()
-    limits = [f"{SIGNS[word]} {bound}" for word, bound in bounds if bound is not None and bound < 2**32]
+    limits = [
+        f"{SIGNS[word]} {bound}" for word, bound in bounds if bound is not None and bound < 2**32
+    ]
     kind = _named(hint)
     of = " of numbers" if kind == "list" and limits else ""
-    return f"{kind}{of} {' and '.join(limits)}".strip() + (", or null" if _may_be_null(hint) else "")
+    return f"{kind}{of} {' and '.join(limits)}".strip() + (
+        ", or null" if _may_be_null(hint) else ""
+    )
 
 
 def _may_be_null(hint: Any) -> bool:
@@ -201,7 +222,9 @@ def _may_be_null(hint: Any) -> bool:
 def _named(hint: Any) -> str:
     """Return a type in words; of one that may be null, the other."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return ", or ".join(_named(kind) for kind in typing.get_args(hint) if kind is not type(None))
+        return ", or ".join(
+            _named(kind) for kind in typing.get_args(hint) if kind is not type(None)
+        )
     if typing.get_origin(hint) is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in typing.get_args(hint))
     if hint in KINDS:

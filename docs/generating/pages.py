@@ -23,6 +23,7 @@ def on_files(files: Files, config: Any) -> Files:
     made = {
         "reference/knobs.md": knobs.page(ROOT / "conf"),
         "reference/commands.md": commands.page(ROOT),
+        "reference/sample.md": (ROOT / "src/poke/data/samples/README.md").read_text(),
         "benchmarks.md": results.page(ROOT / "benchmarks" / "results"),
         "images/rooms.svg": rooms.drawing(ROOT / "src" / "poke"),
     }

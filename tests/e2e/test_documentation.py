@@ -1,4 +1,4 @@
-"""Every command of README, CONTRIBUTING and of `--help` is run as written, and prints what README says it prints.
+"""Every command of README, CONTRIBUTING, docs/ and `--help` is run as written, and prints what it is shown to.
 
 A new command is run as it stands. If it takes long, or needs something that is not here, say so in the
 tables below.
@@ -15,8 +15,9 @@ import pytest
 
 from .documentation import differences, read_help, read_sections
 
-README = Path(__file__).parents[2] / "README.md"
-CONTRIBUTING = README.with_name("CONTRIBUTING.md")
+ROOT = Path(__file__).parents[2]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [ROOT / "README.md", CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = "outputs/2026-01-31/12-00-00-a1b2"
 BATTLES = Path(__file__).with_name("battles.parquet")
 LOG = Path(__file__).parents[1] / "envs" / "showdown" / "replays" / "short.log"
@@ -75,12 +76,12 @@ MISTAKES = {
 # What has to be there before a command or python block in which the pattern is found; nothing is made twice.
 PREPARED = {
     r"replays=logs": ("logs", f"mkdir logs && cp {LOG} logs"),
-    r"^python examples/": ("examples", f"cp -r {README.parent}/examples examples"),
+    r"^python examples/": ("examples", f"cp -r {ROOT}/examples examples"),
     r"policy=(RUN_DIR|outputs/2026)": (
         RUN,
         f"python -m poke.train algo=ppo trainer.max_steps=512 eval.episodes=1 hydra.run.dir={RUN}",
     ),
-    r"policy=outputs/gen1": (
+    r"policy=outputs/gen1|poke\.play .*outputs/gen1": (
         "outputs/gen1",
         f"python -m poke.train trainer.max_steps=20 data.path={BATTLES} hydra.run.dir=outputs/gen1",
     ),
@@ -214,8 +215,11 @@ def is_there(what):
         return False
 
 
-SECTIONS = read_sections(README.read_text(encoding="utf-8"))
-OF_CONTRIBUTING = read_sections(CONTRIBUTING.read_text(encoding="utf-8"))
+SECTIONS = [
+    pytest.param(section, id=f"{page.relative_to(ROOT).with_suffix('')}: {section.title}")
+    for page in PAGES
+    for section in read_sections(page.read_text(encoding="utf-8"))
+]
 
 
 @pytest.fixture(scope="module")
@@ -244,13 +248,8 @@ def take_all(steps, reader):
         pytest.skip("; ".join(left_out))
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
-def test_readme(section, tmp_path, store):
-    take_all(section.steps, Reader(tmp_path, store))
-
-
-@pytest.mark.parametrize("section", OF_CONTRIBUTING, ids=lambda section: section.title)
-def test_contributing(section, tmp_path, store):
+@pytest.mark.parametrize("section", SECTIONS)
+def test_page(section, tmp_path, store):
     take_all(section.steps, Reader(tmp_path, store))
 
 
@@ -260,7 +259,7 @@ def test_the_files_that_contributing_names_are_there():
     others = [
         name for name in named if not name.rpartition("/")[2].endswith(("mine.py", "mine.yaml"))
     ]
-    assert [name for name in others if not (README.parent / name).exists()] == []
+    assert [name for name in others if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("door", ["train", "compare", "record"])

@@ -61,7 +61,8 @@ class Trajectories:
             continuous.
         action_mask: `[N, mask_size] bool`, True where legal; None where every action always is.
         reward: `[N] float32`.
-        terminated, truncated: `[N] bool`, as Gymnasium defines them.
+        terminated: `[N] bool`, whether the episode ended here, as Gymnasium defines it.
+        truncated: `[N] bool`, whether it was cut off here.
         episode: `[N] int64`, numbered from 0 without gaps.
         player: `[N] int8`, which side of the episode decided.
         timestep: `[N] int32`, from 0 for each player of an episode.

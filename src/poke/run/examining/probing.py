@@ -108,7 +108,7 @@ def look_at_gpu(found: Mapping[str, Any]) -> Finding:
     if found["devices"]:
         return Finding("gpu", OK, ", ".join(found["devices"]))
     if found["cuda"] is None:
-        advice = f'{on_processor}; README: "Choosing another torch"'
+        advice = f'{on_processor}; the docs begin with "Choosing another torch"'
         return Finding("gpu", MISSING, "this torch is built for processors only", advice)
     return Finding("gpu", MISSING, "torch finds none", on_processor)
 

@@ -29,6 +29,7 @@ NOT_RUN = {
     r"showdown observe FILE": "reads lines of a battle, as tests/envs/showdown/test_observing.py has it do",
     r"^tensorboard |report --live|--browser": "serves until it is stopped",
     r"poke\.play .*--server": "plays on somebody's server, as tests/envs/showdown/server does on one of its own",
+    r"^python examples/showdown_bot": "plays on somebody's server, as tests/examples does on one of its own",
     r"^git clone|^\.venv/": "is for a clone with an environment of its own",
     r"^python -m pytest|^python tests/": "runs these tests, or rewrites a file of theirs",
     r"^python benchmarks/": "takes minutes to hours, alone on its machine",
@@ -37,6 +38,7 @@ NOT_RUN = {
 # Commands that are run where what they need is there.
 NEEDS = {
     r"hydra/sweeper=optuna": "optuna",
+    r"examples/sweep_on_joblib": "joblib",
     r"poke\.record (?!.*(policy=(RUN_DIR|outputs/(2026|teacher|dqn))|--help))": "showdown",
     r"experiment=ppo_gen|poke\.play": "showdown",
 }
@@ -57,6 +59,7 @@ SHORTER = {
     r"poke\.train": ["trainer.max_steps=20"],
     r"poke\.play .*--watch": [],
     r"poke\.play": ["--battles=4"],
+    r"^python examples/sweep_on_joblib": ["trainer.max_steps=4", "seed=0,1"],
     r"^python examples/own_(algorithm|source|sink)": ["trainer.max_steps=20"],
     r"^python examples/(own|masked)": ["trainer.max_steps=512", "eval.episodes=2"],
     r"poke\.record show ": [],

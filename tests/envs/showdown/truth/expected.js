@@ -11,6 +11,7 @@ class Unknowable {
   }
 }
 const unknowable = reason => new Unknowable(reason);
+const eitherOf = (one, other) => [one, other].find(value => value instanceof Unknowable) || { oneOf: [one, other] };
 
 const plainAbility = id => (id === 'noability' ? '' : id);
 const clamp = value => Math.max(-127, Math.min(127, Math.round(value)));
@@ -132,7 +133,8 @@ class Expected {
   ownAbility(pokemon) {
     const ability = plainAbility(pokemon.ability);
     // Up to gen 6 requests do not tell the ability that it got from the other side.
-    return this.gen <= 6 && pokemon.ability !== pokemon.baseAbility ? { oneOf: ['', ability] } : ability;
+    const isBorrowed = pokemon.transformed || pokemon.ability !== pokemon.baseAbility;
+    return this.gen <= 6 && isBorrowed ? { oneOf: ['', ability] } : ability;
   }
 
   /** Maximum HP are told with its health, which one that has fainted has not. */
@@ -163,11 +165,17 @@ class Expected {
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
-      this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
+      // Turns that the other slept in its looks are counted as its own.
+      const whileUp = pokemon.status === 'slp' ? [...IDENTITY, 'status_counter'] : IDENTITY;
+      this.excuse(values, moves, isActive ? whileUp : [...IDENTITY, ...CONDITION]);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }
     if (isActive) this.excuseTypes(pokemon, values);
+    // After two uses it goes on or ends in confusion; which of them is not told if nothing is confused.
+    if (isActive && this.gen >= 3 && entry.rampage === 2 && entry.isSilent && !('lockedmove' in pokemon.volatiles)) {
+      values.effects.LOCKED_MOVE = unknowable('a rampage that ended without confusion');
+    }
     if (entry.hidesForm && !entry.revealed) {
       for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
     }
@@ -195,8 +203,7 @@ class Expected {
 
   /** Regenerator heals in silence: how much is seen when it comes back. Natural Cure says so. */
   excuseBench(entry, values) {
-    const { baseAbility } = entry.pokemon;
-    if (baseAbility === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
+    if (this.ledger.left.get(entry.pokemon) === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
   }
 
   /** What is true of a Pokemon whoever looks; `seeming` is whom it looks like. */
@@ -245,9 +252,10 @@ class Expected {
   }
 
   typesInBattle(pokemon) {
-    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    if (this.looks(pokemon) !== pokemon && isAsSpecies) return this.ledger.shownTypes(pokemon);
-    if (pokemon.terastallized || !this.hidesTypes(pokemon)) return pokemon.getTypes();
+    const isTera = !!pokemon.terastallized && pokemon.terastallized !== 'Stellar'; // which leaves its types as they are
+    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.terastallized;
+    const isMasked = this.looks(pokemon) !== pokemon && isAsSpecies;
+    if (!isMasked && (isTera || !this.hidesTypes(pokemon))) return pokemon.getTypes();
     const types = this.ledger.shownTypes(pokemon);
     return pokemon.addedType ? [...types, pokemon.addedType] : types;
   }
@@ -382,7 +390,7 @@ class Expected {
 
   /** In percent; what Transform copied has at most five. */
   pp(pokemon, slot, isOwn) {
-    const why = this.ledger.whyVague(pokemon, slot.id, isOwn);
+    const why = this.ledger.whyVague(pokemon, slot, isOwn);
     if (why) return unknowable(why);
     return percent(slot.pp, pokemon.transformed ? Math.min(5, this.dex.moves.get(slot.id).pp) : slot.maxpp);
   }
@@ -396,7 +404,7 @@ class Expected {
       const lastUsed = isActive && !pokemon.fainted && entry.lastMove === id ? 1 : 0;
       const pp = this.pp(pokemon, slot, false);
       // Mimic may copy a move that it has already: which of the two slots is which, lines do not tell.
-      if (possible[id]) possible[id].pp = { oneOf: [possible[id].pp, pp] };
+      if (possible[id]) possible[id].pp = eitherOf(possible[id].pp, pp);
       else possible[id] = this.move(id, { pokemon, target, pp, available: 0, lastUsed });
     }
     const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);

@@ -44,6 +44,7 @@ function start(tracker, pokemon, parts, of) {
   } else {
     volatiles.set(id, parts[4] && !parts[4].startsWith('[') ? toID(parts[4]) : true);
   }
+  if (id === 'smackdown') bringDown(tracker, pokemon);
   // A rampage ends in confusion.
   if (
     id === 'confusion' &&
@@ -56,13 +57,21 @@ function start(tracker, pokemon, parts, of) {
 function changeTypes(tracker, pokemon, parts, of) {
   const model = of && (!parts[4] || parts[4].startsWith('[')) ? tracker.at(of) : null;
   if (model) {
-    pokemon.changedTypes = model.changedTypes || model.heldTypes() || model.species.types;
+    pokemon.changedTypes = typesToCopy(tracker, model);
     pokemon.addedType = model.addedType;
   } else {
     pokemon.changedTypes = tracker.tables.types(parts[4].split('/'));
     pokemon.addedType = '';
   }
   pokemon.retype();
+}
+
+/** What Reflect Type takes over beside the added type: types as they are now. */
+function typesToCopy(tracker, model) {
+  const { terastallized } = model;
+  if (terastallized && terastallized !== 'Stellar') return tracker.tables.types([terastallized]);
+  const types = model.changedTypes || model.heldTypes() || model.species.types;
+  return model.has('roost') ? withoutFlying(tracker, types) : types;
 }
 
 /** Its Mimic is another move until it leaves; its Sketch, which gens 3 and 4 show in the same words, for good. */
@@ -75,19 +84,17 @@ function mimic(tracker, pokemon, id, by) {
   const place = tracker.gen === 1 && pokemon.calledMove === name ? pokemon.lastMove : name;
   const index = pokemon.moves.findIndex(slot => slot.move.id === place);
   if (index < 0) return;
-  const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
-  if (isSketch && pokemon.moves === pokemon.baseMoves) {
-    pokemon.baseMoves[index] = slot;
-  } else {
-    pokemon.moves = pokemon.moves.slice();
-    pokemon.moves[index] = slot;
-  }
+  const old = pokemon.moves[index];
+  const slot = copiedSlot(pokemon, move, old, isSketch);
+  if (isSketch && pokemon.baseMoves[index] === old) pokemon.baseMoves[index] = slot;
+  else if (pokemon.moves === pokemon.baseMoves) pokemon.moves = pokemon.moves.slice();
+  pokemon.moves[index] = slot;
 }
 
 /** PP of what Mimic or Sketch has copied; to gen 4 Mimic's PP Ups count for the maximum. */
-function copiedSlot(gen, move, old, isSketch) {
-  if (gen === 1) return new MoveSlot(move, old.pp);
+function copiedSlot({ tables: { gen }, transformed }, move, old, isSketch) {
   const { pp } = move.entry;
+  if (gen === 1) return new MoveSlot(move, old.pp, transformed ? Math.min(5, pp) : move.maxpp);
   if (gen <= 4 && !isSketch) return new MoveSlot(move, Math.min(5, pp));
   return new MoveSlot(move, pp, pp);
 }
@@ -109,8 +116,8 @@ function activate(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
-  if (isShield(id) && tracker.mover && pokemon !== tracker.mover && tracker.gen > 4)
-    locks.missed(tracker);
+  if (id === 'feint' || parts.includes('[broken]')) breakShield(tracker, pokemon);
+  if (isShield(id) && tracker.mover && pokemon !== tracker.mover) locks.blocked(tracker);
   if (id === 'trapped') pokemon.volatiles.set('trapped', true);
   const move = text.startsWith('move: ') ? tracker.tables.move(id) : null;
   if (move && move.entry.volatileStatus === 'partiallytrapped')
@@ -119,8 +126,21 @@ function activate(tracker, pokemon, parts, of) {
   if (act) act(tracker, pokemon, parts, of);
 }
 
+/** Gravity and Smack Down: nothing holds it up any more. */
+function bringDown(tracker, pokemon) {
+  for (const id of ['magnetrise', 'telekinesis']) pokemon.volatiles.delete(id);
+  if (tracker.tables.move(pokemon.preparing).entry.flags.gravity) pokemon.preparing = '';
+}
+
+/** Feint and the like end a shield; from gen 6 on the next one is as sure as the first. */
+function breakShield(tracker, pokemon) {
+  pokemon.volatiles.delete('protect');
+  if (tracker.gen >= 6) pokemon.stall = pokemon.stallLeft = 0;
+}
+
 const ACTIVATIONS = {
   __proto__: null,
+  gravity: bringDown,
   mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
   lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),
@@ -178,12 +198,14 @@ function singleTurn(tracker, pokemon, id) {
 
 /** Roost: no Flying type until the turn's end. */
 function loseFlying(tracker, pokemon) {
-  const names = pokemon.types.names.filter(name => name !== 'Flying');
-  if (names.length === pokemon.types.names.length) return;
+  if (!pokemon.types.names.includes('Flying')) return;
   pokemon.volatiles.set('roost', true);
-  pokemon.types = tracker.tables.types(
-    names.length ? names : [tracker.gen >= 5 ? 'Normal' : '???']
-  );
+  pokemon.types = withoutFlying(tracker, pokemon.types);
+}
+
+function withoutFlying({ tables, gen }, types) {
+  const names = types.names.filter(name => name !== 'Flying');
+  return tables.types(names.length ? names : [gen >= 5 ? 'Normal' : '???']);
 }
 
 function transform(tracker, pokemon, model) {
@@ -245,6 +267,9 @@ function inherit(incoming, { boosts, volatiles }) {
   incoming.volatiles = volatiles;
 }
 
+/** To gen 4 Baton Pass hands over whom he held, too. */
+const passesHold = tracker => !tracker.dex.conditions.getByID('trapper').noCopy;
+
 /** Who leaves or faints frees whom he held. */
 function partFrom(tracker, side) {
   const foe = tracker.foeOf(side).active;
@@ -275,6 +300,7 @@ module.exports = {
   endTurn,
   legacyOf,
   inherit,
+  passesHold,
   partFrom,
   afterLeaving,
   afterEntering,

@@ -12,6 +12,8 @@ function showAbility(pokemon, id) {
   if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id))
     return;
   if (pokemon.ability === id) return;
+  // What Mummy has taken away still names itself as the cause of what it did.
+  if (pokemon.ability !== '' && pokemon.baseAbility === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
   pokemon.retype();
@@ -35,18 +37,18 @@ function getAbility(tracker, pokemon, id, from, of) {
   }
   if (from.startsWith('ability: ')) showAbility(pokemon, effectID(from)); // Trace
   const giver = of ? tracker.at(of) : null;
-  if (giver && giver !== pokemon && from.startsWith('ability: ')) showAbility(giver, id);
+  if (giver && giver !== pokemon) showAbility(giver, id);
   pokemon.ability = id;
 }
 
 /** A lasting form brings its own ability, but for what only breaks a disguise. */
-function changeForm(pokemon) {
+function changeForm(pokemon, old) {
   if (pokemon.fainted) {
     pokemon.ability = pokemon.baseAbility = pokemon.formerAbility; // the form is undone
     return;
   }
   if (['disguise', 'iceface'].includes(pokemon.ability)) return;
-  if (pokemon.base !== pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
+  if (old === pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
   const id = toID(pokemon.base.entry.abilities['0']);
   if (!pokemon.transformed) pokemon.ability = id;
   pokemon.baseAbility = id;
@@ -86,6 +88,16 @@ function loseItem(tracker, pokemon, id) {
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 
+/** Whom the mover's move has hit: a Sticky Barb changes hands without a line, to who touches it with empty ones. */
+function passBarb({ mover, tables }, pokemon) {
+  if (pokemon.item !== 'stickybarb' || !mover || mover === pokemon || mover.item !== 'noitem') return;
+  const { flags } = tables.move(mover.calledMove || mover.lastMove).entry;
+  if (!flags.contact || mover.ability === 'longreach' || pokemon.ability === 'stickyhold') return;
+  if (pokemon.key === '') pokemon.item = 'noitem';
+  if (mover.key === '') mover.item = 'stickybarb';
+  mover.touch();
+}
+
 /** How much more a move costs: one for a Pressure that is known. */
 function pressure(tracker, pokemon, move, reachesNoFoe) {
   const foe = tracker.rivalOf(pokemon);
@@ -108,5 +120,6 @@ module.exports = {
   loseAbility,
   getItem,
   loseItem,
+  passBarb,
   pressure,
 };

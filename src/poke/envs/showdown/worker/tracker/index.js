@@ -29,6 +29,7 @@ class Tracker {
     this.requestsComeFirst = null; // some servers send the request before the lines it belongs to
     this.copying = null; // who became the own Pokemon before its moves were known
     this.mover = null; // whose move the lines tell of
+    this.isDesync = false; // gen 1: the next move is one that its user did not choose for itself
     this.version = 0; // of what belongs to no Pokemon
     this.image = null; // the encoder's
   }
@@ -71,9 +72,15 @@ class Tracker {
     return (pokemon === this.own.active ? this.opponent : this.own).active;
   }
 
+  /** Who has just fainted, if it has this name: lines name it like one on the bench, where another may be called so. */
+  fallen(ident) {
+    const { active } = this.sideOf(ident);
+    return active && active.fainted && active.name === ident.slice(4) ? active : null;
+  }
+
   /** The Pokemon a line is about, marked as changed. */
-  at(ident) {
-    const pokemon = this.sideOf(ident).find(ident);
+  at(ident, status = '') {
+    const pokemon = this.sideOf(ident).find(ident, status);
     if (pokemon) pokemon.touch();
     return pokemon;
   }

@@ -13,6 +13,8 @@ const { BOOSTS } = require('./pokemon');
 
 const BOOST_INDEX = new Map(BOOSTS.map((name, i) => [name, i]));
 const TERRAINS = ['electricterrain', 'grassyterrain', 'mistyterrain', 'psychicterrain'];
+// The hint before a move that was not chosen for itself.
+const DESYNC = 'In Gen 1, if both players would see the same';
 const LAYERS = { spikes: 3, toxicspikes: 2 };
 
 /** What follows a tag such as '[from] ' in a line, '' where it is not. */
@@ -100,6 +102,9 @@ const LINES = {
     effects.partFrom(tracker, side);
   },
   swap() {},
+  '-hint': (tracker, parts) => {
+    if (parts[2].startsWith(DESYNC)) tracker.isDesync = true;
+  },
 
   // ---- moves
   move: useMove,
@@ -136,7 +141,10 @@ const LINES = {
   // ---- health and status
   '-damage': (tracker, parts) => {
     const pokemon = condition(tracker, parts, true);
-    if (pokemon) locks.hurt(tracker, pokemon, tag(parts, '[from] '));
+    if (!pokemon) return;
+    const from = tag(parts, '[from] ');
+    locks.hurt(tracker, pokemon, from);
+    if (from === '') held.passBarb(tracker, pokemon);
   },
   '-heal': (tracker, parts) => {
     const pokemon = condition(tracker, parts, false);
@@ -158,7 +166,7 @@ const LINES = {
     learnSource(tracker, parts, pokemon, true);
   },
   '-curestatus': (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
+    const pokemon = tracker.at(parts[2], parts[3]);
     if (!pokemon) return;
     pokemon.setStatus('');
     learnSource(tracker, parts, pokemon, false);
@@ -248,13 +256,15 @@ const LINES = {
 
   // ---- forms, types, items, abilities
   detailschange: (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
+    const pokemon = tracker.fallen(parts[2]) || tracker.at(parts[2]);
     if (!pokemon) return;
+    pokemon.touch();
     const details = parseDetails(parts[3]);
     pokemon.details = details.text;
+    const old = pokemon.base;
     pokemon.base = tracker.tables.species(details.species);
     pokemon.become(pokemon.base); // also after Transform
-    held.changeForm(pokemon);
+    held.changeForm(pokemon, old);
   },
   '-formechange': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

@@ -26,7 +26,8 @@ function switchIn(tracker, parts) {
 function leave(tracker, side, leaving, incoming, from) {
   const isPassing = !leaving.fainted && (from === 'batonpass' || from === 'shedtail');
   const legacy = isPassing ? effects.legacyOf(tracker, leaving, from) : null;
-  if (!leaving.fainted) effects.partFrom(tracker, side);
+  if (!leaving.fainted && !(isPassing && effects.passesHold(tracker)))
+    effects.partFrom(tracker, side);
   leaving.active = false;
   leaving.clearVolatile();
   effects.afterLeaving(tracker, leaving);
@@ -36,20 +37,14 @@ function leave(tracker, side, leaving, incoming, from) {
 function enter(tracker, pokemon, name, details, condition) {
   // Who comes in though it was seen to faint: that was somebody else in its looks.
   if (pokemon.fainted && pokemon.key === '' && pokemon.before) pokemon.recall();
+  // The form that its looks show it has, whoever hides behind them.
+  if (pokemon.openForm) showForm(tracker, pokemon, details);
   pokemon.remember();
   // What an own Pokemon is its player knows from the request; lines show an Illusion's looks.
   if (pokemon.key === '') {
     pokemon.name = name;
     if (details.level === pokemon.level) pokemon.details = details.text;
-    const species = tracker.tables.species(details.species);
-    if (pokemon.openForm) {
-      pokemon.original = species;
-      pokemon.openForm = false;
-    }
-    if (species !== pokemon.base || species !== pokemon.species) {
-      pokemon.base = species;
-      pokemon.become(species);
-    }
+    showForm(tracker, pokemon, details);
   }
   pokemon.fainted = false;
   pokemon.active = true;
@@ -62,6 +57,19 @@ function enter(tracker, pokemon, name, details, condition) {
   pokemon.retype();
   effects.afterEntering(tracker, pokemon);
   pokemon.touch();
+}
+
+/** An opposing Pokemon is seen as what it is; team preview may have left its form open. */
+function showForm(tracker, pokemon, details) {
+  const species = tracker.tables.species(details.species);
+  if (pokemon.openForm) {
+    pokemon.details = pokemon.details.replace(pokemon.base.name, species.name);
+    pokemon.original = species;
+    pokemon.openForm = false;
+  }
+  if (species === pokemon.base && species === pokemon.species) return;
+  pokemon.base = species;
+  pokemon.become(species);
 }
 
 /** |replace|: the one in battle is somebody else than it seemed since it came in. */
@@ -77,6 +85,7 @@ function unmask(tracker, parts) {
   const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
   const pokemon = unnamed || side.create(details);
   pokemon.name = name;
+  showForm(tracker, pokemon, details);
   pokemon.details = details.text;
   pokemon.remember();
   pokemon.takeOver(seeming);

@@ -148,10 +148,12 @@ class Window:
         self.totals: dict[str, Total] = {}
 
     def get_state(self) -> dict[str, Any]:
+        """Return what is under way, as plain values."""
         totals = {name: list(total) for name, total in self.totals.items()}
         return {"ended": self.ended, "folded": self.folded, "totals": totals}
 
     def set_state(self, state: Mapping[str, Any], step: int) -> None:
+        """Go on from what `get_state` returned, at the step of then; the boundary is that of the present frequency."""
         self.ended = state["ended"]
         self.folded = state["folded"]
         self.totals = {name: tuple(total) for name, total in state["totals"].items()}
@@ -265,6 +267,7 @@ class Stream:
         return [(name, earlier, value) for name, earlier, value in pairs if _differ(earlier, value)]
 
     def get_state(self) -> dict[str, Any]:
+        """Return step, rows not yet told to every sink and windows, as plain values."""
         self.fetch()
         rows = [
             {name: _plain(value) for name, value in self._named(row).items()} for row in self.rows
@@ -273,6 +276,7 @@ class Stream:
         return {"step": self.step, "rows": rows, "windows": windows}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned, of this category whatever frequencies its sinks had then."""
         self.step = state["step"]
         self.rows = [dict(row) for row in state["rows"]]
         self._is_uniform = not self.rows

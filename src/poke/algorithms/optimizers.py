@@ -3,7 +3,8 @@
 At their first use torch's own import `torch._dynamo`, which takes as long as `import torch`, only to tell a compiler
 to leave them alone; poke compiles networks, where that is asked for, and nothing else. The functions that do so wrap
 those that do the work, which are taken here from inside of them. What reports each step to the profiler, and calls
-hooks, which poke has none of, takes longer than the step of a small network.
+hooks, which poke has none of, takes longer than the step of a small network. The steps themselves must be torch's to
+the bit.
 """
 
 from __future__ import annotations

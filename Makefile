@@ -2,13 +2,21 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: run test check docs showdown release clean
+.PHONY: run test coverage check docs showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# Takes about twice as long as `make test`. A process that is killed as it writes leaves an empty file.
+coverage: .venv/dev.stamp
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	find . -maxdepth 1 -name '.coverage.*' -empty -delete
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from .processes.commands import Zygote
 
@@ -12,6 +13,11 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+
+
+# As a run does. With tests side by side, threads of torch's and numpy's wait for each other at the processors' expense.
+torch.set_num_threads(1)
+threadpool_limits(1, user_api="blas")
 
 
 def pytest_configure() -> None:

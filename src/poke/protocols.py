@@ -313,7 +313,8 @@ class VectorEnvironmentDefaults(Stateless):
 
     if TYPE_CHECKING:  # what has these defaults brings its own
 
-        def reset(self, entropy: Sequence[int]) -> None: ...
+        def reset(self, entropy: Sequence[int]) -> None:
+            """As of `Environment`."""
 
     def restart(self, state: Mapping[str, Any], entropy: Sequence[int]) -> None:
         """Begin new episodes."""

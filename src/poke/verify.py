@@ -18,8 +18,9 @@ from poke.run.telling.account import read_config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made, and
-    128 + N after signal N.
+    """Run the command line.
+
+    The exit status is 0 if the replay is equal, 1 if it differs, 2 if it cannot be made, and 128 + N after signal N.
     """
     parser = argparse.ArgumentParser(
         prog="python -m poke.verify",

@@ -26,9 +26,6 @@ from poke.networks.auto import auto_network
 from poke.policies.policy import Policy
 from poke.spaces import ActionSpace, ObservationNormalizer
 
-# As a run does: on a busy machine threads wait for each other longer than a small network takes.
-torch.set_num_threads(1)
-
 PPO_VALUES = {
     "lr": 1e-3,
     "lr_schedule": "linear",

@@ -7,7 +7,8 @@ __all__ = ["CommandLine"]
 
 @pytest.fixture
 def poke(tmp_path, zygote) -> CommandLine:
-    return CommandLine(tmp_path, zygote)
+    """Of a run's ranks the others are forked, too: each start of one takes as long as all that it then learns."""
+    return CommandLine(tmp_path, zygote, zygote.forks_on)
 
 
 @pytest.fixture(scope="session")

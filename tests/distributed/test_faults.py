@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..e2e.conftest import account, assert_gone
+from ..e2e.conftest import CommandLine, account, assert_gone
 from ..lifecycle.comparing import rows
 
 BATTLES = Path(__file__).parent.parent / "e2e" / "battles.parquet"
@@ -23,9 +23,15 @@ ENDLESS = 1_000_000
 SECONDS = 240  # more than any of this takes anywhere
 
 
+@pytest.fixture
+def poke(tmp_path, zygote) -> CommandLine:
+    return CommandLine(tmp_path, zygote)
+
+
 def begin(poke, ranks, *more):
     """Start a run of so many ranks, and return its process and those of all ranks once it trains."""
     poke.env.pop("PYTHONWARNINGS", None)
+    poke.prelude = ""  # what is killed must be a rank, not what stands for one that was forked
     process = poke.start(
         *("poke.train", *SETTINGS, f"trainer.devices={ranks}", "hydra.run.dir=run"),
         *(f"trainer.max_steps={ENDLESS}", *more),

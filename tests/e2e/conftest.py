@@ -30,16 +30,20 @@ class CommandLine:
     Args:
         cwd: the folder.
         zygote: what they are forked from, None: each is started anew.
+        prelude: source that each that is forked runs first.
     """
 
-    def __init__(self, cwd: Path, zygote: Zygote | None = None) -> None:
+    def __init__(self, cwd: Path, zygote: Zygote | None = None, prelude: str = "") -> None:
         self.cwd = cwd
         self.env = {**os.environ, "PYTHONWARNINGS": "default", "WANDB_SILENT": "true"}
         self.zygote = zygote
+        self.prelude = prelude
 
     def start(self, *arguments: str) -> Command | subprocess.Popen:
         if self.zygote is not None:
-            return self.zygote.start("-m", *arguments, cwd=self.cwd, env=self.env)
+            return self.zygote.start(
+                "-m", *arguments, cwd=self.cwd, env=self.env, prelude=self.prelude
+            )
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=self.cwd,

@@ -94,6 +94,9 @@ class Zygote:
             stdout=subprocess.PIPE,
         )
         assert self._process.stdout.readline() == b"ready\n"
+        self.write_python(self._folder.name)
+        # Run first by a command, has what it starts by `sys.executable -m poke...` forked, too.
+        self.forks_on = f"import sys; sys.executable = {str(Path(self._folder.name, 'python'))!r}"
         return self
 
     def __exit__(self, *_):
@@ -142,11 +145,11 @@ class Zygote:
         return Command(["python", *arguments], pid, connection, *pipes)
 
     def write_python(self, folder):
-        """Write a program `python` for a shell's path, whose modules and scripts are forked."""
+        """Write a program `python` for a shell's path, whose scripts and modules of poke are forked."""
         path = Path(folder, "python")
         started = f'exec "{sys.executable}" "$@"'
         forked = f'exec "{sys.executable}" -S -E "{HERE / "front.py"}" "{self.address}" "$@"'
         path.write_text(
-            f'#!/bin/sh\ncase "$1" in\n-m | [!-]*) {forked} ;;\n*) {started} ;;\nesac\n'
+            f'#!/bin/sh\ncase "$1 $2" in\n"-m poke."* | [!-]*) {forked} ;;\n*) {started} ;;\nesac\n'
         )
         path.chmod(0o755)

@@ -1,10 +1,10 @@
-"""torch's optimizers as they are, but that they do not import torch's compiler nor report to its profiler; and how they
-are restored.
+"""torch's optimizers as they are, but without its compiler and its profiler; and how they are restored.
 
 At their first use torch's own import `torch._dynamo`, which takes as long as `import torch`, only to tell a compiler
 to leave them alone; poke compiles networks, where that is asked for, and nothing else. The functions that do so wrap
 those that do the work, which are taken here from inside of them. What reports each step to the profiler, and calls
-hooks, which poke has none of, takes longer than the step of a small network.
+hooks, which poke has none of, takes longer than the step of a small network. The steps themselves must be torch's to
+the bit.
 """
 
 from __future__ import annotations

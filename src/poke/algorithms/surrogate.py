@@ -1,6 +1,7 @@
 """PPO's loss of a minibatch and its gradient: by torch for any network, by hand in numpy for small ones.
 
-All write into the gradients that the networks' parameters have by then, and all return the same numbers.
+All write into the gradients that the networks' parameters have by then, and all return the same numbers. By hand is a
+fast path, see `poke.networks.numpy_mlp`: it saves autograd's overhead, and must equal it up to rounding.
 """
 
 from __future__ import annotations

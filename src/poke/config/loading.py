@@ -1,5 +1,8 @@
-"""How configs are put together from files and overrides: as Hydra does it, but that nothing of poke's leaks into parts
-of a user's own, and that mappings with names of the user's own take such names."""
+"""How configs are put together from files and overrides.
+
+As Hydra does it, but that nothing of poke's leaks into parts of a user's own, and that mappings with names of the
+user's own take such names.
+"""
 
 from __future__ import annotations
 

@@ -72,8 +72,9 @@ class Parts:
         self._weight = weight
 
     def order(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:
-        """Return `[len(rows)] int64`: places in `rows`, every file's in its share, each gone through before it repeats;
-        by weights, each as often as these say, to within one.
+        """Return `[len(rows)] int64`: places in `rows`, every file's in its share, each gone through before it repeats.
+
+        By weights, each as often as these say, to within one.
 
         Args:
             rows: that are served.

@@ -9,8 +9,8 @@ from torch import Tensor
 def moved(tensor: Tensor, device: str | torch.device) -> Tensor:
     """Return a tensor on a device.
 
-    To a GPU it goes by way of pinned memory, which is copied from while the program goes on: the copy is queued like
-    the operations that are to use it, and torch keeps the pinned memory until it was made.
+    Fast path: to a GPU it goes by way of pinned memory, which is copied from while the program goes on: the copy is
+    queued like the operations that are to use it, and torch keeps the pinned memory until it was made.
 
     Args:
         tensor: anywhere.

@@ -95,7 +95,8 @@ class Observed:
 class MappedObserved(Observed):
     """The same of arrays that lie in a file: a batch reads its own rows, and is normalised by itself.
 
-    What is expected is read by a thread meanwhile, so that nobody waits for the disk.
+    Fast path: what is expected is read by a thread meanwhile, so that nobody waits for the disk; what comes instead is
+    read when it is asked for, and served the same.
 
     Args:
         observation, action_mask: as of `Observed`; are not written to.

@@ -205,7 +205,6 @@ def join(
 ) -> None:
     """Join recordings of one kind into one file, a part in memory at a time.
 
-
     Args:
         path: as of `write`; it may be one of the parts.
         parts: files of trajectories; their episodes are numbered on in this order.

@@ -28,12 +28,23 @@ class Stepper(Protocol):
     idle: np.ndarray  # [num_envs] bool: the next step only resets
     final_observations: dict[int, np.ndarray]  # of those that ended and began anew in the last step
 
-    def reset(self, seeds: Sequence[int]) -> None: ...
-    def step(self, action: np.ndarray) -> None: ...
-    def get_state(self) -> Any: ...
-    def set_state(self, state: Any) -> None: ...
-    def render(self) -> np.ndarray | None: ...
-    def close(self) -> None: ...
+    def reset(self, seeds: Sequence[int]) -> None:
+        """Begin an episode in every environment, each from its seed."""
+
+    def step(self, action: np.ndarray) -> None:
+        """Do an action, `[num_envs, ...]`, in every environment; idle ones begin anew and do nothing else."""
+
+    def get_state(self) -> Any:
+        """Return the state of every environment, from which `set_state` goes on."""
+
+    def set_state(self, state: Any) -> None:
+        """Go on from what `get_state` returned."""
+
+    def render(self) -> np.ndarray | None:
+        """Return a picture of the first environment, `[height, width, 3] uint8`; None where it draws none."""
+
+    def close(self) -> None:
+        """Let go of the environments, and of the processes that they run in."""
 
 
 class Environments:

@@ -21,7 +21,8 @@ class Chosen(Protocol):
     """What a policy chose."""
 
     @property
-    def action(self) -> np.ndarray: ...
+    def action(self) -> np.ndarray:
+        """`[batch, ...]`, as the action space has them."""
 
 
 class Player(Protocol):
@@ -37,9 +38,11 @@ class Player(Protocol):
         state: Any = None,
         explore: bool = False,
         generator: np.random.Generator | None = None,
-    ) -> Chosen: ...
+    ) -> Chosen:
+        """Choose an action for every observation, `[batch, *shape]`."""
 
-    def initial_state(self, batch_size: int) -> Any: ...
+    def initial_state(self, batch_size: int) -> Any:
+        """Return what the policy remembers as episodes begin; None where it remembers nothing."""
 
 
 class Playing(Protocol):
@@ -51,7 +54,8 @@ class Playing(Protocol):
 class EvaluatedEnvironment(Protocol):
     """Makes environments for evaluation."""
 
-    def make_evaluation(self, num_envs: int, *, render: bool = False) -> Environments: ...
+    def make_evaluation(self, num_envs: int, *, render: bool = False) -> Environments:
+        """Return environments of evaluation's own, which draw pictures where `render` asks for them."""
 
 
 class EpisodeEvaluator:

@@ -1,5 +1,7 @@
-"""A policy's outputs and a state's value, by two networks of one kind, by one with a value among its outputs, or by one
-that judges no states."""
+"""A policy's outputs and a state's value.
+
+By two networks of one kind, by one with a value among its outputs, or by one that judges no states.
+"""
 
 from __future__ import annotations
 

@@ -61,6 +61,8 @@ class Atoms(nn.Module):
         return self.logits(outputs, action_mask).log_softmax(dim=2)
 
     def values(self, outputs: Tensor, action_mask: Tensor | None) -> Tensor:
-        """Return what each action's return is expected to be, `[batch, num_actions]`; of an illegal one it means
-        nothing. As of `logits`."""
+        """Return what each action's return is expected to be, `[batch, num_actions]`.
+
+        Of an illegal one it means nothing. As of `logits`.
+        """
         return self.log_probs(outputs, action_mask).exp() @ self.support

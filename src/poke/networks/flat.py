@@ -9,7 +9,8 @@ from torch import nn
 def flatten_parameters(module: nn.Module) -> nn.Parameter:
     """Move all parameters of a module into one, of which they are views from now on; their gradients too.
 
-    An optimizer then makes one operation of a step, and a global gradient norm is the norm of one tensor.
+    Fast path: an optimizer then makes one operation of a step, not one a parameter, and a global gradient norm is the
+    norm of one tensor. The weights and their names must stay what they are.
 
     Args:
         module: float32, on its device already.

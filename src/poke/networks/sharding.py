@@ -1,5 +1,6 @@
-"""Networks whose weights are shared out among processes: each keeps a part of every tensor, and what goes with that
-part of gradients and of what the optimizer gathers.
+"""Networks whose weights are shared out among processes.
+
+Each keeps a part of every tensor, and what goes with that part of gradients and of what the optimizer gathers.
 
 Zhao et al., "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel", VLDB 2023; torch calls what is here
 `fully_shard`. A part of the network has its weights whole only while it computes; gradients come back as each process's

@@ -1,4 +1,8 @@
-"""Forward passes for acting: by torch, or in numpy over the memory of small networks' weights."""
+"""Forward passes for acting: by torch, or in numpy over the memory of small networks' weights.
+
+numpy is a fast path, see `poke.networks.numpy_mlp`: a small policy is asked once a step, for a few rows, and must
+answer as torch does, up to rounding.
+"""
 
 from __future__ import annotations
 

@@ -86,6 +86,7 @@ class Beginning:
         self._task = task
 
     def open(self, run_dir: Path) -> None:
+        """Write config and account: from here on it is a run, which can be resumed."""
         self.account = Account(run_dir)
         _write_config(run_dir, self.config, self._unresolved)
         self.account.create(
@@ -102,12 +103,18 @@ class Beginning:
         return path and {"run": path, "file": None, "step": None, "how": "init_from"}
 
     def prepare(self, experiment: Experiment) -> None:
+        """Take the weights over that `init_from` names, where it names any."""
         experiment.warm_start(self.config["init_from"])
 
     def take_over(self, experiment: Experiment) -> None:
         """It has been this process's from the first moment."""
 
     def commit(self, experiment: Experiment) -> None:
+        """Open checkpoints and sinks, which nobody else may write to.
+
+        Raises:
+            ConfigError: another run does.
+        """
         experiment.begin()
 
 
@@ -130,6 +137,7 @@ class Fork(Beginning):
         self._file = file
 
     def open(self, run_dir: Path) -> None:
+        """As a new run; tell what the other's config says in other words today."""
         super().open(run_dir)
         for note in self._saved.notes:
             log.info("%s", note)
@@ -138,6 +146,11 @@ class Fork(Beginning):
         return {"run": str(self._run.absolute()), "file": None, "step": None, "how": "fork"}
 
     def prepare(self, experiment: Experiment) -> None:
+        """Restore the whole state of the other's checkpoint.
+
+        Raises:
+            ConfigError: it has none, or its data is another now.
+        """
         checkpoint = experiment.find(self._run, self._file)
         if checkpoint is None:
             raise ConfigError(f"fork={shown(self._run)}: it has no checkpoint to start from")
@@ -157,6 +170,11 @@ class Fork(Beginning):
         self.account.sessions[-1].update(from_step=step, changed=changed, accepted_data=accepted)
 
     def commit(self, experiment: Experiment) -> None:
+        """Open checkpoints and sinks of its own; what the other's hold stays there.
+
+        Raises:
+            ConfigError: another run writes to one of them.
+        """
         experiment.branch_off()
 
 
@@ -179,12 +197,18 @@ class Resumption:
         self._accepted: Mapping[str, Any] | None = None
 
     def open(self, run_dir: Path) -> None:
+        """Read the account; write nothing."""
         self._run_dir = run_dir
         self.account = Account.of(run_dir)
         here = [str(Path.cwd())] if RECORDINGS & self._saved.changed.keys() else []
         self.config = from_folders(self._saved.plain, [*here, *self.account.folders])
 
     def prepare(self, experiment: Experiment) -> None:
+        """Restore the checkpoint; without one, begin again.
+
+        Raises:
+            ConfigError: the data is another now, or it is a fork without a checkpoint of its own.
+        """
         for note in self._saved.notes:
             log.info("%s", note)
         checkpoint = experiment.find(self._run_dir, self._file)
@@ -207,6 +231,7 @@ class Resumption:
         log.info("resuming from %s at step %d", checkpoint.path, checkpoint.metadata.step)
 
     def take_over(self, experiment: Experiment) -> None:
+        """Write the config as it is now and a new session, which says from which checkpoint and with what changes."""
         for folder in (self._run_dir, (self._run_dir / UNRESOLVED).parent):
             sweep(folder)
         _write_config(self._run_dir, self._saved.plain, self._saved.unresolved)
@@ -219,6 +244,7 @@ class Resumption:
         self.account.go_on(session, experiment.trainer.step, **about)
 
     def commit(self, experiment: Experiment) -> None:
+        """Take back what sinks and checkpoints were told after the checkpoint."""
         if self._checkpoint is None:
             experiment.begin_again()
         else:

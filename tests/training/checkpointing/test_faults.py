@@ -94,7 +94,7 @@ def test_no_flipped_byte_of_a_file_loads_silently(reset):
     data = (reset() / name).read_bytes()
     generator = random.Random(0)
     ends = [*range(64), *range(len(data) - 128, len(data))]
-    positions = ends + [generator.randrange(len(data)) for _ in range(600 - len(ends))]
+    positions = ends + [generator.randrange(len(data)) for _ in range(300 - len(ends))]
     for number, position in enumerate(positions):
         directory = reset()
         (directory / name).write_bytes(flipped(data, position, generator.randrange(8)))
@@ -108,7 +108,7 @@ def test_no_flipped_byte_of_a_file_loads_silently(reset):
 def test_no_flipped_byte_of_the_index_changes_what_is_loaded(reset):
     data = (reset() / "checkpoints.json").read_bytes()
     generator = random.Random(1)
-    for position in [generator.randrange(len(data)) for _ in range(400)]:
+    for position in [generator.randrange(len(data)) for _ in range(200)]:
         directory = reset()
         (directory / "checkpoints.json").write_bytes(
             flipped(data, position, generator.randrange(8))
@@ -585,7 +585,7 @@ def test_the_order_of_system_calls_as_the_kernel_sees_it(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("boundaries",), ("kills", "--count", "20")],
+    [("boundaries",), ("kills", "--count", "20", "--megabytes", "20")],
     ids=lambda arguments: arguments[0],
 )
 def test_killed_at_any_moment_it_resumes_as_if_undisturbed(arguments):

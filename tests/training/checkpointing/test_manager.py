@@ -4,8 +4,6 @@ import json
 import logging
 import math
 import random
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -321,10 +319,12 @@ manager.save(components, CheckpointMetadata(0, last))
 """
 
 
-def test_a_fresh_process_goes_on_bit_for_bit(tmp_path):
+def test_a_fresh_process_goes_on_bit_for_bit(tmp_path, zygote):
+    (tmp_path / "fresh.py").write_text(FRESH_PROCESS)
+
     def train(directory, first, last):
-        arguments = [str(directory), str(first), str(last)]
-        subprocess.run([sys.executable, "-c", FRESH_PROCESS, *arguments], check=True)
+        done = zygote.run("fresh.py", directory, first, last, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
 
     # Both start from one checkpoint, because a process is seeded by nothing here.
     train(tmp_path / "straight", 0, 5)

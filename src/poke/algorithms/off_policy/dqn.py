@@ -289,8 +289,10 @@ def action_values(network: ActorCritic, observation: Tensor, action_mask: Tensor
 def values_of(
     network: ActorCritic, outputs: Tensor, value: Tensor | None, action_mask: Tensor | None
 ) -> Tensor:
-    """Return what actions are worth by what a network puts out: that itself; of a dueling one, whose policy's outputs
-    are advantages, `V + A - mean A` over legal actions (Wang et al. 2016, equation 9); or the means of distributions.
+    """Return what actions are worth by what a network puts out.
+
+    That itself; of a dueling one, whose policy's outputs are advantages, `V + A - mean A` over legal actions (Wang et
+    al. 2016, equation 9); or the means of distributions.
 
     Args:
         network: as of `action_values`.

@@ -1,7 +1,7 @@
 """Gradients of deep Q-learning by hand, of small networks on the CPU.
 
-A minibatch of 64 and two layers of 256 take torch 1.6 ms, more than half of which is its operators' and autograd's
-overhead and the rest what numpy takes.
+Fast path, which must equal `DQN` by torch up to rounding: a minibatch of 64 and two layers of 256 take torch 1.6 ms,
+more than half of which is its operators' and autograd's overhead and the rest what numpy takes.
 """
 
 from __future__ import annotations

@@ -147,8 +147,10 @@ class SAC:
         return self._learning.run(batch, self._step)
 
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
-        """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
-        done is from its target, `[batch]`; draws what a step would draw, and gives it back."""
+        """Return what every action is worth and how far the one done is from its target.
+
+        `[batch, num_actions]`, where they are one choice, and `[batch]`. Draws what a step would, and gives it back.
+        """
         kept = self._noise.get_state()
         found = judged(self._critics, part, self._aim)
         self._noise.set_state(kept)

@@ -153,8 +153,10 @@ class TD3:
         return self._learning.run(batch, self._step)
 
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
-        """Return nothing of all actions, and how far the one done is from its target, `[batch]`; draws what a step
-        would draw, and gives it back."""
+        """Return nothing of all actions, and how far the one done is from its target, `[batch]`.
+
+        Draws what a step would draw, and gives it back.
+        """
         kept = self._noise.get_state()
         found = judged(self._critics, part, self._aim)
         self._noise.set_state(kept)

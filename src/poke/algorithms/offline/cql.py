@@ -158,8 +158,10 @@ class CQL:
         return self._learning.run(batch, self._learner.step)
 
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
-        """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
-        done is from its target, `[batch]`."""
+        """Return what every action is worth and how far the one done is from its target.
+
+        `[batch, num_actions]`, where they are one choice, and `[batch]`.
+        """
         return self._learner.judge(part)
 
     def get_state(self) -> dict[str, Any]:

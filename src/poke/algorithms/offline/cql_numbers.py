@@ -1,5 +1,6 @@
-"""How conservative Q-learning learns of numbers: critics that do not believe in what the data never tried, and a soft
-actor that they judge; see `poke.algorithms.offline.cql`.
+"""How conservative Q-learning learns of numbers; see `poke.algorithms.offline.cql`.
+
+Critics that do not believe in what the data never tried, and a soft actor that they judge.
 """
 
 from __future__ import annotations
@@ -107,8 +108,10 @@ class NumberLearner:
 
     @torch.no_grad()
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
-        """Return nothing of all actions, and how far the one done is from its target, `[batch]`; draws what a step
-        would draw, and gives it back."""
+        """Return nothing of all actions, and how far the one done is from its target, `[batch]`.
+
+        Draws what a step would draw, and gives it back.
+        """
         kept = self._noise.get_state()
         found = judged(self._critics, part, self._aim)
         self._noise.set_state(kept)

@@ -125,8 +125,10 @@ class IQL:
         return self._learning.run(batch, self._step)
 
     def judge(self, part: Transitions) -> tuple[Tensor | None, Tensor]:
-        """Return what every action is worth, `[batch, num_actions]`, where they are one choice, and how far the one
-        done is from its target, `[batch]`."""
+        """Return what every action is worth and how far the one done is from its target.
+
+        `[batch, num_actions]`, where they are one choice, and `[batch]`.
+        """
         return judged(self._critics, part, self._aim)
 
     def get_state(self) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class MakeNetwork(Protocol):
 
     def __call__(
         self, num_outputs: int, *, observation_space: ObservationSpace | None = None
-    ) -> nn.Module: ...
+    ) -> nn.Module:
+        """Return a network of `[batch, num_outputs]`, of the configured observations where no others are given."""
 
 
 class ChoiceCritics(nn.Module):
@@ -79,8 +80,10 @@ class ActionCritics(nn.Module):
 
 
 class JoinedNetwork(nn.Module):
-    """One critic of given actions: a network that sees observation and action side by side where observations are a row
-    of numbers, else one that makes features of the observation, with two layers over these and the action.
+    """One critic of given actions.
+
+    A network that sees observation and action side by side where observations are a row of numbers, else one that makes
+    features of the observation, with two layers over these and the action.
 
     Args:
         make_network: makes a network of the configured kind.
@@ -254,8 +257,10 @@ def judged(
 
 
 class Follower:
-    """A copy of a network that follows it slowly: Lillicrap et al., "Continuous Control with Deep Reinforcement
-    Learning", ICLR 2016, section 3; or takes it over now and then: Mnih et al., Nature 2015.
+    """A copy of a network that follows it slowly, or takes it over now and then.
+
+    Slowly: Lillicrap et al., "Continuous Control with Deep Reinforcement Learning", ICLR 2016, section 3; now and then:
+    Mnih et al., Nature 2015.
 
     Args:
         online: is followed.

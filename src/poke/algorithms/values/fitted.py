@@ -41,8 +41,11 @@ class RecordedValues(HeldOutData, Protocol):
 
 
 class Judged(Protocol):
-    """An algorithm with a policy. One with critics has a method ``judge(part)`` besides, which returns what every
-    action is worth, `[batch, num_actions]`, or None where they are not one choice, and absolute errors, `[batch]`."""
+    """An algorithm with a policy.
+
+    One with critics has a method ``judge(part)`` besides, which returns what every action is worth, `[batch,
+    num_actions]`, or None where they are not one choice, and absolute errors, `[batch]`.
+    """
 
     policy: Policy
 
@@ -104,12 +107,13 @@ class ValueEvaluator(EvaluatorDefaults):
         return tuple(names)
 
     def evaluate(self, algorithm: Judged) -> dict[str, float]:
-        """Return what `eval=heldout` does, its accuracy being how often policy and data agree (of numbers mse, how far
-        they are apart), means over all held-out transitions or episodes, and besides:
+        """Return what `eval=heldout` does, and how well the policy and its critics do by the held-out part.
 
-        ``fitted_value``, the discounted return of the policy from where episodes begin, as fitted Q evaluation has it;
-        of algorithms with critics ``td_error``, by how much they are wrong about what was done, and of one choice
-        ``q_gap``, by how much the best legal action is worth more than the one done.
+        Accuracy is how often policy and data agree (of numbers mse, how far they are apart); all are means over all
+        held-out transitions or episodes. Besides: ``fitted_value``, the discounted return of the policy from where
+        episodes begin, as fitted Q evaluation has it; of algorithms with critics ``td_error``, by how much they are
+        wrong about what was done, and of one choice ``q_gap``, by how much the best legal action is worth more than the
+        one done.
         """
         found = self._held_out.evaluate(algorithm)
         if self._judges:

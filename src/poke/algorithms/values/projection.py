@@ -1,5 +1,7 @@
-"""What distributions over returns are to become: Bellemare, Dabney and Munos, "A Distributional Perspective on
-Reinforcement Learning", ICML 2017, section 4.1."""
+"""What distributions over returns are to become.
+
+Bellemare, Dabney and Munos, "A Distributional Perspective on Reinforcement Learning", ICML 2017, section 4.1.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The cache that makes a second look cheap: one SQLite file at the root of the searched folder.
 
+Fast path: it saves opening and parsing the files of every run, and must tell what these do.
+
 An entry holds what was read of one run under the identity of the files it was read from. It is used
 only if those are unchanged and were older than two seconds when it was written, since a file may
 change twice within one tick of its file system's clock. A transaction makes each writing whole or

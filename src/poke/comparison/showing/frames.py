@@ -159,8 +159,9 @@ def summarize(
 def compare_checkpoints(
     directories: Directories, metric: str = "val/loss", mode: str | None = None
 ) -> pd.DataFrame:
-    """Return the best checkpoint of each run, best first. Reads ``checkpoints.json`` only, never a
-    checkpoint.
+    """Return the best checkpoint of each run, best first.
+
+    Reads ``checkpoints.json`` only, never a checkpoint.
 
     Args:
         directories: a folder to search, a run directory, or several of them.

@@ -1,5 +1,4 @@
-"""Statistics for a few seeds: intervals by bootstrap, interquartile means, and comparisons with a
-baseline.
+"""Statistics for a few seeds: intervals by bootstrap, interquartile means, and comparisons with a baseline.
 
 Stratified bootstrap, interquartile mean and probability of improvement follow Agarwal et al. 2021,
 "Deep reinforcement learning at the edge of the statistical precipice"; Welch's test follows Colas
@@ -107,8 +106,7 @@ def difference_interval(
 
 
 def improvement(values: np.ndarray, baseline: np.ndarray, mode: str) -> float:
-    """Return the probability that a run drawn from ``values`` is better than one drawn from
-    ``baseline``.
+    """Return the probability that a run drawn from ``values`` is better than one drawn from ``baseline``.
 
     Args:
         values: ``[num_values] float64``.

@@ -56,8 +56,9 @@ def filter_runs(runs: Sequence[Run], expression: str) -> list[Run]:
 
 
 def younger_than(runs: Sequence[Run], age: str) -> list[Run]:
-    """Return the runs that started within an age such as 90m, 2d or 1w; a run without a start
-    counts by its files.
+    """Return the runs that started within an age such as 90m, 2d or 1w.
+
+    A run without a start counts by its files.
 
     Raises:
         ComparisonError: it is no age.

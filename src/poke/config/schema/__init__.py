@@ -1,7 +1,10 @@
 """What a config may hold: one dataclass a group.
 
 Values live in ``conf/``; types, ranges and meanings live here. A node whose ``_target_`` poke does not know (a
-user's own algorithm, network or sink) is left to its own constructor. Nothing here imports torch.
+user's own algorithm, network or sink) is left to its own constructor.
+
+Fast path: nothing here imports torch, whose seconds nobody should wait for an answer to a mistake. So what the classes
+take stands here once more, and must be what they take.
 """
 
 from __future__ import annotations

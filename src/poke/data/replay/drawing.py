@@ -55,8 +55,8 @@ class Prioritized:
         self.beta = beta
         self._depth = max(1, (capacity - 1).bit_length())
         self._first = 1 << self._depth  # the first leaf
-        # Nodes of this level and below are kept. A running sum over the level replaces what is above it, which is half
-        # the work of a draw and of an update.
+        # Fast path: nodes of this level and below are kept. A running sum over the level replaces what is above it,
+        # which is half the work of a draw and of an update; where a mass lies must be as in the whole tree.
         self._top = self._depth // 2
         self._capacity = capacity
         self._tree = np.zeros(2 * self._first)
@@ -118,7 +118,9 @@ class Prioritized:
     def _set(self, places: np.ndarray, priority: np.ndarray) -> None:
         tree, node = self._tree, places + self._first
         tree[node] = priority
-        if len(node) == 1:  # as below, in a fifth of the time: what a step of one environment adds
+        if (
+            len(node) == 1
+        ):  # Fast path: as below, in a fifth of the time; what a step of one environment adds
             number = int(node[0])
             for _ in range(self._depth - self._top):
                 number //= 2

@@ -11,9 +11,14 @@ import numpy as np
 class Simulator(Protocol):
     """How the state of one kind of simulator is taken and put back."""
 
-    def owns(self, value: Any) -> bool: ...
-    def take(self, value: Any) -> Any: ...
-    def restore(self, value: Any, taken: Any) -> None: ...
+    def owns(self, value: Any) -> bool:
+        """Return whether this is what such a simulator keeps its state in."""
+
+    def take(self, value: Any) -> Any:
+        """Return a copy of its state."""
+
+    def restore(self, value: Any, taken: Any) -> None:
+        """Put back what `take` returned."""
 
 
 class _MuJoCo:

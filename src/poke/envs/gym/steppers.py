@@ -87,6 +87,7 @@ class Serial(Stepped):
         for i, env in enumerate(self.members):
             taken = actions[i] if self._plain_actions else action[i, ...]
             observation, reward, terminated, truncated, info = env.step(taken)
+            # Fast path: a float, which most give, is what `read_reward` would make of it in ten times the time.
             self.reward[i] = reward if type(reward) is float else read_reward(reward)
             self.terminated[i] = terminated
             self.truncated[i] = truncated

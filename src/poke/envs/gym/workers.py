@@ -81,7 +81,8 @@ class Workers(Stepped):
     ) -> None:
         shape = (num_envs, *observations.shape)
         size = int(np.prod(shape)) * observations.dtype.itemsize
-        # Shared with the workers, each of which writes its row.
+        # Fast path: shared with the workers, each of which writes its row, so that no observation is pickled through a
+        # pipe. The rows must be those of `Serial`.
         memory = mmap.mmap(-1, max(1, size))
         rows = np.frombuffer(memory, observations.dtype, int(np.prod(shape))).reshape(shape)
         super().__init__(rows, actions, masked, resets_at_once=True)

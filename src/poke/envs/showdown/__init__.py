@@ -1,0 +1,1 @@
+"""Pokemon battles on Pokemon Showdown's simulator."""

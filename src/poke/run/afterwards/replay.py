@@ -61,7 +61,8 @@ def replay(plain: Mapping[str, Any], first: Path, second: Path) -> Difference | 
 
     Args:
         plain: the run's resolved config.
-        first, second: checkpoint files of the run.
+        first: the checkpoint file of the run to begin from.
+        second: the checkpoint file to train up to.
 
     Raises:
         CheckpointError: one of them cannot be read.

@@ -8,8 +8,9 @@ A component's state may hold *rings*: dicts with exactly the keys of ``RING_KEYS
 - ``generation``: int, raised whenever a row changes other than by being overwritten so. It must
   be, or a checkpoint would hold the row as it was first saved.
 
-A ring is written as segments, files of rows that checkpoints share; a load puts it together again,
-so that ``set_state`` gets the same kind of dict that ``get_state`` gave, rows never appended zero.
+Fast path: a replay buffer is gigabytes, and between two saves little of it is new. A ring is written as segments, files
+of rows that checkpoints share; a load puts it together again, so that ``set_state`` gets the same kind of dict that
+``get_state`` gave, with the rows that it would hold had each save written all of them; rows never appended are zero.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 class StagingBuffers:
     """One copy of a state at a time, in memory that the next copy reuses.
 
-    After the first copy nothing is allocated for tensors whose place, shape and dtype stay the
+    Fast path: after the first copy nothing is allocated for tensors whose place, shape and dtype stay the
     same, nor for those of the CPU whose size changes a little, as a ring's new rows do: memory that
     is used for the first time takes several times as long to fill. CUDA tensors are copied into
     pinned memory.

@@ -113,8 +113,8 @@ class MetricsLogger:
             RuntimeError: the logger is closed.
         """
         stream = self._streams.get(category)
-        # A dict with the keys of the last one, of python numbers or of CPU tensors alone, at a later step: what
-        # nearly every call is takes none of the turns of `_log_closely`, which does the same for every other.
+        # Fast path: a dict with the keys of the last one, of python numbers or of CPU tensors alone, at a later step.
+        # What nearly every call is takes none of the turns of `_log_closely`, which does the same for every other.
         if (
             stream is not None
             and stream.kind is not _MIXED

@@ -89,8 +89,9 @@ def _reduction(naming: Naming, name: str) -> Any:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Column]:
-    """Turn rows into columns, at C speed where all rows have the same names."""
+    """Turn rows into columns."""
     first = rows[0]
+    # Fast path: rows of the same names, which nearly all are, turn at C speed; into what the loop below makes of them.
     if len(first) > 1 and set(map(len, rows)) == {len(first)}:
         try:
             return dict(zip(first, zip(*map(itemgetter(*first), rows), strict=True), strict=True))
@@ -148,10 +149,12 @@ class Window:
         self.totals: dict[str, Total] = {}
 
     def get_state(self) -> dict[str, Any]:
+        """Return what is under way, as plain values."""
         totals = {name: list(total) for name, total in self.totals.items()}
         return {"ended": self.ended, "folded": self.folded, "totals": totals}
 
     def set_state(self, state: Mapping[str, Any], step: int) -> None:
+        """Go on from what `get_state` returned, at the step of then; the boundary is that of the present frequency."""
         self.ended = state["ended"]
         self.folded = state["folded"]
         self.totals = {name: tuple(total) for name, total in state["totals"].items()}
@@ -171,7 +174,8 @@ class Stream:
         self.windows = {name: Window(frequency) for name, frequency in frequencies.items()}
         self.step = -1
         self.wake = 0  # the first step at which `advance` has something to do
-        # Names to numbers, or the numbers alone of `keys`, as `pick` takes them out of a dict.
+        # Names to numbers, or the numbers alone of `keys`, as `pick` takes them out of a dict. Fast path: a tuple saves
+        # the logger a dict a step, and folds to what the dict would.
         self.rows: list[dict[str, Any] | tuple[Any, ...]] = []
         self.keys: tuple[str, ...] = ()
         self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = tuple
@@ -265,6 +269,7 @@ class Stream:
         return [(name, earlier, value) for name, earlier, value in pairs if _differ(earlier, value)]
 
     def get_state(self) -> dict[str, Any]:
+        """Return step, rows not yet told to every sink and windows, as plain values."""
         self.fetch()
         rows = [
             {name: _plain(value) for name, value in self._named(row).items()} for row in self.rows
@@ -273,6 +278,7 @@ class Stream:
         return {"step": self.step, "rows": rows, "windows": windows}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `get_state` returned, of this category whatever frequencies its sinks had then."""
         self.step = state["step"]
         self.rows = [dict(row) for row in state["rows"]]
         self._is_uniform = not self.rows

@@ -1,4 +1,8 @@
-"""Read a metrics file where an earlier reading ended."""
+"""Read a metrics file where an earlier reading ended.
+
+Fast path: a run that is watched is looked at again and again, and its file only grows. What was read in parts must
+equal what one reading of the whole gives; a file that was changed otherwise is read anew.
+"""
 
 from __future__ import annotations
 

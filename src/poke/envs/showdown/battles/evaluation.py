@@ -107,8 +107,10 @@ class BattleEvaluator(EvaluatorDefaults):
         return tuple(f"{label(name)}/{what}" for name in self._opponents for what in MEASURED)
 
     def evaluate(self, algorithm: Any) -> dict[str, float]:
-        """Return the metrics of `metric_names`: the share of battles won with its 95 % interval, and per battle how
-        many turns there were and how many choices were refused.
+        """Return the metrics of `metric_names`.
+
+        The share of battles won with its 95 % interval, and per battle how many turns there were and how many choices
+        were refused.
         """
         metrics = {}
         workers = open_workers(self._format, self._num_envs, self._num_workers, **self._how)
@@ -140,8 +142,10 @@ class BattleEvaluator(EvaluatorDefaults):
 
 
 def wilson(won: int, played: int) -> tuple[float, float]:
-    """Return the 95 % interval of a chance, after Wilson, "Probable Inference, the Law of Succession, and Statistical
-    Inference", Journal of the American Statistical Association 1927.
+    """Return the 95 % interval of a chance.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American Statistical
+    Association 1927.
 
     Args:
         won: how often.

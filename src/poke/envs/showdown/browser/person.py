@@ -175,8 +175,9 @@ class Person:
 
 
 def with_details(drawn: dict[str, Any], request: dict[str, Any]) -> None:
-    """Add to a person's scene what its own request tells more exactly: HP of the own team, PP, what a gimmick makes of
-    a move.
+    """Add to a person's scene what its own request tells more exactly.
+
+    HP of the own team, PP, what a gimmick makes of a move.
 
     Args:
         drawn: of `scene`; each option gains a ``detail`` and a ``type``.

@@ -175,7 +175,9 @@ class BattleWorkers:
         """Queue choices of seats that were asked, for the next exchange.
 
         Args:
-            battle, seat, action: one each, or arrays of equal length.
+            battle: one number, or an array of them.
+            seat: as many, 0 or 1 each.
+            action: as many, the bit of the mask each.
 
         Raises:
             ValueError: a seat was not asked, or may not choose this.

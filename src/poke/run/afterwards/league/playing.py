@@ -91,7 +91,8 @@ def play_league(
         teams: a file of teams, for a format that needs them.
         seed: of the battles.
         workers: processes that play.
-        checkpoint, trust: as of `poke.load`.
+        checkpoint: as of `poke.load`.
+        trust: as of `poke.load`.
 
     Raises:
         PlayingError: it failed, or cannot be.

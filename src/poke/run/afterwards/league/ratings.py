@@ -61,7 +61,8 @@ def intervals(
     """Return the ends of the ratings' 95 % intervals, each ``[players]`` float64.
 
     Args:
-        won, drawn: as of `rate`, ``[players, players]`` int64.
+        won: as of `rate`, ``[players, players]`` int64.
+        drawn: as of `rate`, ``[players, players]`` int64.
         seed: of the bootstrap.
         samples: of it.
     """

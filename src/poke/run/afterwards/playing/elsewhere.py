@@ -38,8 +38,9 @@ def visit(
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
-    """Play battles on a server, print each and what all came to, and return the exit status: 0, or 128 + N after
-    signal N, when battles under way are forfeited.
+    """Play battles on a server, print each and what all came to, and return the exit status.
+
+    That is 0, or 128 + N after signal N, when battles under way are forfeited.
 
     Args:
         run: as `poke.load` takes it.
@@ -56,7 +57,8 @@ def visit(
         seed: of the teams drawn.
         watch: print what happens in each battle and what the policy thinks; one at a time.
         page: a file to be written of the same.
-        checkpoint, trust: as of `poke.load`.
+        checkpoint: as of `poke.load`.
+        trust: as of `poke.load`.
 
     Raises:
         PlayingError: it failed, or cannot be.

@@ -22,8 +22,9 @@ def host(
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
-    """Print where the page is, play battle after battle there, print each and what all came to, and return the exit
-    status: 128 + N after signal N.
+    """Print where the page is, play battle after battle there, print each and what all came to.
+
+    Returns the exit status: 128 + N after signal N.
 
     Args:
         run: as `poke.load` takes it.

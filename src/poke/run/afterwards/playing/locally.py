@@ -31,8 +31,9 @@ def play(
     checkpoint: str = "best",
     trust: Sequence[str] = (),
 ) -> int:
-    """Play battles on a server of its own, print what they came to, and return the exit status: 0, or 128 + N after
-    signal N, when what was played so far is printed.
+    """Play battles on a server of its own, print what they came to, and return the exit status.
+
+    That is 0, or 128 + N after signal N, when what was played so far is printed.
 
     Args:
         run: as `poke.load` takes it.

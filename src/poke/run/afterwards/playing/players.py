@@ -61,7 +61,8 @@ def cast(
         runs: of the policies, as `poke.load` takes them.
         format: such as ``gen1randombattle``; None for random battles of the first policy's generation.
         teams: a file of teams, for a format that needs them.
-        checkpoint, trust: as of `poke.load`.
+        checkpoint: as of `poke.load`.
+        trust: as of `poke.load`.
 
     Raises:
         PlayingError: they cannot.
@@ -77,7 +78,9 @@ def loaded(run: str, *, checkpoint: str, trust: Sequence[str]) -> Policy:
     """Return a run's policy.
 
     Args:
-        run, checkpoint, trust: as of `poke.load`.
+        run: as of `poke.load`.
+        checkpoint: as of `poke.load`.
+        trust: as of `poke.load`.
 
     Raises:
         PlayingError: there is none.

@@ -159,7 +159,7 @@ class CsvWriter:
         file.append(fields)
 
     def _places_in(self, category: str) -> dict[str, int]:
-        """Where the names of a category stand."""
+        """Where the names of a category stand: looked up once for all rows of the same columns, not once a row."""
         if self._columns is not self._file.columns:
             self._columns, self._places = self._file.columns, {}
             for place, column in enumerate(self._columns):

@@ -1,14 +1,20 @@
 # `make run` and `make test` set up their own environment in .venv and need Python >= 3.11 and git, nothing else.
 PYTHON ?= python3
 BIN = .venv/bin
+LOWEST = .venv-lowest/bin
+EXTRAS = dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export
 
-.PHONY: run test check showdown release clean
+.PHONY: run test test-lowest check showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# The tests with the lowest version of everything that pyproject.toml allows, in an environment of their own.
+test-lowest: .venv-lowest/stamp
+	$(LOWEST)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -23,8 +29,16 @@ check: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@ .venv/run.stamp
+
+# uv takes the lowest; torch comes by pip and first, so that both environments have the same build of it.
+.venv-lowest/stamp: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(LOWEST)/pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/pip install --quiet --disable-pip-version-check --no-deps $$(grep -o 'torch==[0-9.]*' pyproject.toml)
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct -e '.[$(EXTRAS)]'
+	touch $@
 
 # The Pokemon Showdown server that recording and some tests need.
 showdown: .venv/dev.stamp
@@ -35,4 +49,4 @@ release: .venv/dev.stamp
 	PYTHON=$(PYTHON) .ci/release
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,10 @@
 # `make run` and `make test` set up their own environment in .venv and need Python >= 3.11 and git, nothing else.
 PYTHON ?= python3
 BIN = .venv/bin
+LOWEST = .venv-lowest/bin
+EXTRAS = dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export
 
-.PHONY: run test coverage check docs showdown release clean
+.PHONY: run test test-lowest coverage check docs showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
@@ -17,6 +19,10 @@ coverage: .venv/dev.stamp
 	find . -maxdepth 1 -name '.coverage.*' -empty -delete
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# The tests with the lowest version of everything that pyproject.toml allows, in an environment of their own.
+test-lowest: .venv-lowest/stamp
+	$(LOWEST)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -35,8 +41,16 @@ docs: .venv/dev.stamp
 
 .venv/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@ .venv/run.stamp
+
+# uv takes the lowest; torch comes by pip and first, so that both environments have the same build of it.
+.venv-lowest/stamp: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-lowest
+	$(LOWEST)/pip install --quiet --disable-pip-version-check uv
+	$(LOWEST)/pip install --quiet --disable-pip-version-check --no-deps $$(grep -o 'torch==[0-9.]*' pyproject.toml)
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct -e '.[$(EXTRAS)]'
+	touch $@
 
 # The Pokemon Showdown server that recording and some tests need.
 showdown: .venv/dev.stamp
@@ -47,4 +61,4 @@ release: .venv/dev.stamp
 	PYTHON=$(PYTHON) .ci/release
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache site
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache site

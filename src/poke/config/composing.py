@@ -274,9 +274,7 @@ def _refuse_option(error: MissingConfigException) -> NoReturn:
     if not group:
         raise ConfigError(f"no config {error.missing_cfg_file}")
     if package := PLUGIN_PACKAGES.get(f"{group}={option}"):
-        raise ConfigError(
-            f"{group}={option} needs {package}, which is not installed: pip install {package}"
-        )
+        raise ConfigError(f"{group}={option} needs {package}: pip install 'poke[sweep]'")
     choice = f" (choose from {', '.join(options)})" if options else ""
     near = did_you_mean(option, options) if len(options) > 12 else choice
     raise ConfigError(f"no option {group}={option}{near}")

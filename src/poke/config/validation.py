@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from poke.config.extras import need
 from poke.config.knobs import ConfigError, check, did_you_mean
 from poke.config.own import check_own
 from poke.config.schema import TARGETS, RecordConfig, ShowdownConfig, TrainConfig
 from poke.envs.showdown.formats import FormatError, generation
 from poke.envs.showdown.names import LEAGUE, SCRIPTED, SELF, BattleError, is_run, shares_of
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
 
 BATTLES = "poke.envs.showdown.battles.BattleEnvironment"
 BATTLE_NETWORK = "poke.networks.battle.BattleNetwork"
@@ -43,6 +46,12 @@ LEARNS_FROM = {
 MINARI = "minari:"  # what `out` begins with to name a dataset and no file
 VALUE_EVALUATOR = "poke.algorithms.values.fitted.ValueEvaluator"
 HELD_OUT = {"poke.algorithms.bc.HeldOutEvaluator": "heldout", VALUE_EVALUATOR: "values"}
+SERVICES = {
+    "mlflow": "poke.training.writers.MlflowWriter",
+    "trackio": "poke.training.writers.TrackioWriter",
+}
+DRAWN_BY_PYGAME = re.compile(r"gymnasium\.envs\.(classic_control|box2d|toy_text)\b")
+EPISODE_EVALUATOR = "poke.envs.evaluation.EpisodeEvaluator"
 BATTLE_EVALUATOR = "poke.envs.showdown.battles.BattleEvaluator"
 
 
@@ -64,6 +73,7 @@ def validate(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"sweep must be a plain directory name, not '{name}'")
     _check_early_stopping(config)
     _check_sharing(config["trainer"])
+    _check_services(config["logger"])
     _check_playing(config)
 
 
@@ -205,18 +215,28 @@ def _check_sharing(trainer: Mapping[str, Any]) -> None:
         )
 
 
+def _check_services(logger: Mapping[str, Any]) -> None:
+    """Check that the libraries of the services that are to be told are there."""
+    for name, target in SERVICES.items():
+        sink = logger.get(name) or {}
+        if sink.get("_target_") == target and sink["enabled"]:
+            need(f"logger.{name}.enabled=true", name, name)
+
+
 def _check_playing(config: Mapping[str, Any]) -> None:
     """Check what holds between environment, rollout and algorithm."""
     nodes = [config.get("env") or {}, config["data"], config["algo"]]
     env, data, algo = (node.get("_target_") for node in nodes)
     evaluation = (config.get("eval") or {}).get("_target_")
     if env == "poke.envs.gym.GymEnvironment":
-        _check_registered(nodes[0]["id"])
+        drawn = DRAWN_BY_PYGAME.match(str(_registered(nodes[0]["id"]).entry_point))
+        if drawn and evaluation == EPISODE_EVALUATOR and config["eval"]["video"]:
+            need("eval.video=true", "pygame", "video")
     if env == BATTLES:
         _check_battles(nodes[0], evaluation)
     if evaluation == BATTLE_EVALUATOR:
         _check_measured(config["eval"])
-    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and env is None:
+    if evaluation == EPISODE_EVALUATOR and env is None:
         raise ConfigError("eval=episodes plays an environment: add one, as in env=cartpole")
     _check_source(env, nodes[1], nodes[2])
     if algo == DQN and (atoms := nodes[2].get("atoms")):
@@ -268,8 +288,7 @@ def _check_remote(
     env: Mapping[str, Any], data: Mapping[str, Any], trainer: Mapping[str, Any]
 ) -> None:
     """Check that there is a cluster's library, one learner, and as many environments for each actor."""
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError("data=ray_rollout needs ray: pip install 'poke[ray]'")
+    need("data=ray_rollout", "ray", "ray")
     if trainer.get("devices", 1) > 1:
         raise ConfigError(
             f"data=ray_rollout has one learner and many that play: leave out trainer.devices={trainer['devices']}"
@@ -305,7 +324,7 @@ def _check_battles(env: Mapping[str, Any], evaluation: str | None) -> None:
     _check_names("env.league.players", players)
     if stray := [name for name in players if name in (SELF, LEAGUE)]:
         raise ConfigError(f"env.league.players names players, and {stray[0]} is none")
-    if evaluation == "poke.envs.evaluation.EpisodeEvaluator" and {*shares} <= {SELF, LEAGUE}:
+    if evaluation == EPISODE_EVALUATOR and {*shares} <= {SELF, LEAGUE}:
         raise ConfigError(
             f"eval=episodes plays env.opponent, and {' and '.join(shares)} changes with training: "
             "eval=battles plays opponents of its own"
@@ -342,11 +361,11 @@ def _check_sequences(num_envs: int, num_steps: int, minibatch_size: int) -> None
         )
 
 
-def _check_registered(id: str) -> None:
+def _registered(id: str) -> EnvSpec:
     from poke.envs.registration import UnsupportedEnvironmentError, find
 
     try:
-        find(id)
+        return find(id)
     except UnsupportedEnvironmentError as error:
         raise ConfigError(str(error)) from error
 

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from poke.config import composing
 from poke.config.composing import Primary
+from poke.config.extras import need
 from poke.config.knobs import ConfigError
 from poke.run.directory import LOCK_NAME, LOCK_SECONDS, RunDirectoryError, create_run_directory
 from poke.run.files import read_json
@@ -34,6 +35,9 @@ from poke.sweep.table import JobRow, SweepTable
 from poke.sweep.ticket import TICKET_FILE, Ticket, issued
 
 log = logging.getLogger("poke.sweep")
+
+# Poke's own sweeper and launcher that are named after the library that they need.
+BY_LIBRARY = {"hydra/sweeper": "optuna", "hydra/launcher": "ray"}
 
 
 def run_sweep(primary: Primary, overrides: Sequence[str], command: Sequence[str]) -> int:
@@ -54,6 +58,9 @@ def run_sweep(primary: Primary, overrides: Sequence[str], command: Sequence[str]
     with primary.hydra() as hydra, ExitStack() as stack:
         first, overrides = _first_job(primary, hydra, overrides)
         options = first.sweep
+        for group, option in BY_LIBRARY.items():
+            if first.hydra.runtime.choices[group] == option:
+                need(f"{group}={option}", option, "sweep")
         sweep_dir = _placed(first, options.name)
         stack.enter_context(_shown())
         stack.enter_context(_held(sweep_dir, wait=options.on_busy == "wait"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from poke.config.knobs import ConfigError
 from poke.sweep import naming
 from poke.sweep.axes import Axis
 from poke.sweep.launching import IdempotentLauncher
@@ -34,9 +32,6 @@ class Search:
         n_trials: how many trials the study is to have.
         n_jobs: trials asked for at a time.
         sampler: config of the study's sampler.
-
-    Raises:
-        ConfigError: Optuna is not installed.
     """
 
     def __init__(
@@ -48,10 +43,6 @@ class Search:
         n_jobs: int,
         sampler: Mapping[str, Any],
     ) -> None:
-        if importlib.util.find_spec("optuna") is None:
-            raise ConfigError(
-                "hydra/sweeper=optuna needs optuna, which is not installed: pip install optuna"
-            )
         self._launcher = launcher
         self._sweep_dir = Path(config.hydra.sweep.dir)
         self._monitor, self._mode = config.checkpoint.monitor, config.checkpoint.mode

@@ -1,4 +1,4 @@
-"""A sweep whose jobs run two at a time, each in a process of its own, and the table of what came of it.
+r"""A sweep whose jobs run two at a time, each in a process of its own, and the table of what came of it.
 
     pip install 'poke[sweep]'
     python examples/sweep_on_joblib.py algo.lr=3e-4,1e-3,3e-3

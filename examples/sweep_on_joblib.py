@@ -5,7 +5,7 @@ r"""A sweep whose jobs run two at a time, each in a process of its own, and the 
 
 is the same as
 
-    python -m poke.train -m sweep=joblib hydra/launcher=joblib hydra.launcher.n_jobs=2 network=mlp seed=0,1,2 \\
+    python -m poke.train -m sweep=joblib hydra/launcher=joblib hydra.launcher.n_jobs=2 network=mlp seed=0,1,2 \
         trainer.max_steps=200 trainer.eval_every=100 algo.lr=3e-4,1e-3,3e-3
     python -m poke.compare multirun/joblib
 

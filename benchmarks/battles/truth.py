@@ -41,7 +41,7 @@ def compare(generation: int, fuzz: bool, first: int, end: int) -> dict[str, Any]
         "fuzz": fuzz,
         "layout": layout.describe(generation),
         "tables": layout.tables(),
-        "battles": [first, end],
+        "battles": list(range(first, end)),
     }
     command = [installation.find_node(), str(HARNESS), str(installation.find_package())]
     done = subprocess.run(

@@ -15,15 +15,30 @@ WORKER = Path(installation.__file__).parent / "worker"
 BATTLES = 20
 
 
-def compare(generation, kind, fuzz, battles=BATTLES, **more):
+# Battles, by generation and whether of fuzzed teams, in which something was wrong that the first ones do not show.
+ONCE_WRONG = {
+    # Mimic of a move that it had: 134, 483, 916. A move that was chosen before for another: 224.
+    (1, False): [134, 224, 483, 916],
+    # Called moves that go on: 88. Mimic after Transform, PP beneath Transform: 74, 168. A lock that is hidden: 115.
+    # Mimic called by Mirror Move: 119, 189.
+    (1, True): [74, 88, 115, 119, 168, 189],
+    # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.
+    (3, False): [124, 180],
+    # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
+    # that begins against Protect: 98.
+    (3, True): [73, 86, 98],
+    (4, False): [31, 102],
+}
+
+
+def compare(generation, fuzz, battles):
     """Play battles and return what truth/main.js counted."""
     settings = {
-        "format": f"gen{generation}{kind}",
+        "format": f"gen{generation}{'customgame' if fuzz else 'randombattle'}",
         "fuzz": fuzz,
         "layout": layout.describe(generation),
         "tables": layout.tables(),
-        "battles": [0, battles],
-        **more,
+        "battles": list(battles),
     }
     command = [installation.find_node(), HERE / "truth" / "main.js"]
     done = subprocess.run(
@@ -40,10 +55,17 @@ def compare(generation, kind, fuzz, battles=BATTLES, **more):
 @pytest.mark.parametrize("fuzz", [False, True], ids=["random teams", "fuzzed teams"])
 @pytest.mark.parametrize("generation", range(1, 10))
 def test_what_is_observed_is_so(generation, fuzz):
-    kind = "customgame" if fuzz else "randombattle"
-
-    report = compare(generation, kind, fuzz)
+    report = compare(generation, fuzz, range(BATTLES))
 
     assert report["decisions"] > 20 * BATTLES
+    assert report["wrong"] == {}, report["examples"]
+    assert report["wrongMasks"] == {}, report["examples"]
+
+
+@pytest.mark.parametrize(("generation", "fuzz"), ONCE_WRONG)
+def test_what_was_wrong_once_is_so(generation, fuzz):
+    report = compare(generation, fuzz, ONCE_WRONG[generation, fuzz])
+
+    assert report["decisions"] > 20
     assert report["wrong"] == {}, report["examples"]
     assert report["wrongMasks"] == {}, report["examples"]

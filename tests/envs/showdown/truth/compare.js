@@ -153,10 +153,15 @@ class Comparison {
       if (texts.has(text) === (error === null)) continue;
       // Only what is hidden may be refused: a trap or a disabled move that the request does not tell of.
       if (texts.has(text) && /trapped|is disabled/.test(error)) this.excuse('a choice that is refused for a hidden reason', 1);
-      else this.report.count(this.report.wrongMasks, texts.has(text) ? 'allowed' : 'missing', this.where, text, error, request.active || request.forceSwitch);
+      else if (!texts.has(text) && error === null && isLockHidden(request, text)) {
+        this.excuse('a move that may not be chosen, taken because a lock that the request hides makes it another', 1);
+      } else this.report.count(this.report.wrongMasks, texts.has(text) ? 'allowed' : 'missing', this.where, text, error, request.active || request.forceSwitch);
     }
   }
 }
+
+/** Gen 1: the request shows moves to one who may be bound to another; who is, does that whatever is chosen. */
+const isLockHidden = (request, text) => text.startsWith('move ') && !!request.active && !!request.active[0].maybeLocked;
 
 // What may be said besides a move, from which generation on.
 const EVENTS = { ' mega': 6, ' megax': 6, ' megay': 6, ' ultra': 7, ' zmove': 7, ' dynamax': 8, ' terastallize': 9 };

@@ -11,6 +11,7 @@ class Unknowable {
   }
 }
 const unknowable = reason => new Unknowable(reason);
+const eitherOf = (one, other) => [one, other].find(value => value instanceof Unknowable) || { oneOf: [one, other] };
 
 const plainAbility = id => (id === 'noability' ? '' : id);
 const clamp = value => Math.max(-127, Math.min(127, Math.round(value)));
@@ -132,7 +133,8 @@ class Expected {
   ownAbility(pokemon) {
     const ability = plainAbility(pokemon.ability);
     // Up to gen 6 requests do not tell the ability that it got from the other side.
-    return this.gen <= 6 && pokemon.ability !== pokemon.baseAbility ? { oneOf: ['', ability] } : ability;
+    const isBorrowed = pokemon.transformed || pokemon.ability !== pokemon.baseAbility;
+    return this.gen <= 6 && isBorrowed ? { oneOf: ['', ability] } : ability;
   }
 
   /** Maximum HP are told with its health, which one that has fainted has not. */
@@ -382,7 +384,7 @@ class Expected {
 
   /** In percent; what Transform copied has at most five. */
   pp(pokemon, slot, isOwn) {
-    const why = this.ledger.whyVague(pokemon, slot.id, isOwn);
+    const why = this.ledger.whyVague(pokemon, slot, isOwn);
     if (why) return unknowable(why);
     return percent(slot.pp, pokemon.transformed ? Math.min(5, this.dex.moves.get(slot.id).pp) : slot.maxpp);
   }
@@ -396,7 +398,7 @@ class Expected {
       const lastUsed = isActive && !pokemon.fainted && entry.lastMove === id ? 1 : 0;
       const pp = this.pp(pokemon, slot, false);
       // Mimic may copy a move that it has already: which of the two slots is which, lines do not tell.
-      if (possible[id]) possible[id].pp = { oneOf: [possible[id].pp, pp] };
+      if (possible[id]) possible[id].pp = eitherOf(possible[id].pp, pp);
       else possible[id] = this.move(id, { pokemon, target, pp, available: 0, lastUsed });
     }
     const needed = pokemon.transformed ? [] : [...entry.moves].filter(id => possible[id]);

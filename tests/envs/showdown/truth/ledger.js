@@ -18,6 +18,7 @@ class Entry {
     this.stint = new Set(); // those that were seen since it came in
     this.fresh = new Set(); // of these, those that had not been seen before
     this.lastMove = ''; // that it chose, since it came in
+    this.called = ''; // what a move of its called last, since then
     // Illusions of it that were seen and have not ended: what was seen then is taken for its own.
     this.doubts = 0;
     this.hidesForm = false; // team preview did not tell its form
@@ -38,8 +39,9 @@ class Ledger {
     this.seeming = new Map(); // side -> the entry that seems to stand in battle
     this.sleeps = new WeakMap(); // the state of a sleep -> what is known of it
     this.watched = new Set();
-    this.paid = new Map(); // Pokemon -> the move from which PP were taken last
-    this.vague = new Map(); // Pokemon -> moves whose PP are not known any more: id -> why
+    this.paid = new Map(); // Pokemon -> the slot from which PP were taken last
+    this.vague = { own: new Map(), foe: new Map() }; // slots whose PP that side does not know any more -> why
+    this.isDesync = false; // gen 1: the next move is one that its user did not choose
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
@@ -89,20 +91,36 @@ class Ledger {
       this.changeTypes(who, parts.slice(3));
     } else if (kind === '-transform') {
       this.copyTypes(who, parts[2]);
+    } else if (kind === '-hint') {
+      // Counter has a hint of its own about desyncs, after its line.
+      if (/^In Gen 1, if both players would see/.test(who)) this.isDesync = true;
     } else if (kind === '-ability') {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
       entry.told.ability = id;
       const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
       entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
+      this.showGiver(parts, id);
     }
     for (const part of parts) this.noteCause(`${part}`);
+  }
+
+  /** Whoever gave an ability has it. */
+  showGiver(parts, id) {
+    const giver = this.named(parts.find(part => `${part}`.startsWith('[of] ')));
+    if (giver) this.seen(giver)[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = id;
+  }
+
+  /** Who stands on the side that an '[of] p1a: Mew' names. */
+  named(of) {
+    const side = this.battle.sides.find(one => `${of}`.startsWith(`[of] ${one.id}`));
+    return side ? side.active[0] : null;
   }
 
   changeTypes(pokemon, [what, of]) {
     const entry = this.seen(pokemon);
     if (`${what}`.startsWith('[from] move: Reflect Type')) {
-      this.copyTypes(pokemon, this.battle.sides.find(side => `${of}`.startsWith(`[of] ${side.id}`)).active[0]);
+      this.copyTypes(pokemon, this.named(of));
     } else {
       [entry.types, entry.copied] = [`${what}`.split('/'), null];
     }
@@ -164,7 +182,7 @@ class Ledger {
       return isSet;
     };
     pokemon.deductPP = (move, ...given) => {
-      this.paid.set(pokemon, toID(move.id || move));
+      this.paid.set(pokemon, this.battle.gen === 1 ? pokemon.getMoveSlot(pokemon.side.lastSelectedMoveSlot) : pokemon.getMoveData(move));
       return deductPP.call(pokemon, move, ...given);
     };
   }
@@ -176,7 +194,7 @@ class Ledger {
     entry.revealed = true;
     entry.stint = new Set();
     entry.fresh = new Set();
-    entry.lastMove = '';
+    entry.lastMove = entry.called = '';
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
       entry.doubts++;
@@ -197,7 +215,7 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
-    entry.lastMove = seeming.lastMove;
+    [entry.lastMove, entry.called] = [seeming.lastMove, seeming.called];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];
     const sleep = this.sleeps.get(pokemon.statusState);
     if (sleep && sleep.guise === seeming) sleep.guise = entry;
@@ -211,34 +229,71 @@ class Ledger {
     const move = this.battle.dex.moves.get(id);
     if (move.self && move.self.volatileStatus === 'partialtrappinglock') this.binder = pokemon;
     else if (this.binder === pokemon) this.binder = null;
-    const isOwn = pokemon.moveSlots.some(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
-    // Gen 2 does not say of the second turn of a move that it was called.
-    if (!isOwn && !move.isZ && !move.isMax && id !== 'struggle') return;
     const [, from] = /\[from\] ?(?:move: )?([^|]*)/.exec(rest) || [];
+    if (this.isDesync) {
+      this.desync(pokemon, entry);
+      return;
+    }
     // A Pursuit that meets who leaves names itself as its cause.
-    if (from && from !== 'lockedmove' && toID(from) !== id) return;
+    const isCalled = !!from && from !== 'lockedmove' && toID(from) !== id;
+    if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
+    const isContinued = from === 'lockedmove' || (this.battle.gen === 1 && !!from && !isCalled);
+    // What was called goes on by itself without having been chosen.
+    if (isCalled || (isContinued && entry.called === id)) {
+      entry.called = id;
+      return;
+    }
+    const slots = pokemon.moveSlots.filter(slot => slot.id === id || (id === 'hiddenpower' && slot.id.startsWith(id)));
+    // Gen 2 does not say of the second turn of a move that it was called.
+    if (!slots.length && !move.isZ && !move.isMax && id !== 'struggle') return;
+    entry.called = '';
     this.doubtPP(pokemon, entry, move);
     entry.lastMove = id;
-    if (/\[from\]/.test(rest) || pokemon.transformed || move.isZ || move.isMax) return;
+    // Which of two slots was used lines do not tell: it may be that of a Mimic.
+    for (const slot of slots.length > 1 ? slots : []) {
+      for (const who of ['own', 'foe']) this.doubt(pokemon, slot, who, 'PP of a move that Mimic gave to one that has it');
+    }
+    if (slots.length > 1 || /\[from\]/.test(rest) || pokemon.transformed || move.isZ || move.isMax) return;
     if (!entry.moves.has(id)) entry.fresh.add(id);
     entry.stint.add(id);
     entry.moves.add(id);
+  }
+
+  /**
+   * Gen 1: it uses a move that its player chose before, perhaps for another: a slot pays that has nothing to do with
+   * it. Its player knows the order of its moves, the other only what it chose last.
+   */
+  desync(pokemon, entry) {
+    this.isDesync = false;
+    const slot = pokemon.getMoveSlot(pokemon.side.lastSelectedMoveSlot);
+    if (!entry.lastMove) this.doubt(pokemon, slot, 'foe', 'PP that a move paid for one that was chosen before for another');
+  }
+
+  /** Gen 1, a glitch: a move that a copied move calls gives a PP to the slot beneath. The other side knows no order. */
+  doubtBeneath(pokemon) {
+    const slot = pokemon.baseMoveSlots[pokemon.side.lastSelectedMoveSlot];
+    if (pokemon.transformed) this.doubt(pokemon, slot, 'foe', 'PP that a move beneath Transform got from a called move');
   }
 
   /** Two things take PP that nobody is told of. */
   doubtPP(pokemon, entry, move) {
     const base = this.paid.get(pokemon);
     const foe = pokemon.side.foe.active[0];
-    if (foe && foe.ability === 'pressure' && this.seen(foe).ability !== 'pressure') {
-      this.doubt(pokemon, base, 'PP that a Pressure took which was not shown');
+    const why = 'PP that a Pressure took which was not shown';
+    if (foe && foe.ability === 'pressure') {
+      const shown = this.seen(foe);
+      if (shown.ability !== 'pressure') this.doubt(pokemon, base, 'own', why);
+      // Up to gen 6 requests do not tell a player the ability that one of its own got from the other side.
+      const isBorrowed = this.battle.gen <= 6 && foe.ability !== foe.baseAbility;
+      if (isBorrowed && shown.borrowed !== 'pressure') this.doubt(pokemon, base, 'foe', why);
     }
     if (!move.isZ && !move.isMax) return;
     const own = pokemon.moveSlots.map(slot => slot.id);
     const shown = pokemon.transformed ? own : [...entry.moves];
-    const why = 'PP of the move behind a Z- or max move';
+    const behind = 'PP of the move behind a Z- or max move';
     const fitting = (ids, ability) => ids.filter(one => this.mayBeBehind(one, move, ability)).length;
-    if (shown.length < 4 || fitting(shown, entry.told.ability) !== 1) this.doubt(pokemon, base, why, true);
-    if (fitting(own, pokemon.ability) !== 1) this.doubt(pokemon, base, why);
+    if (shown.length < 4 || fitting(shown, entry.told.ability) !== 1) this.doubt(pokemon, base, 'foe', behind);
+    if (fitting(own, pokemon.ability) !== 1) this.doubt(pokemon, base, 'own', behind);
   }
 
   /** Whether a Z- or max move can have been made of a move; some abilities and moves change what type that has. */
@@ -252,21 +307,26 @@ class Ledger {
     return RETYPING.has(ability);
   }
 
-  /** `byFoe`: only the other side cannot tell. */
-  doubt(pokemon, id, why, byFoe = false) {
-    if (!this.vague.has(pokemon)) this.vague.set(pokemon, { own: new Map(), foe: new Map() });
-    this.vague.get(pokemon)[byFoe ? 'foe' : 'own'].set(id, why);
+  /** `who`, its own side or the other one, cannot tell the PP of a slot any more. */
+  doubt(pokemon, slot, who, why) {
+    for (const one of this.paying(pokemon, slot)) this.vague[who].set(one, why);
   }
 
-  /** Why a side cannot know the PP of a move, null if it can. */
-  whyVague(pokemon, id, isOwn) {
-    const vague = this.vague.get(pokemon);
-    return (vague && vague[isOwn ? 'own' : 'foe'].get(id)) || null;
+  /** Why a side cannot know the PP of a slot, null if it can. */
+  whyVague(pokemon, slot, isOwn) {
+    const vague = this.vague[isOwn ? 'own' : 'foe'];
+    return vague.get(this.paying(pokemon, slot).find(one => vague.has(one))) || null;
   }
 
   /** Its player's request has told the PP of all its moves. */
   tellPP(pokemon) {
-    if (this.vague.has(pokemon)) this.vague.get(pokemon).own.clear();
+    for (const slot of pokemon.moveSlots) for (const one of this.paying(pokemon, slot)) this.vague.own.delete(one);
+  }
+
+  /** The slots of which PP are taken at once: in gen 1 what Mimic has copied spends Mimic's own. */
+  paying(pokemon, slot) {
+    const isMimics = this.battle.gen === 1 && slot && slot.virtual && !pokemon.transformed;
+    return isMimics ? [slot, pokemon.baseMoveSlots[pokemon.moveSlots.indexOf(slot)]] : [slot];
   }
 }
 

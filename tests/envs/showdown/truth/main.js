@@ -1,6 +1,6 @@
 'use strict';
 // node main.js PACKAGE WORKER < SETTINGS: what the tracker makes of battles against the simulator's state.
-//   {"format": "gen1randombattle", "layout": ..., "tables": ..., "battles": [first, past the last], "fuzz": false}
+//   {"format": "gen1randombattle", "layout": ..., "tables": ..., "battles": [0, 1, 2], "fuzz": false}
 // Prints a report as JSON.
 
 const fs = require('fs');
@@ -69,8 +69,7 @@ function play(seed) {
   });
 }
 
-const [first, end] = settings.battles;
-for (let seed = first; seed < end; seed++) {
+for (const seed of settings.battles) {
   try {
     play(seed);
   } catch (error) {

@@ -75,19 +75,17 @@ function mimic(tracker, pokemon, id, by) {
   const place = tracker.gen === 1 && pokemon.calledMove === name ? pokemon.lastMove : name;
   const index = pokemon.moves.findIndex(slot => slot.move.id === place);
   if (index < 0) return;
-  const slot = copiedSlot(tracker.gen, move, pokemon.moves[index], isSketch);
-  if (isSketch && pokemon.moves === pokemon.baseMoves) {
-    pokemon.baseMoves[index] = slot;
-  } else {
-    pokemon.moves = pokemon.moves.slice();
-    pokemon.moves[index] = slot;
-  }
+  const old = pokemon.moves[index];
+  const slot = copiedSlot(pokemon, move, old, isSketch);
+  if (isSketch && pokemon.baseMoves[index] === old) pokemon.baseMoves[index] = slot;
+  else if (pokemon.moves === pokemon.baseMoves) pokemon.moves = pokemon.moves.slice();
+  pokemon.moves[index] = slot;
 }
 
 /** PP of what Mimic or Sketch has copied; to gen 4 Mimic's PP Ups count for the maximum. */
-function copiedSlot(gen, move, old, isSketch) {
-  if (gen === 1) return new MoveSlot(move, old.pp);
+function copiedSlot({ tables: { gen }, transformed }, move, old, isSketch) {
   const { pp } = move.entry;
+  if (gen === 1) return new MoveSlot(move, old.pp, transformed ? Math.min(5, pp) : move.maxpp);
   if (gen <= 4 && !isSketch) return new MoveSlot(move, Math.min(5, pp));
   return new MoveSlot(move, pp, pp);
 }
@@ -109,8 +107,7 @@ function activate(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
-  if (isShield(id) && tracker.mover && pokemon !== tracker.mover && tracker.gen > 4)
-    locks.missed(tracker);
+  if (isShield(id) && tracker.mover && pokemon !== tracker.mover) locks.blocked(tracker);
   if (id === 'trapped') pokemon.volatiles.set('trapped', true);
   const move = text.startsWith('move: ') ? tracker.tables.move(id) : null;
   if (move && move.entry.volatileStatus === 'partiallytrapped')
@@ -245,6 +242,9 @@ function inherit(incoming, { boosts, volatiles }) {
   incoming.volatiles = volatiles;
 }
 
+/** To gen 4 Baton Pass hands over whom he held, too. */
+const passesHold = tracker => !tracker.dex.conditions.getByID('trapper').noCopy;
+
 /** Who leaves or faints frees whom he held. */
 function partFrom(tracker, side) {
   const foe = tracker.foeOf(side).active;
@@ -275,6 +275,7 @@ module.exports = {
   endTurn,
   legacyOf,
   inherit,
+  passesHold,
   partFrom,
   afterLeaving,
   afterEntering,

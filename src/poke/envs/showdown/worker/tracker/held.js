@@ -35,7 +35,7 @@ function getAbility(tracker, pokemon, id, from, of) {
   }
   if (from.startsWith('ability: ')) showAbility(pokemon, effectID(from)); // Trace
   const giver = of ? tracker.at(of) : null;
-  if (giver && giver !== pokemon && from.startsWith('ability: ')) showAbility(giver, id);
+  if (giver && giver !== pokemon) showAbility(giver, id);
   pokemon.ability = id;
 }
 

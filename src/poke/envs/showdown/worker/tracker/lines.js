@@ -13,6 +13,7 @@ const { BOOSTS } = require('./pokemon');
 
 const BOOST_INDEX = new Map(BOOSTS.map((name, i) => [name, i]));
 const TERRAINS = ['electricterrain', 'grassyterrain', 'mistyterrain', 'psychicterrain'];
+const DESYNC = 'In Gen 1, if both players would see the same'; // the hint before a move that was not chosen for itself
 const LAYERS = { spikes: 3, toxicspikes: 2 };
 
 /** What follows a tag such as '[from] ' in a line, '' where it is not. */
@@ -100,6 +101,9 @@ const LINES = {
     effects.partFrom(tracker, side);
   },
   swap() {},
+  '-hint': (tracker, parts) => {
+    if (parts[2].startsWith(DESYNC)) tracker.isDesync = true;
+  },
 
   // ---- moves
   move: useMove,

@@ -83,6 +83,18 @@ function missed(tracker) {
   mover.touch();
 }
 
+/** A shield holds the move off that is being used; to gen 4 a rampage that has begun goes on. */
+function blocked(tracker) {
+  const { mover } = tracker;
+  const bound = mover.volatiles.get('lockedmove');
+  if (tracker.gen > 4) {
+    missed(tracker);
+  } else if (tracker.gen > 2 && bound && bound.hits === 1) {
+    mover.volatiles.delete('lockedmove');
+    mover.touch();
+  }
+}
+
 /** A rampage that has begun ends in gens 3 and 4 with the turn, from gen 5 on at once. */
 function endRampage(tracker, volatiles) {
   const bound = volatiles.get('lockedmove');
@@ -124,4 +136,4 @@ function aborted(tracker, pokemon, reason) {
   if (reason === 'flinch') pokemon.mustRecharge = false;
 }
 
-module.exports = { beginTurn, moved, missed, isBoundTo, fail, hurt, aborted, RAMPAGES };
+module.exports = { beginTurn, moved, missed, blocked, isBoundTo, fail, hurt, aborted, RAMPAGES };

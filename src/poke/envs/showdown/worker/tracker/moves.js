@@ -51,11 +51,16 @@ function useMove(tracker, parts) {
     (tracker.gen === 2 && fromID === '' && locks.isBoundTo(pokemon, id)); // gen 2 does not say so
   const goesOnCalled = isContinued && pokemon.calledMove === id;
   const isCalled = (fromID !== '' && !isContinued && fromID !== id) || goesOnCalled;
+  const { isDesync } = tracker;
+  tracker.isDesync = false;
   const wasPreparing = pokemon.preparing;
   pokemon.preparing = '';
   pokemon.mustRecharge = false;
   const move = tracker.tables.move(id);
-  if (isCalled) {
+  if (isDesync) {
+    if (!move.entry.flags.charge) payForDesync(tracker, pokemon);
+    pokemon.calledMove = id;
+  } else if (isCalled) {
     if (tracker.gen === 1) payForCalled(pokemon, move, goesOnCalled);
     const caller = tracker.gen > 3 && from.startsWith('move: ') ? pokemon.findMove(fromID) : null;
     if (caller)
@@ -84,15 +89,26 @@ function spend(tracker, pokemon, slot, cost) {
 }
 
 /**
+ * Gen 1: who wakes or thaws uses the move that its player chose last, be it for another Pokemon or called by one of its
+ * own. The slot that was chosen last pays, since it came in the first, which only its player can tell.
+ */
+function payForDesync(tracker, pokemon) {
+  const first = pokemon.key === '' ? null : pokemon.moves[0];
+  const slot = pokemon.lastMove === '' ? first : pokemon.findMove(pokemon.lastMove);
+  if (slot) spend(tracker, pokemon, slot, 1);
+}
+
+/**
  * Gen 1: Metronome and Mirror Move get a PP back when they call a two-turn move and pay it at its second turn;
- * after Transform the slot beneath gains one at every call, which is a glitch of the games.
+ * after Transform the slot beneath gains one at every call, which is a glitch of the games. Which that is only its
+ * player can tell: lines do not show the order of moves.
  */
 function payForCalled(pokemon, move, goesOn) {
   const caller = pokemon.findMove(pokemon.lastMove);
   const isTwoTurn = move.entry.flags.charge;
   if (caller && isTwoTurn) caller.pp = (caller.pp + (goesOn ? -1 : 1)) & 63;
-  const beneath =
-    pokemon.transformed && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
+  const hasOrder = pokemon.key !== '' && pokemon.transformed;
+  const beneath = hasOrder && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
   if (beneath) beneath.pp = (beneath.pp + 1) % 64;
 }
 

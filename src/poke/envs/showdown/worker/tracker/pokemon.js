@@ -196,13 +196,11 @@ class Pokemon {
     this.touch();
   }
 
-  /** Gen 1: the move that Mimic has become spends Mimic's own PP. */
+  /** Gen 1: the move that Mimic, or what called it, has become spends that one's own PP. */
   shareMimicsPP() {
     if (this.tables.gen !== 1 || this.transformed || !this.volatiles.has('mimic')) return;
     for (let i = 0; i < this.baseMoves.length; i++) {
-      const base = this.baseMoves[i];
-      if (base.move.id === 'mimic' && this.moves[i] && this.moves[i] !== base)
-        base.pp = this.moves[i].pp;
+      if (this.moves[i]) this.baseMoves[i].pp = this.moves[i].pp;
     }
   }
 

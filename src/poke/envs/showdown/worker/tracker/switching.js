@@ -26,7 +26,8 @@ function switchIn(tracker, parts) {
 function leave(tracker, side, leaving, incoming, from) {
   const isPassing = !leaving.fainted && (from === 'batonpass' || from === 'shedtail');
   const legacy = isPassing ? effects.legacyOf(tracker, leaving, from) : null;
-  if (!leaving.fainted) effects.partFrom(tracker, side);
+  if (!leaving.fainted && !(isPassing && effects.passesHold(tracker)))
+    effects.partFrom(tracker, side);
   leaving.active = false;
   leaving.clearVolatile();
   effects.afterLeaving(tracker, leaving);

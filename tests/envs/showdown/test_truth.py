@@ -28,6 +28,8 @@ ONCE_WRONG = {
     # that begins against Protect: 98.
     (3, True): [73, 86, 98],
     (4, False): [31, 102],
+    # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87.
+    (5, True): [48, 87],
 }
 
 

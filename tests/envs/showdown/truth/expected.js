@@ -170,6 +170,10 @@ class Expected {
       this.excuseBench(entry, values);
     }
     if (isActive) this.excuseTypes(pokemon, values);
+    // After two uses it goes on or ends in confusion; which of them is not told if nothing is confused.
+    if (isActive && this.gen >= 3 && entry.rampage === 2 && entry.isSilent && !('lockedmove' in pokemon.volatiles)) {
+      values.effects.LOCKED_MOVE = unknowable('a rampage that ended without confusion');
+    }
     if (entry.hidesForm && !entry.revealed) {
       for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
     }

@@ -18,6 +18,8 @@ class Entry {
     this.stint = new Set(); // those that were seen since it came in
     this.fresh = new Set(); // of these, those that had not been seen before
     this.lastMove = ''; // that it chose, since it came in
+    this.rampage = 0; // how often in a row it has used a move that it is locked into
+    this.isSilent = false; // and will not be confused by its end, or is already
     this.called = ''; // what a move of its called last, since then
     // Illusions of it that were seen and have not ended: what was seen then is taken for its own.
     this.doubts = 0;
@@ -195,6 +197,7 @@ class Ledger {
     entry.stint = new Set();
     entry.fresh = new Set();
     entry.lastMove = entry.called = '';
+    entry.rampage = 0;
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
       entry.doubts++;
@@ -215,7 +218,7 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
-    [entry.lastMove, entry.called] = [seeming.lastMove, seeming.called];
+    for (const name of ['lastMove', 'called', 'rampage', 'isSilent']) entry[name] = seeming[name];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];
     const sleep = this.sleeps.get(pokemon.statusState);
     if (sleep && sleep.guise === seeming) sleep.guise = entry;
@@ -229,6 +232,7 @@ class Ledger {
     const move = this.battle.dex.moves.get(id);
     if (move.self && move.self.volatileStatus === 'partialtrappinglock') this.binder = pokemon;
     else if (this.binder === pokemon) this.binder = null;
+    const isRampage = !!move.self && move.self.volatileStatus === 'lockedmove';
     const [, from] = /\[from\] ?(?:move: )?([^|]*)/.exec(rest) || [];
     if (this.isDesync) {
       this.desync(pokemon, entry);
@@ -237,6 +241,8 @@ class Ledger {
     // A Pursuit that meets who leaves names itself as its cause.
     const isCalled = !!from && from !== 'lockedmove' && toID(from) !== id;
     if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
+    entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
+    entry.isSilent = 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
     const isContinued = from === 'lockedmove' || (this.battle.gen === 1 && !!from && !isCalled);
     // What was called goes on by itself without having been chosen.
     if (isCalled || (isContinued && entry.called === id)) {

@@ -69,12 +69,16 @@ function useMove(tracker, parts) {
   } else {
     pokemon.lastMove = id;
     pokemon.calledMove = '';
+    // Who chooses is bound no more: the rampage of one who was confused already ends without a word.
+    if (tracker.gen > 2 && !isContinued) pokemon.volatiles.delete('lockedmove');
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
       const cost = 1 + (isUnpressed ? 0 : held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
       spend(tracker, pokemon, slot, cost);
     }
   }
+  if (id === 'naturalgift' && !parts.includes('[still]') && !parts.includes('[notarget]'))
+    held.loseItem(tracker, pokemon, pokemon.item); // no line says so
   tracker.mover = pokemon;
   if (tracker.gen === 3 && pokemon.status === 'slp')
     pokemon.skippedSleep = pokemon.sleptThrough + 1;

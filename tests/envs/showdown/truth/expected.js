@@ -201,8 +201,7 @@ class Expected {
 
   /** Regenerator heals in silence: how much is seen when it comes back. Natural Cure says so. */
   excuseBench(entry, values) {
-    const { baseAbility } = entry.pokemon;
-    if (baseAbility === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
+    if (this.ledger.left.get(entry.pokemon) === 'regenerator') values.hp = unknowable('healed by Regenerator when it left');
   }
 
   /** What is true of a Pokemon whoever looks; `seeming` is whom it looks like. */

@@ -26,6 +26,7 @@ class Entry {
     this.hidesForm = false; // team preview did not tell its form
     this.item = null; // last shown, null if never
     this.ability = null;
+    this.formerAbility = null; // the same, before a lasting form
     this.borrowed = null; // an ability that it got from elsewhere since it came in
     this.told = { ability: null, item: null }; // the same, told by any line
     this.types = null; // that lines have given it since it came in; null: those of its species
@@ -46,6 +47,7 @@ class Ledger {
     this.isDesync = false; // gen 1: the next move is one that its user did not choose
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
+    this.left = new Map(); // Pokemon -> the ability with which it left last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     let depth = 0; // these call each other: a line is noted once
     for (const name of ['add', 'addMove', 'addSplit']) {
@@ -93,6 +95,10 @@ class Ledger {
       this.changeTypes(who, parts.slice(3));
     } else if (kind === '-transform') {
       this.copyTypes(who, parts[2]);
+    } else if (kind === '-activate' && /Skill Swap$/.test(parts[2])) {
+      this.swapAbilities([who, this.named(parts[5])], parts.slice(3, 5));
+    } else if (kind === 'detailschange') {
+      this.changeForm(who);
     } else if (kind === '-hint') {
       // Counter has a hint of its own about desyncs, after its line.
       if (/^In Gen 1, if both players would see/.test(who)) this.isDesync = true;
@@ -107,10 +113,28 @@ class Ledger {
     for (const part of parts) this.noteCause(`${part}`);
   }
 
+  /** A fall undoes a mega evolution: what was shown of it then was another form's. */
+  changeForm(pokemon) {
+    const entry = this.seen(pokemon);
+    if (pokemon.fainted) entry.ability = entry.formerAbility;
+    else entry.formerAbility = entry.ability;
+  }
+
+  /** From gen 5 on it is told which abilities were swapped. */
+  swapAbilities(both, abilities) {
+    both.forEach((pokemon, i) => {
+      const id = toID((abilities[i] && abilities[i].name) || abilities[i]);
+      const entry = this.seen(pokemon);
+      if (id) entry.borrowed = entry.told.ability = id;
+    });
+  }
+
   /** Whoever gave an ability has it. */
   showGiver(parts, id) {
     const giver = this.named(parts.find(part => `${part}`.startsWith('[of] ')));
-    if (giver) this.seen(giver)[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = id;
+    if (!giver) return;
+    const entry = this.seen(giver);
+    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = entry.told.ability = id;
   }
 
   /** Who stands on the side that an '[of] p1a: Mew' names. */
@@ -175,7 +199,11 @@ class Ledger {
   watchPokemon(pokemon) {
     if (this.watched.has(pokemon)) return;
     this.watched.add(pokemon);
-    const { setStatus, deductPP } = pokemon;
+    const { setStatus, deductPP, clearVolatile } = pokemon;
+    pokemon.clearVolatile = (...given) => {
+      this.left.set(pokemon, pokemon.ability);
+      return clearVolatile.apply(pokemon, given);
+    };
     pokemon.setStatus = (...given) => {
       const isSet = setStatus.apply(pokemon, given);
       // The time it began with, which gens 2 to 4 do not keep, and as whom it fell asleep.

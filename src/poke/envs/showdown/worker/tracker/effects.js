@@ -56,13 +56,21 @@ function start(tracker, pokemon, parts, of) {
 function changeTypes(tracker, pokemon, parts, of) {
   const model = of && (!parts[4] || parts[4].startsWith('[')) ? tracker.at(of) : null;
   if (model) {
-    pokemon.changedTypes = model.changedTypes || model.heldTypes() || model.species.types;
+    pokemon.changedTypes = typesToCopy(tracker, model);
     pokemon.addedType = model.addedType;
   } else {
     pokemon.changedTypes = tracker.tables.types(parts[4].split('/'));
     pokemon.addedType = '';
   }
   pokemon.retype();
+}
+
+/** What Reflect Type takes over beside the added type: types as they are now. */
+function typesToCopy(tracker, model) {
+  const { terastallized } = model;
+  if (terastallized && terastallized !== 'Stellar') return tracker.tables.types([terastallized]);
+  const types = model.changedTypes || model.heldTypes() || model.species.types;
+  return model.has('roost') ? withoutFlying(tracker, types) : types;
 }
 
 /** Its Mimic is another move until it leaves; its Sketch, which gens 3 and 4 show in the same words, for good. */
@@ -175,12 +183,14 @@ function singleTurn(tracker, pokemon, id) {
 
 /** Roost: no Flying type until the turn's end. */
 function loseFlying(tracker, pokemon) {
-  const names = pokemon.types.names.filter(name => name !== 'Flying');
-  if (names.length === pokemon.types.names.length) return;
+  if (!pokemon.types.names.includes('Flying')) return;
   pokemon.volatiles.set('roost', true);
-  pokemon.types = tracker.tables.types(
-    names.length ? names : [tracker.gen >= 5 ? 'Normal' : '???']
-  );
+  pokemon.types = withoutFlying(tracker, pokemon.types);
+}
+
+function withoutFlying({ tables, gen }, types) {
+  const names = types.names.filter(name => name !== 'Flying');
+  return tables.types(names.length ? names : [gen >= 5 ? 'Normal' : '???']);
 }
 
 function transform(tracker, pokemon, model) {

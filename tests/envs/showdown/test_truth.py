@@ -29,8 +29,8 @@ ONCE_WRONG = {
     (3, True): [73, 86, 98],
     (4, False): [31, 102],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
-    # Skill Swap: 121, 191. A Regenerator that was swapped: 127.
-    (5, True): [48, 87, 121, 127, 191],
+    # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
+    (5, True): [48, 87, 121, 127, 180, 191],
     # Own Tempo after a rampage: 67. The ability of a mega evolution that has fainted: 82.
     (6, False): [67, 82],
     # Reflect Type of one that roosts: 85.

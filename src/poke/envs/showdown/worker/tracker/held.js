@@ -86,6 +86,16 @@ function loseItem(tracker, pokemon, id) {
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 
+/** Whom the mover's move has hit: a Sticky Barb changes hands without a line, to who touches it with empty ones. */
+function passBarb({ mover, tables }, pokemon) {
+  if (pokemon.item !== 'stickybarb' || !mover || mover === pokemon || mover.item !== 'noitem') return;
+  const { flags } = tables.move(mover.calledMove || mover.lastMove).entry;
+  if (!flags.contact || mover.ability === 'longreach' || pokemon.ability === 'stickyhold') return;
+  if (pokemon.key === '') pokemon.item = 'noitem';
+  if (mover.key === '') mover.item = 'stickybarb';
+  mover.touch();
+}
+
 /** How much more a move costs: one for a Pressure that is known. */
 function pressure(tracker, pokemon, move, reachesNoFoe) {
   const foe = tracker.rivalOf(pokemon);
@@ -108,5 +118,6 @@ module.exports = {
   loseAbility,
   getItem,
   loseItem,
+  passBarb,
   pressure,
 };

@@ -140,7 +140,10 @@ const LINES = {
   // ---- health and status
   '-damage': (tracker, parts) => {
     const pokemon = condition(tracker, parts, true);
-    if (pokemon) locks.hurt(tracker, pokemon, tag(parts, '[from] '));
+    if (!pokemon) return;
+    const from = tag(parts, '[from] ');
+    locks.hurt(tracker, pokemon, from);
+    if (from === '') held.passBarb(tracker, pokemon);
   },
   '-heal': (tracker, parts) => {
     const pokemon = condition(tracker, parts, false);

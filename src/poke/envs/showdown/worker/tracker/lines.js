@@ -13,7 +13,8 @@ const { BOOSTS } = require('./pokemon');
 
 const BOOST_INDEX = new Map(BOOSTS.map((name, i) => [name, i]));
 const TERRAINS = ['electricterrain', 'grassyterrain', 'mistyterrain', 'psychicterrain'];
-const DESYNC = 'In Gen 1, if both players would see the same'; // the hint before a move that was not chosen for itself
+// The hint before a move that was not chosen for itself.
+const DESYNC = 'In Gen 1, if both players would see the same';
 const LAYERS = { spikes: 3, toxicspikes: 2 };
 
 /** What follows a tag such as '[from] ' in a line, '' where it is not. */

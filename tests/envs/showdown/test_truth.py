@@ -35,6 +35,9 @@ ONCE_WRONG = {
     (6, False): [67, 82],
     # Reflect Type of one that roosts: 85.
     (6, True): [74, 85],
+    # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. Of two doubles one is an Illusion: 134.
+    # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185.
+    (7, True): [122, 132, 134, 160, 179, 185],
 }
 
 

@@ -250,9 +250,9 @@ class Expected {
   }
 
   typesInBattle(pokemon) {
-    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.addedType && !pokemon.terastallized;
-    if (this.looks(pokemon) !== pokemon && isAsSpecies) return this.ledger.shownTypes(pokemon);
-    if (pokemon.terastallized || !this.hidesTypes(pokemon)) return pokemon.getTypes();
+    const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.terastallized;
+    const isMasked = this.looks(pokemon) !== pokemon && isAsSpecies;
+    if (!isMasked && (pokemon.terastallized || !this.hidesTypes(pokemon))) return pokemon.getTypes();
     const types = this.ledger.shownTypes(pokemon);
     return pokemon.addedType ? [...types, pokemon.addedType] : types;
   }

@@ -47,6 +47,7 @@ class Ledger {
     this.isDesync = false; // gen 1: the next move is one that its user did not choose
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
+    this.mistaken = new Set(); // sides with an Illusion that looks like another than the one it took the looks of
     this.left = new Map(); // Pokemon -> the ability with which it left last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     let depth = 0; // these call each other: a line is noted once
@@ -228,6 +229,9 @@ class Ledger {
     entry.rampage = 0;
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
+      // Where an Illusion shows its own level, that may be the level of the other of two doubles.
+      const shown = pokemon.getFullDetails().shared.split('|')[0].replace(/, tera:.*/, '');
+      if (pokemon.side.pokemon.some(one => one !== pokemon.illusion && one.details === shown)) this.mistaken.add(pokemon.side);
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }
@@ -269,7 +273,7 @@ class Ledger {
     // A Pursuit that meets who leaves names itself as its cause.
     const isCalled = !!from && from !== 'lockedmove' && toID(from) !== id;
     if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
-    entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
+    if (from !== 'ability: Dancer') entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
     entry.isSilent = 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
     const isContinued = from === 'lockedmove' || (this.battle.gen === 1 && !!from && !isCalled);
     // What was called goes on by itself without having been chosen.

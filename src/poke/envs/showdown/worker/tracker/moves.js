@@ -82,7 +82,7 @@ function useMove(tracker, parts) {
   tracker.mover = pokemon;
   if (tracker.gen === 3 && pokemon.status === 'slp')
     pokemon.skippedSleep = pokemon.sleptThrough + 1;
-  locks.moved(tracker, pokemon, move, isContinued);
+  if (fromID !== 'dancer') locks.moved(tracker, pokemon, move, isContinued); // which binds to nothing
   if (parts.includes('[miss]') || parts.includes('[notarget]')) locks.missed(tracker);
 }
 

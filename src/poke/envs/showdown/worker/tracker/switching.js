@@ -42,15 +42,7 @@ function enter(tracker, pokemon, name, details, condition) {
   if (pokemon.key === '') {
     pokemon.name = name;
     if (details.level === pokemon.level) pokemon.details = details.text;
-    const species = tracker.tables.species(details.species);
-    if (pokemon.openForm) {
-      pokemon.original = species;
-      pokemon.openForm = false;
-    }
-    if (species !== pokemon.base || species !== pokemon.species) {
-      pokemon.base = species;
-      pokemon.become(species);
-    }
+    showForm(tracker, pokemon, details);
   }
   pokemon.fainted = false;
   pokemon.active = true;
@@ -63,6 +55,18 @@ function enter(tracker, pokemon, name, details, condition) {
   pokemon.retype();
   effects.afterEntering(tracker, pokemon);
   pokemon.touch();
+}
+
+/** An opposing Pokemon is seen as what it is; team preview may have left its form open. */
+function showForm(tracker, pokemon, details) {
+  const species = tracker.tables.species(details.species);
+  if (pokemon.openForm) {
+    pokemon.original = species;
+    pokemon.openForm = false;
+  }
+  if (species === pokemon.base && species === pokemon.species) return;
+  pokemon.base = species;
+  pokemon.become(species);
 }
 
 /** |replace|: the one in battle is somebody else than it seemed since it came in. */
@@ -79,6 +83,7 @@ function unmask(tracker, parts) {
   const pokemon = unnamed || side.create(details);
   pokemon.name = name;
   pokemon.details = details.text;
+  showForm(tracker, pokemon, details);
   pokemon.remember();
   pokemon.takeOver(seeming);
   side.active = pokemon;

@@ -38,6 +38,13 @@ ONCE_WRONG = {
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. Of two doubles one is an Illusion: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185.
     (7, True): [122, 132, 134, 160, 179, 185],
+    # A fifth move that was an Illusion's: 58, 190.
+    (8, False): [190],
+    # Two doubles and an Illusion: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that has
+    # fainted beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86.
+    (8, True): [24, 53, 58, 59, 78, 80, 86],
+    # An ability that Mummy took away: 60.
+    (9, True): [60],
 }
 
 

@@ -165,7 +165,9 @@ class Expected {
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
-      this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
+      // Turns that the other slept in its looks are counted as its own.
+      const whileUp = pokemon.status === 'slp' ? [...IDENTITY, 'status_counter'] : IDENTITY;
+      this.excuse(values, moves, isActive ? whileUp : [...IDENTITY, ...CONDITION]);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }

@@ -229,9 +229,12 @@ class Ledger {
     entry.rampage = 0;
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
-      // Where an Illusion shows its own level, that may be the level of the other of two doubles.
+      // An Illusion shows its own level: of two doubles it may seem to be the other one, or either.
       const shown = pokemon.getFullDetails().shared.split('|')[0].replace(/, tera:.*/, '');
-      if (pokemon.side.pokemon.some(one => one !== pokemon.illusion && one.details === shown)) this.mistaken.add(pokemon.side);
+      const { illusion, side } = pokemon;
+      const isDouble = one => one !== illusion && one.species.name === illusion.species.name && one.gender === illusion.gender;
+      const isSure = shown === illusion.details && !side.pokemon.some(one => one !== illusion && one.details === shown);
+      if (!isSure && side.pokemon.some(isDouble)) this.mistaken.add(side);
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }

@@ -57,7 +57,9 @@ function switches(pokemon, isReviving) {
 
 function legalMove(active, j) {
   let mask = 0;
-  if (!active.moves[j].disabled) {
+  // Of one that is large its max moves are chosen, which its moves' own bans do not concern.
+  const isLarge = !!active.maxMoves && !active.canDynamax;
+  if (isLarge ? canMax(active, j) : !active.moves[j].disabled) {
     mask |= 1 << (6 + j);
     if (active.canMegaEvo || active.canMegaEvoX || active.canMegaEvoY || active.canUltraBurst) {
       mask |= 1 << (MEGA + j);
@@ -74,6 +76,11 @@ function canMax(active, j) {
   const move = active.maxMoves && active.maxMoves.maxMoves[j];
   return !!move && !move.disabled;
 }
+
+const withoutMax = ({ maxMoves }, j) => ({
+  ...maxMoves,
+  maxMoves: maxMoves.maxMoves.map((move, i) => (i === j ? { ...move, disabled: true } : move)),
+});
 
 /** How an action is written to the simulator. */
 function choice(request, action) {
@@ -115,14 +122,15 @@ function refuse(request, action, error) {
     active.moves = active.moves.map((move, i) => (i === j ? { ...move, disabled: true } : move));
     if (active.canZMove && action >= Z_MOVE)
       active.canZMove = active.canZMove.map((z, i) => (i === j ? null : z));
-    if (action >= DYNAMAX && action < TERA) active.canDynamax = undefined;
+    if (action >= DYNAMAX && action < TERA) active.canDynamax = active.maxMoves = undefined;
+    else if (active.maxMoves && !active.canDynamax) active.maxMoves = withoutMax(active, j);
   } else if (action < Z_MOVE) {
     for (const key of ['canMegaEvo', 'canMegaEvoX', 'canMegaEvoY', 'canUltraBurst'])
       active[key] = undefined;
   } else if (action < DYNAMAX) {
     active.canZMove = active.canZMove.map((z, i) => (i === j ? null : z));
   } else if (action < TERA) {
-    active.canDynamax = undefined;
+    active.canDynamax = active.maxMoves = undefined;
   } else {
     active.canTerastallize = undefined;
   }

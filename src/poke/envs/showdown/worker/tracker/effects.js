@@ -115,6 +115,7 @@ function activate(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
+  if (id === 'feint' || parts.includes('[broken]')) breakShield(tracker, pokemon);
   if (isShield(id) && tracker.mover && pokemon !== tracker.mover) locks.blocked(tracker);
   if (id === 'trapped') pokemon.volatiles.set('trapped', true);
   const move = text.startsWith('move: ') ? tracker.tables.move(id) : null;
@@ -124,8 +125,18 @@ function activate(tracker, pokemon, parts, of) {
   if (act) act(tracker, pokemon, parts, of);
 }
 
+/** Feint and the like end a shield; from gen 6 on the next one is as sure as the first. */
+function breakShield(tracker, pokemon) {
+  pokemon.volatiles.delete('protect');
+  if (tracker.gen >= 6) pokemon.stall = pokemon.stallLeft = 0;
+}
+
 const ACTIVATIONS = {
   __proto__: null,
+  gravity: (tracker, pokemon) => {
+    for (const lifted of ['magnetrise', 'telekinesis']) pokemon.volatiles.delete(lifted);
+    if (tracker.tables.move(pokemon.preparing).entry.flags.gravity) pokemon.preparing = '';
+  },
   mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
   lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),

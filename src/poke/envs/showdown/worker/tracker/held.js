@@ -12,6 +12,8 @@ function showAbility(pokemon, id) {
   if (pokemon.ability.startsWith('asone') && ['unnerve', 'chillingneigh', 'grimneigh'].includes(id))
     return;
   if (pokemon.ability === id) return;
+  // What Mummy has taken away still names itself as the cause of what it did.
+  if (pokemon.ability !== '' && pokemon.baseAbility === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
   pokemon.retype();

@@ -72,6 +72,12 @@ class Tracker {
     return (pokemon === this.own.active ? this.opponent : this.own).active;
   }
 
+  /** Who has just fainted, if it has this name: lines name it like one on the bench, where another may be called so. */
+  fallen(ident) {
+    const { active } = this.sideOf(ident);
+    return active && active.fainted && active.name === ident.slice(4) ? active : null;
+  }
+
   /** The Pokemon a line is about, marked as changed. */
   at(ident) {
     const pokemon = this.sideOf(ident).find(ident);

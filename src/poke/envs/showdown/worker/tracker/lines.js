@@ -256,8 +256,9 @@ const LINES = {
 
   // ---- forms, types, items, abilities
   detailschange: (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
+    const pokemon = tracker.fallen(parts[2]) || tracker.at(parts[2]);
     if (!pokemon) return;
+    pokemon.touch();
     const details = parseDetails(parts[3]);
     pokemon.details = details.text;
     pokemon.base = tracker.tables.species(details.species);

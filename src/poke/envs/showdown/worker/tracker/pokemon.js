@@ -92,6 +92,7 @@ class Pokemon {
     this.stallLeft = 0;
     this.transformed = false;
     this.stats = null; // {atk, ...}: own Pokemon
+    this.strangers = []; // moves it was seen to use since it came in beside four others: an Illusion's
     this.before = null; // what was known when it came in, in case it proves to be someone else
     this.ident = ''; // own Pokemon: as requests name it
     this.key = '';
@@ -177,12 +178,16 @@ class Pokemon {
     return null;
   }
 
-  /** The slot of a move that it was seen to have; a fifth one is not kept. */
+  /** The slot of a move that it was seen to have; a fifth one is not its own. */
   revealMove(id) {
-    const known = this.findMove(id);
-    if (known || this.moves.length >= 4 || this.baseMoves.length >= 4) return known;
+    const known = this.findMove(id) || this.strangers.find(slot => slot.move.id === id);
+    if (known) return known;
     const move = this.tables.move(id);
     const slot = this.transformed ? MoveSlot.copied(move) : new MoveSlot(move);
+    if (this.moves.length >= 4 || this.baseMoves.length >= 4) {
+      this.strangers.push(slot);
+      return slot;
+    }
     this.moves.push(slot);
     // Beside a Mimic's move the others are its own; after Transform none is.
     if (this.moves !== this.baseMoves && !this.transformed) this.baseMoves.push(slot);
@@ -233,6 +238,7 @@ class Pokemon {
 
   /** Note what is known on coming in, so that what is seen now can be taken back. */
   remember() {
+    this.strangers = [];
     this.before = {
       hp: this.hp,
       maxhp: this.maxhp,
@@ -256,6 +262,7 @@ class Pokemon {
   recall() {
     if (this.before) Object.assign(this, this.before);
     this.before = null;
+    this.strangers = [];
     this.condition = '';
     this.active = false;
     this.volatiles = new Map();
@@ -267,7 +274,7 @@ class Pokemon {
   takeOver(seeming) {
     const before = seeming.before || {};
     const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, slot.pp]));
-    for (const slot of seeming.baseMoves) {
+    for (const slot of [...seeming.baseMoves, ...seeming.strangers]) {
       const used = (known.has(slot.move.id) ? known.get(slot.move.id) : slot.maxpp) - slot.pp;
       if (known.has(slot.move.id) && used === 0) continue;
       const own = this.revealMove(slot.move.id);

@@ -35,16 +35,17 @@ ONCE_WRONG = {
     (6, False): [67, 82],
     # Reflect Type of one that roosts: 85.
     (6, True): [74, 85],
-    # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. Of two doubles one is an Illusion: 134.
+    # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185.
     (7, True): [122, 132, 134, 160, 179, 185],
     # A fifth move that was an Illusion's: 58, 190.
     (8, False): [190],
-    # Two doubles and an Illusion: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that has
-    # fainted beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86.
-    (8, True): [24, 53, 58, 59, 78, 80, 86],
-    # An ability that Mummy took away: 60.
-    (9, True): [60],
+    # An Illusion and doubles: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that
+    # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
+    # 107. An Illusion with the looks of one whose form team preview left open: 198.
+    (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198],
+    # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60.
+    (9, True): [57, 60],
 }
 
 

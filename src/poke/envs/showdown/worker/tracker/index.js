@@ -79,8 +79,8 @@ class Tracker {
   }
 
   /** The Pokemon a line is about, marked as changed. */
-  at(ident) {
-    const pokemon = this.sideOf(ident).find(ident);
+  at(ident, status = '') {
+    const pokemon = this.sideOf(ident).find(ident, status);
     if (pokemon) pokemon.touch();
     return pokemon;
   }

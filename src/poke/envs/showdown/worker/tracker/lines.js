@@ -166,7 +166,7 @@ const LINES = {
     learnSource(tracker, parts, pokemon, true);
   },
   '-curestatus': (tracker, parts) => {
-    const pokemon = tracker.at(parts[2]);
+    const pokemon = tracker.at(parts[2], parts[3]);
     if (!pokemon) return;
     pokemon.setStatus('');
     learnSource(tracker, parts, pokemon, false);

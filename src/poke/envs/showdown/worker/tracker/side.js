@@ -81,8 +81,10 @@ class Side {
 
   /** Of a team that was shown, whom one looks like who is not in it: an Illusion has its own level. */
   model(name, details) {
-    const isModel = p =>
-      !p.fainted && p.base.name === details.species && (p.name === null || p.name === name);
+    const { baseSpecies } = this.tables.species(details.species);
+    const looksSo = p =>
+      p.openForm ? p.base.baseSpecies === baseSpecies : p.base.name === details.species;
+    const isModel = p => !p.fainted && looksSo(p) && (p.name === null || p.name === name);
     return this.team.find(isModel) || null;
   }
 
@@ -138,13 +140,16 @@ class Side {
     this.team[0] = pokemon;
   }
 
-  /** The Pokemon that a line names: the one in battle ('p1a: X') or one on the bench ('p1: X'). */
-  find(ident) {
+  /**
+   * The Pokemon that a line names: the one in battle ('p1a: X') or one on the bench ('p1: X'), of several of that
+   * name one with this status.
+   */
+  find(ident, status = '') {
     if (ident.charCodeAt(2) !== 58) return this.active; // 'p1a: X', not 'p1: X'
     const name = ident.slice(4);
     let found = null;
     for (const pokemon of this.team) {
-      if (pokemon.name !== name) continue;
+      if (pokemon.name !== name || (status !== '' && pokemon.status !== status)) continue;
       if (!pokemon.active) return pokemon;
       found = pokemon;
     }

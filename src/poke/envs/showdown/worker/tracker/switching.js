@@ -37,6 +37,8 @@ function leave(tracker, side, leaving, incoming, from) {
 function enter(tracker, pokemon, name, details, condition) {
   // Who comes in though it was seen to faint: that was somebody else in its looks.
   if (pokemon.fainted && pokemon.key === '' && pokemon.before) pokemon.recall();
+  // The form that its looks show it has, whoever hides behind them.
+  if (pokemon.openForm) showForm(tracker, pokemon, details);
   pokemon.remember();
   // What an own Pokemon is its player knows from the request; lines show an Illusion's looks.
   if (pokemon.key === '') {
@@ -61,6 +63,7 @@ function enter(tracker, pokemon, name, details, condition) {
 function showForm(tracker, pokemon, details) {
   const species = tracker.tables.species(details.species);
   if (pokemon.openForm) {
+    pokemon.details = pokemon.details.replace(pokemon.base.name, species.name);
     pokemon.original = species;
     pokemon.openForm = false;
   }
@@ -82,8 +85,8 @@ function unmask(tracker, parts) {
   const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
   const pokemon = unnamed || side.create(details);
   pokemon.name = name;
-  pokemon.details = details.text;
   showForm(tracker, pokemon, details);
+  pokemon.details = details.text;
   pokemon.remember();
   pokemon.takeOver(seeming);
   side.active = pokemon;

@@ -44,8 +44,9 @@ ONCE_WRONG = {
     # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
     # 107. An Illusion with the looks of one whose form team preview left open: 198.
     (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198],
-    # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60.
-    (9, True): [57, 60],
+    # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
+    # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187.
+    (9, True): [57, 60, 109, 141, 183, 187],
 }
 
 

@@ -252,9 +252,10 @@ class Expected {
   }
 
   typesInBattle(pokemon) {
+    const isTera = !!pokemon.terastallized && pokemon.terastallized !== 'Stellar'; // which leaves its types as they are
     const isAsSpecies = pokemon.types.join() === pokemon.species.types.join() && !pokemon.terastallized;
     const isMasked = this.looks(pokemon) !== pokemon && isAsSpecies;
-    if (!isMasked && (pokemon.terastallized || !this.hidesTypes(pokemon))) return pokemon.getTypes();
+    if (!isMasked && (isTera || !this.hidesTypes(pokemon))) return pokemon.getTypes();
     const types = this.ledger.shownTypes(pokemon);
     return pokemon.addedType ? [...types, pokemon.addedType] : types;
   }

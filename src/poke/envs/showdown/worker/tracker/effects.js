@@ -44,6 +44,7 @@ function start(tracker, pokemon, parts, of) {
   } else {
     volatiles.set(id, parts[4] && !parts[4].startsWith('[') ? toID(parts[4]) : true);
   }
+  if (id === 'smackdown') bringDown(tracker, pokemon);
   // A rampage ends in confusion.
   if (
     id === 'confusion' &&
@@ -125,6 +126,12 @@ function activate(tracker, pokemon, parts, of) {
   if (act) act(tracker, pokemon, parts, of);
 }
 
+/** Gravity and Smack Down: nothing holds it up any more. */
+function bringDown(tracker, pokemon) {
+  for (const id of ['magnetrise', 'telekinesis']) pokemon.volatiles.delete(id);
+  if (tracker.tables.move(pokemon.preparing).entry.flags.gravity) pokemon.preparing = '';
+}
+
 /** Feint and the like end a shield; from gen 6 on the next one is as sure as the first. */
 function breakShield(tracker, pokemon) {
   pokemon.volatiles.delete('protect');
@@ -133,10 +140,7 @@ function breakShield(tracker, pokemon) {
 
 const ACTIVATIONS = {
   __proto__: null,
-  gravity: (tracker, pokemon) => {
-    for (const lifted of ['magnetrise', 'telekinesis']) pokemon.volatiles.delete(lifted);
-    if (tracker.tables.move(pokemon.preparing).entry.flags.gravity) pokemon.preparing = '';
-  },
+  gravity: bringDown,
   mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
   lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),

@@ -42,13 +42,13 @@ function getAbility(tracker, pokemon, id, from, of) {
 }
 
 /** A lasting form brings its own ability, but for what only breaks a disguise. */
-function changeForm(pokemon) {
+function changeForm(pokemon, old) {
   if (pokemon.fainted) {
     pokemon.ability = pokemon.baseAbility = pokemon.formerAbility; // the form is undone
     return;
   }
   if (['disguise', 'iceface'].includes(pokemon.ability)) return;
-  if (pokemon.base !== pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
+  if (old === pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
   const id = toID(pokemon.base.entry.abilities['0']);
   if (!pokemon.transformed) pokemon.ability = id;
   pokemon.baseAbility = id;

@@ -261,9 +261,10 @@ const LINES = {
     pokemon.touch();
     const details = parseDetails(parts[3]);
     pokemon.details = details.text;
+    const old = pokemon.base;
     pokemon.base = tracker.tables.species(details.species);
     pokemon.become(pokemon.base); // also after Transform
-    held.changeForm(pokemon);
+    held.changeForm(pokemon, old);
   },
   '-formechange': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

@@ -26,7 +26,7 @@ function effectID(text) {
   return id;
 }
 
-/** Types in one object for each list of types, so that equal types are the same object. */
+/** Types in one object for each list of types, so that equal types, in whatever order, are the same object. */
 class TypeSet {
   constructor(names) {
     this.names = names;
@@ -90,7 +90,7 @@ class Tables {
   }
 
   types(names) {
-    const key = names.join('/');
+    const key = names.slice().sort().join('/');
     let types = this.typeSets.get(key);
     if (!types) this.typeSets.set(key, (types = new TypeSet(Array.from(names))));
     return types;

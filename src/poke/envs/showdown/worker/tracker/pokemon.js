@@ -10,6 +10,7 @@ const STINT = [
   'lastMove',
   'calledMove',
   'mustRecharge',
+  'rechargeLeft',
   'preparing',
   'preparingLeft',
   'turns',
@@ -85,6 +86,7 @@ class Pokemon {
     this.lastMove = '';
     this.calledMove = ''; // what another move of its called, while that goes on by itself
     this.mustRecharge = false;
+    this.rechargeLeft = 0; // turns; not in gen 1
     this.preparing = '';
     this.preparingLeft = 0;
     this.turns = 0; // turns begun since it came in

@@ -172,7 +172,10 @@ function infect(tracker, parts, id) {
   const victim = parts[4] ? tracker.at(parts[4]) : null;
   if (!victim) return;
   const old = parts.find(part => part.startsWith('[ability] '));
-  if (old) held.showAbility(victim, effectID(old.slice(10)));
+  if (old) {
+    held.showAbility(victim, effectID(old.slice(10)));
+    victim.lostAbility = effectID(old.slice(10));
+  }
   victim.ability = id;
 }
 

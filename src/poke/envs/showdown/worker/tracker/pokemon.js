@@ -72,6 +72,7 @@ class Pokemon {
     this.lostItem = ''; // what it no longer has
     this.ability = '';
     this.baseAbility = '';
+    this.lostAbility = ''; // what Mummy took away
     this.formerAbility = ''; // before it took a lasting form
     this.teraType = '';
     this.terastallized = '';
@@ -217,6 +218,7 @@ class Pokemon {
     this.volatiles.clear();
     this.moves = this.baseMoves;
     this.ability = this.baseAbility;
+    this.lostAbility = '';
     this.transformed = false;
     this.lastMove = '';
     this.calledMove = '';

@@ -274,7 +274,8 @@ class Ledger {
       return;
     }
     // A Pursuit that meets who leaves names itself as its cause.
-    const isCalled = !!from && from !== 'lockedmove' && toID(from) !== id;
+    const isByItem = !!from && from.startsWith('item: '); // which only makes it faster
+    const isCalled = !!from && !isByItem && from !== 'lockedmove' && toID(from) !== id;
     if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
     if (from !== 'ability: Dancer') entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
     entry.isSilent = 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
@@ -294,7 +295,7 @@ class Ledger {
     for (const slot of slots.length > 1 ? slots : []) {
       for (const who of ['own', 'foe']) this.doubt(pokemon, slot, who, 'PP of a move that Mimic gave to one that has it');
     }
-    if (slots.length > 1 || /\[from\]/.test(rest) || pokemon.transformed || move.isZ || move.isMax) return;
+    if (slots.length > 1 || (from && !isByItem) || pokemon.transformed || move.isZ || move.isMax) return;
     if (!entry.moves.has(id)) entry.fresh.add(id);
     entry.stint.add(id);
     entry.moves.add(id);

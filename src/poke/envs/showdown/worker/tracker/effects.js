@@ -172,7 +172,10 @@ function infect(tracker, parts, id) {
   const victim = parts[4] ? tracker.at(parts[4]) : null;
   if (!victim) return;
   const old = parts.find(part => part.startsWith('[ability] '));
-  if (old) held.showAbility(victim, effectID(old.slice(10)));
+  if (old) {
+    held.showAbility(victim, effectID(old.slice(10)));
+    victim.lostAbility = effectID(old.slice(10));
+  }
   victim.ability = id;
 }
 
@@ -239,6 +242,8 @@ function endTurn(tracker, pokemon) {
   if (tracker.gen > 1 && pokemon.status === 'slp') volatiles.delete('lockedmove');
   pokemon.retype();
   if (tracker.gen > 1 && pokemon.preparing && --pokemon.preparingLeft === 0) pokemon.preparing = '';
+  if (tracker.gen > 1 && pokemon.mustRecharge && --pokemon.rechargeLeft === 0)
+    pokemon.mustRecharge = false;
   if (pokemon.stallLeft > 0 && --pokemon.stallLeft === 0) pokemon.stall = 0;
   if (tracker.gen > 2 && pokemon.status === 'tox' && !pokemon.fainted) {
     pokemon.statusCounter = Math.min(15, pokemon.statusCounter + 1);

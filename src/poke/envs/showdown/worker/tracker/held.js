@@ -13,7 +13,7 @@ function showAbility(pokemon, id) {
     return;
   if (pokemon.ability === id) return;
   // What Mummy has taken away still names itself as the cause of what it did.
-  if (pokemon.ability !== '' && pokemon.baseAbility === id) return;
+  if (pokemon.lostAbility === id) return;
   if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
   pokemon.retype();

@@ -121,7 +121,9 @@ const LINES = {
   },
   '-mustrecharge': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) pokemon.mustRecharge = true;
+    if (!pokemon) return;
+    pokemon.mustRecharge = true;
+    pokemon.rechargeLeft = 2; // turns: to gen 3 a fall may end the next one before it has recharged
   },
   '-fail': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

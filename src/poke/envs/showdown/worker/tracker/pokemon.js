@@ -10,6 +10,7 @@ const STINT = [
   'lastMove',
   'calledMove',
   'mustRecharge',
+  'rechargeLeft',
   'preparing',
   'preparingLeft',
   'turns',
@@ -71,6 +72,7 @@ class Pokemon {
     this.lostItem = ''; // what it no longer has
     this.ability = '';
     this.baseAbility = '';
+    this.lostAbility = ''; // what Mummy took away
     this.formerAbility = ''; // before it took a lasting form
     this.teraType = '';
     this.terastallized = '';
@@ -85,6 +87,7 @@ class Pokemon {
     this.lastMove = '';
     this.calledMove = ''; // what another move of its called, while that goes on by itself
     this.mustRecharge = false;
+    this.rechargeLeft = 0; // turns; not in gen 1
     this.preparing = '';
     this.preparingLeft = 0;
     this.turns = 0; // turns begun since it came in
@@ -215,6 +218,7 @@ class Pokemon {
     this.volatiles.clear();
     this.moves = this.baseMoves;
     this.ability = this.baseAbility;
+    this.lostAbility = '';
     this.transformed = false;
     this.lastMove = '';
     this.calledMove = '';

@@ -4,13 +4,21 @@ BIN = .venv/bin
 LOWEST = .venv-lowest/bin
 EXTRAS = dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export
 
-.PHONY: run test test-lowest coverage check docs showdown release clean
+.PHONY: run test test-quick test-lowest coverage check docs showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# The folders whose tests stay in one process, without the exports of graphs, and one run, begun and resumed.
+QUICK = $(addprefix tests/,architecture algorithms comparison config networks policies spaces) \
+	--ignore=tests/policies/test_export.py \
+	tests/e2e/test_first_run.py::test_a_first_run_says_what_to_type_and_it_can_be_typed
+
+test-quick: .venv/dev.stamp
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(QUICK)
 
 # Takes about twice as long as `make test`. A process that is killed as it writes leaves an empty file.
 coverage: .venv/dev.stamp

@@ -1,6 +1,7 @@
 """Who may import whom, read from the imports themselves."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -83,7 +84,8 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, *, lazily: bool) -> set[str]:
+@functools.cache  # every test asks of every file
+def imports(path: Path, *, lazily: bool) -> frozenset[str]:
     """Modules a file imports; without `lazily` only those imported when it is itself imported."""
     found: set[str] = set()
 
@@ -105,7 +107,7 @@ def imports(path: Path, *, lazily: bool) -> set[str]:
             visit(child)
 
     visit(ast.parse(path.read_text()))
-    return found
+    return frozenset(found)
 
 
 def within(module: str, rooms: Iterable[str]) -> bool:

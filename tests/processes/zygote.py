@@ -24,13 +24,20 @@ from dataclasses import dataclass
 
 sys.path.pop(0)  # this folder: no command has it there
 
-import gymnasium  # noqa: F401
+import gymnasium  # noqa: F401  (before torch: what filters warnings last is as it is where torch alone is imported)
 import numpy
-import pyarrow.parquet  # noqa: F401
 import torch
 
-from poke.run import experiment, life  # noqa: F401  (what a run imports)
-
+# What most runs import, their parts included.
+PARTS = (
+    *("pyarrow.csv", "pyarrow.parquet", "gymnasium.envs.classic_control"),
+    *("torch.utils.serialization.config", "poke.run.experiment", "poke.run.life", "poke.sweep.run"),
+    *("poke.algorithms.bc", "poke.algorithms.ppo", "poke.data.demonstrations"),
+    *("poke.data.files.mapped", "poke.data.rollout", "poke.envs.evaluation", "poke.envs.gym"),
+    *("poke.networks.auto", "poke.training.writers.files.csv"),
+)
+for part in PARTS:
+    importlib.import_module(part)
 DOORS = ("train", "record", "compare", "verify", "export", "checkpoints")
 for door in DOORS:
     importlib.import_module(f"poke.{door}")

@@ -113,8 +113,11 @@ def _imported_files() -> list[Path]:
     others = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     others |= {*site.getsitepackages(), site.getusersitepackages(), str(Path(poke.__file__).parent)}
     others |= {str(path) for path in getattr(sys.modules.get("hydra_plugins"), "__path__", ())}
-    roots = [Path(folder).resolve() for folder in others]
+    roots = tuple(os.path.join(os.path.realpath(folder), "") for folder in others)
     found = set()
+    # Fast path: whether a folder is others' is asked once, not of each of its files, of which a run has imported more
+    # than a thousand; what is found must be what asking each of them finds.
+    is_own: dict[str, bool] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         # Debian keeps the system's in /etc.
@@ -124,9 +127,13 @@ def _imported_files() -> list[Path]:
             or not file.endswith(".py")
         ):
             continue
-        path = Path(file).resolve()
-        if path.is_file() and not any(path.is_relative_to(root) for root in roots):
-            found.add(path)
+        folder = os.path.dirname(file)
+        if folder not in is_own:
+            is_own[folder] = not os.path.join(os.path.realpath(folder), "").startswith(roots)
+        if is_own[folder]:
+            path = Path(file).resolve()
+            if path.is_file() and not str(path).startswith(roots):
+                found.add(path)
     return sorted(found)
 
 

@@ -1,7 +1,9 @@
-"""What `make release` refuses before it builds anything."""
+"""What `make release` refuses before it builds anything, and what it builds."""
 
 import shutil
 import subprocess
+import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,17 @@ def test_a_version_that_is_tagged_is_refused(git, tmp_path):
 def test_what_cannot_be_built_is_not_tagged(git, tmp_path):
     assert ".venv/bin/python" in refused(tmp_path)
     assert git("tag") == ""
+
+
+def test_the_sdist_holds_all_that_is_tracked_but_for_what_only_a_clone_uses(tmp_path):
+    root = RELEASE.parents[1]
+    if not (root / ".git").exists():
+        pytest.skip("needs a clone of the repository")
+    listed = subprocess.check_output(["git", "ls-files"], cwd=root, text=True).splitlines()
+    tracked = {name for name in listed if (root / name).exists()}
+    only = (".github/", ".pre-commit-config.yaml", "outputs/", "multirun/")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert {name for name in tracked if not name.startswith(only)} == held - {"PKG-INFO"}

@@ -28,8 +28,8 @@ ONCE_WRONG = {
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
     (3, True): [73, 86, 98, 138],
     (4, False): [31, 102],
-    # Quick Claw: 87.
-    (4, True): [87],
+    # A Pressure that Snatch meets: 79. Quick Claw: 87.
+    (4, True): [79, 87],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     (5, True): [48, 87, 121, 127, 180, 191],

@@ -126,6 +126,12 @@ function activate(tracker, pokemon, parts, of) {
   if (act) act(tracker, pokemon, parts, of);
 }
 
+/** Gen 4: a Pressure costs Snatch one more when it has caught something, not when it is used. */
+function payForSnatch(tracker, pokemon) {
+  const slot = tracker.gen === 4 ? pokemon.findMove('snatch') : null;
+  if (slot) slot.pp = Math.max(0, slot.pp - held.pressure(tracker, pokemon, slot.move, new Set()));
+}
+
 /** Gravity and Smack Down: nothing holds it up any more. */
 function bringDown(tracker, pokemon) {
   for (const id of ['magnetrise', 'telekinesis']) pokemon.volatiles.delete(id);
@@ -141,6 +147,7 @@ function breakShield(tracker, pokemon) {
 const ACTIVATIONS = {
   __proto__: null,
   gravity: bringDown,
+  snatch: payForSnatch,
   mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),
   lingeringaroma: (tracker, pokemon, parts) => infect(tracker, parts, 'lingeringaroma'),
   leppaberry: (tracker, pokemon, parts) => restore(pokemon, toID(parts[4]), 10),

@@ -3,8 +3,6 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -193,17 +191,18 @@ with logger:
 """
 
 
-def test_killed_by_sigkill_at_many_moments_and_resumed_by_fresh_processes(tmp_path, uninterrupted):
-    code = SCRIPT.format(tests=os.path.dirname(__file__))
+def test_killed_by_sigkill_at_many_moments_and_resumed_by_fresh_processes(
+    tmp_path, uninterrupted, zygote, tmp_path_factory
+):
+    script = tmp_path_factory.mktemp("script") / "train.py"
+    script.write_text(SCRIPT.format(tests=os.path.dirname(__file__)))
     for kill_at in ("97", "151", "451", None):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
-        with process:
-            for line in process.stdout:
-                if line.strip() == kill_at:
-                    process.send_signal(signal.SIGKILL)
-                    break
-        assert process.returncode == (-signal.SIGKILL if kill_at else 0)
+        process = zygote.start(script, tmp_path, cwd=tmp_path)
+        for line in process.stdout:
+            if line.strip() == kill_at:
+                process.kill()
+                break
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == (-signal.SIGKILL if kill_at else 0), said
     assert table(tmp_path) == table(uninterrupted)
     assert points(tmp_path) == points(uninterrupted)

@@ -234,6 +234,9 @@ def test_missing_and_mistyped_columns_are_refused(tmp_path):
     pq.write_table(table.drop_columns(["reward"]), path)
     with pytest.raises(DataError, match="it has no reward"):
         trajectories.read(path)
+    pq.write_table(table.drop_columns(["observation"]), path)
+    with pytest.raises(DataError, match="it has no observation"):
+        trajectories.read(path)
     index = table.column_names.index("reward")
     pq.write_table(table.set_column(index, "reward", pa.array(["1"] * 9)), path)
     with pytest.raises(DataError, match="column reward is string, not numbers"):

@@ -179,6 +179,19 @@ WRONG_ARRAYS = {
     "observation": ({"observation": np.ones((6, 3), np.float32)}, r"observation has shape \(3,\)"),
     "too large": ({"observation": np.full((6, 2), 2**40 + 1)}, "observation is too large"),
     "empty": ({name: array[:0] for name, array in arrays().items()}, "it holds no steps"),
+    "no episode": ({"episode": None}, "it has no episode, which the steps of several players need"),
+    "days": ({"episode": np.full(6, "2024-01-01", "datetime64[D]")}, "episode is datetime64.* not numbers or text"),
+    "no rows": ({"final_observation": np.ones((1, 2))}, "it has no final_rows, which final_observation needs"),
+    "two masks": (
+        {
+            "terminated": np.array([0, 0, 0, 0, 0, 1], bool),
+            "truncated": np.array([0, 0, 1, 0, 0, 0], bool),
+            "final_rows": np.array([2]),
+            "final_observation": np.ones((1, 2), np.float32),
+            "final_action_mask": np.ones((2, 3), bool),
+        },
+        "final_action_mask has 2 rows, not 1",
+    ),
 }  # fmt: skip
 
 
@@ -189,6 +202,19 @@ def test_arrays_of_a_wrong_shape_are_refused_in_one_line(tmp_path, fault):
     with pytest.raises(DataError, match=line) as refused:
         trajectories.read(tmp_path / "t.npz")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("agent", "line"),
+    [
+        (np.array(["a", "b", "a", "b", "c", "c"]), "agent c is none of the metadata's agents"),
+        (np.zeros(6, np.int16), "column agent is no text"),
+    ],
+)
+def test_agents_are_those_of_the_metadata(tmp_path, agent, line):
+    path = save(tmp_path / "t.parquet", arrays(agent=agent), {**metadata(), "agents": ["a", "b"]})
+    with pytest.raises(DataError, match=line):
+        trajectories.read(path)
 
 
 def test_an_archive_need_not_say_what_its_arrays_show(tmp_path):

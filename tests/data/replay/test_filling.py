@@ -134,6 +134,7 @@ def test_continuous_actions_are_the_policys_own(tmp_path):
         ({"masked": True}, "one has action masks and the other has none"),
         ({"fill": "nowhere.parquet"}, r"nowhere\.parquet: no such file"),
         ({"fill": []}, r"data\.fill=\[\] names no file"),
+        ({"observation_space": replace(SEEN, layout={"version": 2})}, "is in another layout of observations"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_environment_is_refused_in_one_line(tmp_path, other, line):

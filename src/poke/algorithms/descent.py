@@ -14,8 +14,6 @@ from poke.distributed.ranks import ALONE, Ranks
 from poke.networks.flat import flatten_parameters
 from poke.protocols import NonFiniteError
 
-SCHEDULES = ("constant", "linear", "cosine")
-
 
 class Guard:
     """Keeps a loss or gradient that is not finite away from the weights.

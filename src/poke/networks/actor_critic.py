@@ -17,9 +17,6 @@ from poke.networks.noisy import make_noisy
 from poke.networks.sharding import placed
 from poke.spaces import ActionSpace
 
-CRITICS = ("none", "separate", "shared")
-STDS = ("parameter", "network")
-
 
 class ActorCritic(nn.Module):
     """Maps observations to what a distribution over actions is made of, and to the state's value.

@@ -35,8 +35,6 @@ from poke.distributed.ranks import ALONE, Ranks
 from poke.policies.distributions import masked_logits
 from poke.policies.policy import Policy
 
-FILTERS = ("binary", "exponential")
-
 
 class CRR:
     """Algorithm: CRR on recorded transitions.

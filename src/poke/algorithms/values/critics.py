@@ -267,7 +267,6 @@ class Follower:
     """
 
     def __init__(self, online: nn.Module) -> None:
-        self._online = online
         self.network: Any = copy.deepcopy(online).requires_grad_(False).eval()
         self._flat = flatten_parameters(self.network).requires_grad_(False)
         self._flat.grad = None

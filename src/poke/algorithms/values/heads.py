@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LOSSES = ("mse", "huber")
-
 
 class Heads(nn.Module):
     """Reads values from outputs, and says how far they are from their targets.

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-WEIGHTINGS = ("hard", "variance")
 _FADE = 0.98  # what is left of a result after each later one against the same member: half after 34
 _ELO_START = 1000.0
 _ELO_SCALE = 400.0  # ten times the chance

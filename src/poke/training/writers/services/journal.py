@@ -31,7 +31,6 @@ class Journal:
         self._service = service
         self._known: defaultdict[tuple[str, int], deque[int]] = defaultdict(deque)
         self._is_said = False
-        self.num_entries = 0
         if path.exists():
             for line in path.read_bytes().splitlines():
                 self._read(line)
@@ -65,7 +64,6 @@ class Journal:
             os.write(file, (b"\n" if torn else b"") + line.encode())
         finally:
             os.close(file)
-        self.num_entries += 1
 
     def _read(self, line: bytes) -> None:
         try:
@@ -73,7 +71,6 @@ class Journal:
         except ValueError:  # torn by a kill
             return
         self._known[kind, step].append(checksum)
-        self.num_entries += 1
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -93,6 +93,7 @@ def test_places_that_cannot_be_used_are_answered_in_one_line(poke):
         assert words in poke.refuse(poke.cwd, *SHORT, f"hydra.run.dir={where}")
 
 
+@pytest.mark.unmeasured
 def test_a_disk_that_is_full_from_the_start_is_answered_in_one_line(poke):
     said = poke(*SHORT, "hydra.run.dir=run", expect=2, file_limit=300)
     assert len(said.splitlines()) == 1

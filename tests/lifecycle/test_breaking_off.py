@@ -146,6 +146,7 @@ def test_out_of_time_a_process_saves_and_ends_and_says_why(poke):
     assert_same_run(poke.cwd / "run", poke.cwd / "whole")
 
 
+@pytest.mark.unmeasured
 def test_a_full_disk_is_said_once_and_at_the_end_and_costs_no_checkpoint(poke):
     poke(*SMALL, "trainer.max_steps=80", "hydra.run.dir=run")
     size = max(checkpoints(poke.cwd / "run").items())[1].stat().st_size

@@ -59,7 +59,9 @@ def test_values_are_checked_without_composing_each(monkeypatch):
 
 def test_a_launcher_that_is_not_installed_is_said_with_the_command(monkeypatch):
     monkeypatch.setitem(composing.PLUGIN_PACKAGES, "hydra/launcher=elsewhere", "hydra-elsewhere")
-    with pytest.raises(ConfigError, match="hydra/launcher=elsewhere needs hydra-elsewhere: pip install"):
+    with pytest.raises(
+        ConfigError, match="hydra/launcher=elsewhere needs hydra-elsewhere: pip install"
+    ):
         check(["hydra/launcher=elsewhere", "seed=0,1"])
 
 

@@ -46,6 +46,35 @@ def zygote():
         yield running
 
 
+@pytest.fixture(scope="session")
+def installed():
+    """Skip where node or the pokemon-showdown package is missing."""
+    from poke.envs.showdown.installation import ShowdownError, find_node, find_package
+
+    try:
+        find_node(), find_package()
+    except ShowdownError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """A process group of this process: what several share it shares with nobody, in the same form."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def mesh(alone):
+    """A mesh of that process alone."""
+    from torch.distributed.device_mesh import DeviceMesh
+
+    return DeviceMesh("cpu", [0])
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A browser for tests of pages, where there is one."""

@@ -142,3 +142,9 @@ def kill_at_step(
                 return
         time.sleep(0.005)
     raise AssertionError(f"step {step} never came")
+
+
+@pytest.fixture
+def installed(installed):
+    """Skip also where poke-env is missing, by which servers are spoken to."""
+    pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdown]'")

@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import importlib.util
 import json
 import re
 import signal
@@ -25,18 +24,6 @@ LINE = re.compile(
     r"run against (\w+) in gen1randombattle: won (\d+) of (\d+), [\d.]+ % \[[\d.]+, [\d.]+\], \d+ drawn\n"
     r"([\d.]+) turns a battle, (\d+) choices refused, ([\d.]+) seconds a decision\n"
 )
-
-
-@pytest.fixture
-def installed():
-    if importlib.util.find_spec("poke_env") is None:
-        pytest.skip("needs poke-env: pip install 'poke[showdown]'")
-    from poke.envs.showdown.installation import ShowdownError, find_node, find_package
-
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

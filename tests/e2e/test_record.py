@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import re
 import shutil
@@ -18,18 +17,6 @@ from .conftest import account
 
 BATTLES = Path(__file__).with_name("battles.parquet")
 TINY = ("algo=bc", "data=file", "network=mlp", "network.hidden_sizes=[8]", "device=cpu")
-
-
-@pytest.fixture
-def installed():
-    if importlib.util.find_spec("poke_env") is None:
-        pytest.skip("needs poke-env: pip install 'poke[showdown]'")
-    from poke.envs.showdown.installation import ShowdownError, find_node, find_package
-
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.showdown

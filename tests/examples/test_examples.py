@@ -2,7 +2,6 @@
 
 import ast
 import csv
-import importlib.util
 import json
 import os
 import re
@@ -192,17 +191,11 @@ def test_the_notebook_compares_the_sweep_that_it_asks_for(run, tmp_path, monkeyp
 
 
 @pytest.fixture
-def server():
+def server(installed):
     """A real server of Pokemon Showdown, on this machine."""
-    if importlib.util.find_spec("poke_env") is None:
-        pytest.skip("needs poke-env: pip install 'poke[showdown]'")
-    from poke.envs.showdown.installation import ShowdownError, find_node, find_package
+    pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdown]'")
     from poke.envs.showdown.server import ShowdownServer
 
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
     with ShowdownServer() as running:
         yield running
 

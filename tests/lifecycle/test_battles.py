@@ -5,23 +5,12 @@ import signal
 
 import pytest
 
-from poke.envs.showdown.installation import ShowdownError, find_node, find_package
 from poke.verify import main as verify
 
 from .comparing import assert_same_run
 from .conftest import PPO, account, checkpoints, wait_for
 
-
-@pytest.fixture(autouse=True)
-def installed():
-    """Skip where node or the pokemon-showdown package is missing."""
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
-
-
-pytestmark = pytest.mark.showdown
+pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 BATTLES = (
     *(option for option in PPO if not option.startswith(("eval.", "trainer.", "checkpoint."))),
     "env=showdown",

@@ -4,9 +4,7 @@ import copy
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
-from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
 from poke.networks import sharding
@@ -23,17 +21,7 @@ from .test_battle import LAYOUTS, battle, observations
 views = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module .FSDPLinear")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def alone():
-    """A process group of this process: what several share it shares with nobody, in the same form."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
-
-
-@pytest.fixture
-def mesh():
-    return DeviceMesh("cpu", [0])
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture(autouse=True)

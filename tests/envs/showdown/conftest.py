@@ -11,17 +11,8 @@ pytest.importorskip("poke_env", reason="needs poke-env: pip install 'poke[showdo
 from poke_env.battle import Battle
 
 from poke.envs.showdown import layout
-from poke.envs.showdown.installation import ShowdownError, find_node, find_package
+from poke.envs.showdown.installation import find_node, find_package
 from poke.envs.showdown.server import ShowdownServer
-
-
-@pytest.fixture(scope="session")
-def installed():
-    """Skip where node or the pokemon-showdown package is missing."""
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

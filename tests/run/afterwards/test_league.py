@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poke.envs.showdown.installation import ShowdownError, find_node, find_package
 from poke.envs.showdown.names import SCRIPTED
 from poke.play import main
 from poke.run.afterwards.league import playing
@@ -133,14 +132,6 @@ def test_the_page_needs_nothing_and_believes_no_name():
     assert "plain &amp; simple" in told
     assert "League &lt;1&gt;" in told
     assert not re.search(r"https?:|<script|<link|@import|url\(", told)
-
-
-@pytest.fixture
-def installed():
-    try:
-        find_node(), find_package()
-    except ShowdownError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

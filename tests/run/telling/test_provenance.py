@@ -68,6 +68,22 @@ def test_imported_files_that_git_does_not_track_are_kept(repository, tmp_path, m
     assert "own_algorithm.py" not in provenance.user_code(tmp_path, 2)["untracked"]
 
 
+def test_a_file_of_ones_own_that_is_linked_among_packages_is_kept(
+    repository, tmp_path, monkeypatch
+):
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    monkeypatch.setattr(provenance.site, "getsitepackages", lambda: [str(packages)])
+    (packages / "somebodys_module.py").write_text("a = 1\n")
+    (repository / "linked_module.py").write_text("b = 1\n")
+    (packages / "linked_module.py").symlink_to(repository / "linked_module.py")
+    imported(monkeypatch, packages, "linked_module")
+    imported(monkeypatch, packages, "somebodys_module")
+    untracked = provenance.user_code(tmp_path, 1)["untracked"]
+    assert "linked_module.py" in untracked
+    assert "somebodys_module.py" not in untracked
+
+
 def test_no_more_than_a_megabyte_of_files_is_kept(repository, tmp_path, monkeypatch):
     (repository / "large_module.py").write_text("#" * (provenance.MAX_CODE_BYTES + 1))
     imported(monkeypatch, repository, "large_module")

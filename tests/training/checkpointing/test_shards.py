@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from poke.training.checkpointing import CheckpointError, CheckpointManager, CheckpointMetadata
@@ -20,18 +19,7 @@ from poke.training.checkpointing.shards import Shards, read_shards
 
 from .test_faults import Payload, Values, flipped
 
-
-@pytest.fixture(autouse=True, scope="module")
-def alone():
-    """A process group of this process: what several share it shares with nobody, in the same form."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
-
-
-@pytest.fixture
-def mesh():
-    return DeviceMesh("cpu", [0])
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def _imported_files() -> list[Path]:
         folder = os.path.dirname(file)
         if folder not in is_own:
             is_own[folder] = not os.path.join(os.path.realpath(folder), "").startswith(roots)
-        if is_own[folder]:
+        if is_own[folder] or os.path.islink(file):
             path = Path(file).resolve()
             if path.is_file() and not str(path).startswith(roots):
                 found.add(path)

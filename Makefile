@@ -36,9 +36,9 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The site, in site/: no network is needed, and a link that leads nowhere fails it.
+# The site, in site/: no network is needed, and a link that leads nowhere fails it (--quiet would hide it from that).
 docs: .venv/dev.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 # Installed anew whenever pyproject.toml changed.
 .venv/run.stamp: pyproject.toml

@@ -1,6 +1,7 @@
 """The page of every knob: values and comments of `conf/`, types and ranges of `poke.config.schema`."""
 
 import dataclasses
+import json
 import re
 import types
 import typing
@@ -83,14 +84,8 @@ def _introduction(file: Path) -> str:
 
 def _base(file: Path) -> str | None:
     """Return the option of the same group that a file begins from."""
-    return next(
-        (
-            e
-            for e in yaml.safe_load(file.read_text()).get("defaults", [])
-            if isinstance(e, str) and e != "_self_"
-        ),
-        None,
-    )
+    defaults = yaml.safe_load(file.read_text()).get("defaults", [])
+    return next((e for e in defaults if isinstance(e, str) and e != "_self_"), None)
 
 
 def _chosen(file: Path) -> list[str]:
@@ -195,7 +190,7 @@ def _declared(
 def _default(field: dataclasses.Field[Any] | None) -> str:
     if field is None or field.default is dataclasses.MISSING:
         return "required"
-    return {None: "null", True: "true", False: "false"}.get(field.default, str(field.default))
+    return field.default if isinstance(field.default, str) else json.dumps(field.default)
 
 
 def _allowed(field: dataclasses.Field[Any] | None, hint: Any) -> str:

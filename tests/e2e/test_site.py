@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,20 +16,38 @@ from poke.__main__ import COMMANDS
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site, built as `make docs` does; a link or an anchor that leads nowhere is a warning, and fails it."""
-    folder = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", folder],
-        cwd=ROOT,
+def build(root, folder):
+    """Build the site as `make docs` does; not quietly, which would keep warnings from being counted as well."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=root,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT, folder)
     assert done.returncode == 0, done.stdout
     return folder
+
+
+@pytest.mark.parametrize(
+    "link", ["guides/nowhere.md", "guides/train.md#nowhere", "images/nowhere.png"]
+)
+def test_a_link_that_leads_nowhere_fails_it(tmp_path, link):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for name in ("mkdocs.yml", "src", "conf", "benchmarks"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    with open(tmp_path / "docs" / "index.md", "a") as page:
+        page.write(f"\nSee [there]({link}).\n")
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode != 0
+    assert link.rpartition("/")[2] in done.stdout
 
 
 class Links(HTMLParser):

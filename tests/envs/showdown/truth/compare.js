@@ -26,39 +26,66 @@ class Report {
   }
 }
 
+/** An entity of an observation: bytes, read where they lie, for there are millions of features and nearly all are right. */
+class Seen {
+  constructor(fields, bytes, at) {
+    this.fields = fields;
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  number({ offset }, i = 0) {
+    return this.bytes[this.at + offset + i];
+  }
+
+  /** The name that stands for an id of two bytes. */
+  name({ offset, names }) {
+    const at = this.at + offset;
+    return names.get((this.bytes[at] & 255) | ((this.bytes[at + 1] & 255) << 8));
+  }
+
+  /** A feature that has no parts. */
+  value(field) {
+    return field.names ? this.name(field) : this.number(field);
+  }
+
+  get(name) {
+    return this.value(this.fields.find(field => field.name === name));
+  }
+
+  get isNothing() {
+    const isEmpty = field => (field.parts || ['']).every((_, i) => this.number(field, i) === 0);
+    return this.fields.every(field => (field.names ? this.name(field) === '' : isEmpty(field)));
+  }
+}
+
 /** Read entities of bytes as the layout declares them. */
 class Reader {
   constructor(layout, tables) {
     this.layout = layout;
-    this.names = Object.fromEntries(
-      Object.entries(tables).map(([table, ids]) => [table, new Map(Object.entries(ids).map(([name, id]) => [id, name]))])
-    );
-  }
-
-  entity(kind, bytes, at) {
-    const values = {};
-    for (const { name, offset, parts } of kind.dense) {
-      values[name] = parts.length
-        ? Object.fromEntries(parts.map((part, i) => [part, bytes[at + offset + i]]))
-        : bytes[at + offset];
-    }
-    for (const { name, offset, table } of kind.ids) {
-      const id = (bytes[at + offset] & 255) | ((bytes[at + offset + 1] & 255) << 8);
-      values[name] = id === 0 ? '' : this.names[table].get(id);
-    }
-    return values;
+    const named = table => new Map([[0, ''], ...Object.entries(tables[table]).map(([name, id]) => [id, name])]);
+    const fields = ({ dense, ids }) => [
+      ...dense.map(({ name, offset, parts }) => ({ name, offset, parts: parts.length ? parts : null, names: null })),
+      ...ids.map(({ name, offset, table }) => ({ name, offset, parts: null, names: named(table) })),
+    ];
+    const { pokemon, global } = layout.kinds;
+    this.fields = { global: fields(global), pokemon: fields(pokemon), move: fields(pokemon.moves) };
   }
 
   read(bytes) {
     const { groups, kinds } = this.layout;
     const { moves } = kinds.pokemon;
+    const { fields } = this;
     const team = group =>
       Array.from({ length: group.count }, (_, i) => {
         const at = group.offset + i * group.size;
-        const slots = Array.from({ length: moves.count }, (__, j) => this.entity(moves, bytes, at + moves.offset + j * moves.size));
-        return { values: this.entity(kinds.pokemon, bytes, at), moves: slots };
+        const slots = Array.from(
+          { length: moves.count },
+          (__, j) => new Seen(fields.move, bytes, at + moves.offset + j * moves.size)
+        );
+        return { values: new Seen(fields.pokemon, bytes, at), moves: slots };
       });
-    return { global: this.entity(kinds.global, bytes, 0), own: team(groups[1]), opponent: team(groups[2]) };
+    return { global: new Seen(fields.global, bytes, 0), own: team(groups[1]), opponent: team(groups[2]) };
   }
 }
 
@@ -77,7 +104,7 @@ class Comparison {
 
   pokemon(who, seen, wanted) {
     if (!wanted) {
-      const isEmpty = [seen.values, ...seen.moves].every(isNothing);
+      const isEmpty = [seen.values, ...seen.moves].every(one => one.isNothing);
       this.equal(`${who} beyond the team`, isEmpty, true, '');
       return;
     }
@@ -91,45 +118,54 @@ class Comparison {
   ownMoves(kind, seen, wanted, name) {
     seen.forEach((slot, j) => {
       if (wanted[j]) this.entity(kind, slot, wanted[j], `${name} ${wanted[j].move}`);
-      else this.equal(`${kind} beyond its moves`, isNothing(slot), true, name);
+      else this.equal(`${kind} beyond its moves`, slot.isNothing, true, name);
     });
   }
 
   seenMoves(kind, seen, { possible, needed, doubt }, name) {
-    const known = seen.filter(slot => slot.known);
-    seen.slice(known.length).forEach(slot => this.equal(`${kind} beyond its moves`, isNothing(slot), true, name));
+    const known = seen.filter(slot => slot.get('known'));
+    seen.slice(known.length).forEach(slot => this.equal(`${kind} beyond its moves`, slot.isNothing, true, name));
     if (doubt) {
-      this.excuse(doubt, known.length * Object.keys(seen[0]).length);
+      this.excuse(doubt, known.length * seen[0].fields.length);
       return;
     }
     for (const slot of known) {
-      if (possible[slot.move]) this.entity(kind, slot, possible[slot.move], `${name} ${slot.move}`);
-      else this.equal(`${kind} that it has not`, slot.move, Object.keys(possible), name);
+      const move = slot.get('move');
+      if (possible[move]) this.entity(kind, slot, possible[move], `${name} ${move}`);
+      else this.equal(`${kind} that it has not`, move, Object.keys(possible), name);
     }
-    const ids = known.map(slot => slot.move);
+    const ids = known.map(slot => slot.get('move'));
     for (const id of needed) this.equal(`${kind} that was seen`, ids.includes(id) || ids.length === 4, true, `${name} ${id} ${ids}`);
   }
 
-  entity(kind, seen, wanted, name = '') {
-    for (const feature of Object.keys(seen)) {
-      if (!(feature in wanted)) throw new Error(`nothing is expected of ${kind} ${feature}`);
-      this.feature(kind, feature, seen[feature], wanted[feature], name);
+  entity(kind, seen, wanted, whose = '') {
+    for (const field of seen.fields) {
+      const { name, parts } = field;
+      const right = wanted[name];
+      if (right === undefined) throw new Error(`nothing is expected of ${kind} ${name}`);
+      if (right instanceof Unknowable) {
+        this.excuse(right.reason, 1);
+      } else if (parts) {
+        for (let i = 0; i < parts.length; i++) {
+          this.feature(kind, field, parts[i], seen.number(field, i), right[parts[i]], whose);
+        }
+      } else {
+        this.feature(kind, field, '', seen.value(field), right, whose);
+      }
     }
   }
 
-  feature(entity, name, seen, wanted, whose) {
+  feature(entity, field, part, seen, wanted, whose) {
     // What is equal needs no words: nearly everything is.
     if (seen === wanted) {
       this.report.features++;
       return;
     }
-    const kind = `${entity} ${name}`;
+    const kind = `${entity} ${field.name}${part && ` ${part}`}`;
     if (wanted instanceof Unknowable) {
       this.excuse(wanted.reason, 1);
     } else if (wanted !== null && wanted.oneOf) {
       this.equal(kind, wanted.oneOf.includes(seen) ? seen : { oneOf: wanted.oneOf }, seen, whose);
-    } else if (wanted !== null && typeof wanted === 'object') {
-      for (const part of Object.keys(wanted)) this.feature(kind, part, seen[part], wanted[part], whose);
     } else {
       this.equal(kind, seen, wanted, whose);
     }
@@ -208,7 +244,4 @@ function trial(side) {
 const isSpecial = (action, active) =>
   ['mega', 'megax', 'megay', 'zmove', 'terastallize'].some(event => action[event]) ||
   !!(action.maxMove && !active.volatiles.dynamax);
-const isNothing = values =>
-  Object.values(values).every(value => (typeof value === 'object' ? isNothing(value) : value === 0 || value === ''));
-
 module.exports = { Report, Reader, Comparison };

@@ -423,8 +423,9 @@ class Expected {
       const power = found.basePower * accuracyOf(found) * hitsOf(found.multihit, this.gen);
       damage = power * effectiveness * (stab ? 1.5 : 1) * this.ratio(pokemon, target, ...stats);
     }
+    // Inherited, not copied, for there are thousands of moves in a battle.
     return {
-      ...rules,
+      __proto__: rules,
       available,
       last_used: lastUsed,
       pp,

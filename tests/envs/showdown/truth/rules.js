@@ -8,7 +8,12 @@ function plain(name) {
   return plainNames.get(name);
 }
 
-const flags = (names, isOn) => Object.fromEntries(names.map(name => [name, isOn(plain(name), name) ? 1 : 0]));
+/** 1 for each name that is on, 0 for the others. */
+function flags(names, isOn) {
+  const found = {};
+  for (const name of names) found[name] = isOn(plain(name), name) ? 1 : 0;
+  return found;
+}
 
 // Its owner knows a Hidden Power's type; lines do not tell it.
 const shortID = id => (id.startsWith('hiddenpower') ? 'hiddenpower' : id);

@@ -47,6 +47,7 @@ NEEDS = {
 SHORTER = {
     r"poke\.train .*--(help|cfg)": [],
     r"poke\.train debug=fast": [],
+    r"poke\.train -m sweep=lr algo=ppo ": ["trainer.max_steps=1024", "eval.episodes=2"],
     r"poke\.train -m sweep=lr ": [],
     r"poke\.train .*sweeper=optuna": ["hydra.sweeper.n_trials=2", "trainer.max_steps=4"],
     r"poke\.train -m ": ["trainer.max_steps=4"],

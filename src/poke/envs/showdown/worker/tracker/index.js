@@ -25,6 +25,7 @@ class Tracker {
     this.field = new Set(); // terrain and pseudo-weather
     this.lastRequest = null; // the last one that was read into the own side
     this.pending = null; // one that came before its lines
+    this.isCustomGame = false;
     this.hasStarted = false;
     this.requestsComeFirst = null; // some servers send the request before the lines it belongs to
     this.copying = null; // who became the own Pokemon before its moves were known

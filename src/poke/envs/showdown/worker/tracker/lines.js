@@ -61,6 +61,7 @@ const LINES = {
   },
   tier(tracker, parts) {
     if (parts[2].includes('Random Battle')) tracker.opponent.speciesClause = true;
+    tracker.isCustomGame = parts[2].endsWith('Custom Game');
   },
   clearpoke(tracker) {
     tracker.opponent.team = [];

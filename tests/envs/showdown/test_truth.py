@@ -28,15 +28,15 @@ ONCE_WRONG = {
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
     (3, True): [73, 86, 98, 138],
     (4, False): [31, 102],
-    # A Pressure that Snatch meets: 79. Quick Claw: 87.
-    (4, True): [79, 87],
+    # An Arceus of another ability: 51, 85, 218. A Pressure that Snatch meets: 79. Quick Claw: 87.
+    (4, True): [51, 79, 85, 87, 218],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     (5, True): [48, 87, 121, 127, 180, 191],
     # Own Tempo after a rampage: 67. The ability of a mega evolution that has fainted: 82.
     (6, False): [67, 82],
-    # Reflect Type of one that roosts: 85.
-    (6, True): [74, 85],
+    # Reflect Type of one that roosts: 85. Transform into an Arceus without a plate: 98.
+    (6, True): [74, 85, 98],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185.
     (7, True): [122, 132, 134, 160, 179, 185],

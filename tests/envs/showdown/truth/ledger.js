@@ -94,6 +94,8 @@ class Ledger {
       entry.item = entry.told.item = kind === '-item' ? toID(parts[2].name || parts[2]) : 'noitem';
     } else if (kind === '-start' && parts[2] === 'typechange') {
       this.changeTypes(who, parts.slice(3));
+    } else if (kind === '-formechange') {
+      Object.assign(this.seen(who), { types: null, copied: null });
     } else if (kind === '-transform') {
       this.copyTypes(who, parts[2]);
     } else if (kind === '-activate' && /Skill Swap$/.test(parts[2])) {
@@ -173,9 +175,11 @@ class Ledger {
     if (!PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
     if (this.battle.gen >= 7) return true;
     const entry = this.known(pokemon);
-    if (!entry || entry.told.ability !== pokemon.ability) return true;
+    // In gen 4 they are settled as it comes in, by the ability that it has of itself.
+    const ability = this.battle.gen === 4 ? pokemon.baseAbility : pokemon.ability;
+    if (!entry || entry.told.ability !== ability) return true;
     const { told } = entry;
-    return PLATED.get(pokemon.species.num) === pokemon.ability && told.item !== (pokemon.item || 'noitem');
+    return PLATED.get(pokemon.species.num) === ability && told.item !== (pokemon.item || 'noitem');
   }
 
   /** A line says that an ability or item did something: whoever in battle has it is known to have it. */

@@ -221,7 +221,7 @@ function withoutFlying({ tables, gen }, types) {
 function transform(tracker, pokemon, model) {
   pokemon.transformed = true;
   pokemon.species = model.species;
-  pokemon.changedTypes = model.changedTypes;
+  pokemon.changedTypes = model.changedTypes || model.heldTypes();
   pokemon.addedType = model.addedType;
   pokemon.retype();
   pokemon.boosts.set(model.boosts);

@@ -151,11 +151,12 @@ class Pokemon {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
     if (!ability || !this.active || this.fainted || this.transformed) return null;
-    if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (gen === 4) {
-      // There its form follows its plate on coming in, and tells its types.
-      return this.ability !== ability ? this.tables.types(['Normal']) : null;
+      // There its form follows its plate on coming in, and tells its types: those it keeps, whatever becomes of them.
+      const isPlain = this.baseAbility !== '' && this.baseAbility !== ability;
+      return isPlain ? this.tables.types(['Normal']) : null;
     }
+    if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;
     const item = dex.items.getByID(this.item);

@@ -80,6 +80,7 @@ function useMove(tracker, parts) {
   if (id === 'naturalgift' && !parts.includes('[still]') && !parts.includes('[notarget]'))
     held.loseItem(tracker, pokemon, pokemon.item); // no line says so
   tracker.mover = pokemon;
+  tracker.moves++;
   if (tracker.gen === 3 && pokemon.status === 'slp')
     pokemon.skippedSleep = pokemon.sleptThrough + 1;
   if (fromID !== 'dancer') locks.moved(tracker, pokemon, move, isContinued); // which binds to nothing

@@ -70,6 +70,7 @@ class Pokemon {
     this.revealed = false;
     this.item = '';
     this.lostItem = ''; // what it no longer has
+    this.lostAt = 0; // during which of the battle's moves it lost that
     this.ability = '';
     this.baseAbility = '';
     this.lostAbility = ''; // what Mummy took away

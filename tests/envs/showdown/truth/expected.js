@@ -31,6 +31,7 @@ function typesOf(dex) {
 
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
+const FORM = ['species', 'types', 'base_stats'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
 
 /** The expectations at one decision of one player. */
@@ -177,7 +178,10 @@ class Expected {
       values.effects.LOCKED_MOVE = unknowable('a rampage that ended without confusion');
     }
     if (entry.hidesForm && !entry.revealed) {
-      for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
+      for (const name of FORM) values[name] = unknowable('a form that team preview does not tell');
+    }
+    if (this.ledger.formed.has(entry.pokemon) && !isActive) {
+      for (const name of FORM) values[name] = unknowable('a form that was taken under an Illusion');
     }
     return { values, moves };
   }

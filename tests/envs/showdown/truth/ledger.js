@@ -50,6 +50,7 @@ class Ledger {
     this.mistaken = new Set(); // sides with an Illusion that looks like another than the one it took the looks of
     this.left = new Map(); // Pokemon -> the ability with which it left last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
+    this.formed = new Set(); // those that took a lasting form under an Illusion that has not ended
     let depth = 0; // these call each other: a line is noted once
     for (const name of ['add', 'addMove', 'addSplit']) {
       const original = battle[name];
@@ -119,6 +120,7 @@ class Ledger {
   /** A fall undoes a mega evolution: what was shown of it then was another form's. */
   changeForm(pokemon) {
     const entry = this.seen(pokemon);
+    if (pokemon.illusion) this.formed.add(pokemon);
     if (pokemon.fainted) entry.ability = entry.formerAbility;
     else entry.formerAbility = entry.ability;
   }
@@ -257,6 +259,7 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
+    this.formed.delete(pokemon);
     for (const name of ['lastMove', 'called', 'rampage', 'isSilent']) entry[name] = seeming[name];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];
     const sleep = this.sleeps.get(pokemon.statusState);

@@ -47,7 +47,7 @@ class Ledger {
     this.isDesync = false; // gen 1: the next move is one that its user did not choose
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
-    this.mistaken = new Set(); // sides with an Illusion that looks like another than the one it took the looks of
+    this.doubles = new Set(); // those of whom any may be the one that an Illusion looked like
     this.left = new Map(); // Pokemon -> the ability with which it left last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
     this.formed = new Set(); // those that took a lasting form under an Illusion that has not ended
@@ -238,14 +238,18 @@ class Ledger {
       // An Illusion shows its own level: of two doubles it may seem to be the other one, or either.
       const shown = pokemon.getFullDetails().shared.split('|')[0].replace(/, tera:.*/, '');
       const { illusion, side } = pokemon;
-      const isDouble = one => one !== illusion && one.species.name === illusion.species.name && one.gender === illusion.gender;
+      const isAlike = one => one.species.name === illusion.species.name && one.gender === illusion.gender;
       const isSure = shown === illusion.details && !side.pokemon.some(one => one !== illusion && one.details === shown);
-      if (!isSure && side.pokemon.some(isDouble)) this.mistaken.add(side);
+      const alike = side.pokemon.filter(isAlike);
+      if (!isSure && alike.length > 1) for (const one of alike) this.doubles.add(one);
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }
-    const sleep = this.sleeps.get(pokemon.statusState);
-    if (sleep && sleep.guise !== entry) sleep.isSplit = true;
+    // Turns of a sleep are counted of whom it was begun as, while nobody else was seen so.
+    for (const one of pokemon.side.pokemon) {
+      const sleep = this.sleeps.get(one.statusState);
+      if (sleep && (sleep.guise === entry) !== (one === pokemon)) sleep.isSplit = true;
+    }
     this.seeming.set(pokemon.side, entry);
   }
 

@@ -86,7 +86,9 @@ class Side {
       p.openForm ? p.base.baseSpecies === baseSpecies : p.base.name === details.species;
     const isModel = p => looksSo(p) && (p.name === null || p.name === name);
     // One that mega evolves under an Illusion keeps its looks for good, even those of one that has fainted.
-    return this.team.find(p => !p.fainted && isModel(p)) || this.team.find(isModel) || null;
+    const found = this.team.find(p => !p.fainted && isModel(p)) || this.team.find(isModel);
+    // Or it is one whose name was told of an Illusion of its double.
+    return found || this.team.find(p => p.details === details.text) || null;
   }
 
   likeness(pokemon, name, details, condition) {

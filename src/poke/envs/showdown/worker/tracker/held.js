@@ -50,8 +50,7 @@ function changeForm(pokemon, old) {
   if (['disguise', 'iceface'].includes(pokemon.ability)) return;
   if (old === pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
   const id = toID(pokemon.base.entry.abilities['0']);
-  if (!pokemon.transformed) pokemon.ability = id;
-  pokemon.baseAbility = id;
+  pokemon.ability = pokemon.baseAbility = id;
 }
 
 /** Morpeko stays for good in the form in which it terastallizes; no line says so. */

@@ -283,7 +283,7 @@ class Expected {
       const sleep = this.ledger.sleeps.get(pokemon.statusState);
       const startTime = pokemon.statusState.startTime ?? sleep.time;
       if (pokemon.side === this.foe && sleep && sleep.isSplit) return unknowable('a sleep in the looks of two, or of one that another had, too');
-      if (pokemon.side === this.foe && pokemon.hasAbility('earlybird')) {
+      if (pokemon.side === this.foe && [pokemon.ability, pokemon.baseAbility].includes('earlybird')) {
         return unknowable('sleep of others that an Early Bird shortens');
       }
       return Math.min(15, startTime - time);

@@ -225,11 +225,17 @@ function transform(tracker, pokemon, model) {
   pokemon.addedType = model.addedType;
   pokemon.retype();
   pokemon.boosts.set(model.boosts);
+  copyFocus(tracker, pokemon, model);
   if (tracker.gen > 2) pokemon.ability = model.ability;
   pokemon.volatiles.set('transform', true);
   pokemon.copyMoves(model);
   // Before the first request the own moves are not known yet.
   tracker.copying = model === tracker.own.active && model.moves.length === 0 ? pokemon : null;
+}
+
+/** From gen 6 on who takes over stages takes over this as well: that it begins is told, that it ends is not. */
+function copyFocus(tracker, pokemon, model) {
+  if (tracker.gen >= 6 && !model.has('focusenergy')) pokemon.volatiles.delete('focusenergy');
 }
 
 function endTurn(tracker, pokemon) {
@@ -308,6 +314,7 @@ module.exports = {
   activate,
   singleTurn,
   transform,
+  copyFocus,
   restoreAll,
   endTurn,
   legacyOf,

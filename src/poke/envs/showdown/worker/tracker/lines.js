@@ -202,7 +202,9 @@ const LINES = {
   '-copyboost': (tracker, parts) => {
     const one = tracker.at(parts[2]);
     const other = tracker.at(parts[3]);
-    if (one && other) one.boosts.set(other.boosts);
+    if (!one || !other) return;
+    one.boosts.set(other.boosts);
+    effects.copyFocus(tracker, one, other);
   },
   '-invertboost': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -224,6 +226,8 @@ const LINES = {
     for (const side of [tracker.own, tracker.opponent]) {
       if (!side.active) continue;
       side.active.boosts.fill(0);
+      // In gens 3 and 4 Haze ends this, too.
+      if (tracker.gen === 3 || tracker.gen === 4) side.active.volatiles.delete('focusenergy');
       side.active.touch();
     }
   },

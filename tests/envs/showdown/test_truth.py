@@ -52,8 +52,8 @@ ONCE_WRONG = {
     (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198, 212],
     # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
     # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187. Psych Up of one
-    # without Focus Energy: 254.
-    (9, True): [57, 60, 109, 141, 183, 187, 254],
+    # without Focus Energy: 254. Two Illusions, one of the other: 253.
+    (9, True): [57, 60, 109, 141, 183, 187, 253, 254],
 }
 
 

@@ -289,7 +289,8 @@ class Pokemon {
     this.hp = seeming.hp;
     this.maxhp = seeming.maxhp;
     if (seeming.item !== before.item) this.item = seeming.item;
-    if (seeming.terastallized) this.teraType = this.terastallized = seeming.terastallized;
+    this.terastallized = seeming.terastallized;
+    if (seeming.terastallized) this.teraType = seeming.terastallized;
     if (seeming.typesAreLooks) seeming.changedTypes = null;
     this.takePlaceOf(seeming);
   }

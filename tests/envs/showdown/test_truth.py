@@ -38,8 +38,8 @@ ONCE_WRONG = {
     (6, False): [67, 82],
     # Reflect Type of one that roosts: 85. Transform into an Arceus without a plate: 98. A White Herb
     # that is used as it is given: 106. A mega evolution under an Illusion: 149.
-    # One after Transform: 230.
-    (6, True): [74, 85, 98, 106, 149, 230],
+    # One after Transform: 230. Lunar Dance for an Illusion: 274.
+    (6, True): [74, 85, 98, 106, 149, 230, 274],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
     (7, True): [122, 132, 134, 160, 179, 185, 245],

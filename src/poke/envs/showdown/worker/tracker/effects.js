@@ -186,10 +186,6 @@ function infect(tracker, parts, id) {
   victim.ability = id;
 }
 
-function restoreAll(pokemon) {
-  for (const slot of pokemon.baseMoves) slot.pp = slot.maxpp;
-}
-
 function restore(pokemon, id, amount) {
   const slot = pokemon.revealMove(id);
   if (slot) slot.pp = Math.max(0, Math.min(slot.maxpp, slot.pp + amount));
@@ -315,7 +311,6 @@ module.exports = {
   singleTurn,
   transform,
   copyFocus,
-  restoreAll,
   endTurn,
   legacyOf,
   inherit,

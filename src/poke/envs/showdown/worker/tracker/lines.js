@@ -156,7 +156,7 @@ const LINES = {
       pokemon.fainted = false;
       tracker.sideOf(parts[2]).fallen--;
     }
-    if (pokemon && parts.includes('[from] move: Lunar Dance')) effects.restoreAll(pokemon);
+    if (pokemon && parts.includes('[from] move: Lunar Dance')) pokemon.restorePP();
   },
   '-sethp': (tracker, parts) => condition(tracker, parts, false),
   '-status': (tracker, parts) => {

@@ -96,6 +96,7 @@ class Pokemon {
     this.stallLeft = 0;
     this.transformed = false;
     this.stats = null; // {atk, ...}: own Pokemon
+    this.isRestored = false; // its PP were, as it came in
     this.strangers = []; // moves it was seen to use since it came in beside four others: an Illusion's
     this.before = null; // what was known when it came in, in case it proves to be someone else
     this.ident = ''; // own Pokemon: as requests name it
@@ -214,6 +215,12 @@ class Pokemon {
     }
   }
 
+  /** Lunar Dance. */
+  restorePP() {
+    for (const slot of this.baseMoves) slot.pp = slot.maxpp;
+    this.isRestored = true;
+  }
+
   /** Forget what lasts only while it stands in battle. */
   clearVolatile() {
     this.boosts.fill(0);
@@ -245,6 +252,7 @@ class Pokemon {
   /** Note what is known on coming in, so that what is seen now can be taken back. */
   remember() {
     this.strangers = [];
+    this.isRestored = false;
     this.before = {
       hp: this.hp,
       maxhp: this.maxhp,
@@ -279,7 +287,10 @@ class Pokemon {
   /** An opposing Illusion ended: what was seen since it came in was of this one, none of it of the other. */
   takeOver(seeming) {
     const before = seeming.before || {};
-    const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, slot.pp]));
+    const { isRestored } = seeming;
+    const ppOf = slot => (isRestored ? slot.maxpp : slot.pp);
+    const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, ppOf(slot)]));
+    if (isRestored) this.restorePP();
     for (const slot of [...seeming.baseMoves, ...seeming.strangers]) {
       const used = (known.has(slot.move.id) ? known.get(slot.move.id) : slot.maxpp) - slot.pp;
       if (known.has(slot.move.id) && used === 0) continue;

@@ -141,7 +141,9 @@ class Expected {
   ownAbility(pokemon) {
     const ability = plainAbility(pokemon.ability);
     // Up to gen 6 requests do not tell the ability that it got from the other side.
-    const isBorrowed = pokemon.transformed || pokemon.ability !== pokemon.baseAbility;
+    const entry = this.ledger.known(pokemon);
+    const hasSwapped = !!entry && entry.hasSwapped; // perhaps for one of the same name
+    const isBorrowed = pokemon.transformed || hasSwapped || pokemon.ability !== pokemon.baseAbility;
     return this.gen <= 6 && isBorrowed ? { oneOf: ['', ability] } : ability;
   }
 

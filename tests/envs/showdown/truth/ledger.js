@@ -28,6 +28,7 @@ class Entry {
     this.ability = null;
     this.formerAbility = null; // the same, before a lasting form
     this.borrowed = null; // an ability that it got from elsewhere since it came in
+    this.hasSwapped = false; // for an ability that no line told, since then
     this.told = { ability: null, item: null }; // the same, told by any line
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
@@ -131,6 +132,7 @@ class Ledger {
       const id = toID((abilities[i] && abilities[i].name) || abilities[i]);
       const entry = this.seen(pokemon);
       if (id) entry.borrowed = entry.told.ability = id;
+      else entry.hasSwapped = true;
     });
   }
 
@@ -208,7 +210,8 @@ class Ledger {
     this.watched.add(pokemon);
     const { setStatus, deductPP, clearVolatile } = pokemon;
     pokemon.clearVolatile = (...given) => {
-      this.left.set(pokemon, pokemon.ability);
+      // Baton Pass clears it twice.
+      if (!this.left.has(pokemon)) this.left.set(pokemon, pokemon.ability);
       return clearVolatile.apply(pokemon, given);
     };
     pokemon.setStatus = (...given) => {
@@ -226,6 +229,7 @@ class Ledger {
 
   comeIn(pokemon) {
     this.watchPokemon(pokemon);
+    this.left.delete(pokemon);
     const entry = this.seen(pokemon);
     entry.wasRevealed = entry.revealed;
     entry.revealed = true;
@@ -233,6 +237,7 @@ class Ledger {
     entry.fresh = new Set();
     entry.lastMove = entry.called = '';
     entry.rampage = 0;
+    entry.hasSwapped = false;
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
       // An Illusion shows its own level: of two doubles it may seem to be the other one, or either.
@@ -263,6 +268,7 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
+    entry.told.ability = 'illusion';
     this.formed.delete(pokemon);
     for (const name of ['lastMove', 'called', 'rampage', 'isSilent']) entry[name] = seeming[name];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];

@@ -163,6 +163,8 @@ const ACTIVATIONS = {
     if (!other) return;
     const [first, second] = [parts[4], parts[5]];
     if (first && second && !first.startsWith('[') && !second.startsWith('[')) {
+      held.showAbility(pokemon, effectID(second));
+      held.showAbility(other, effectID(first));
       pokemon.ability = effectID(first);
       other.ability = effectID(second);
     } else {

@@ -28,9 +28,9 @@ ONCE_WRONG = {
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
     (3, True): [73, 86, 98, 138],
     (4, False): [31, 102],
-    # An Arceus of another ability: 51, 85, 218. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
+    # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
     # and Focus Energy: 267. Skill Swap for the ability that it had: 303.
-    (4, True): [51, 79, 85, 87, 218, 267, 303],
+    (4, True): [51, 79, 85, 87, 218, 267, 303, 399],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     (5, True): [48, 87, 121, 127, 180, 191],

@@ -30,8 +30,14 @@ class Entry {
     this.borrowed = null; // an ability that it got from elsewhere since it came in
     this.hasSwapped = false; // for an ability that no line told, since then
     this.told = { ability: null, item: null }; // the same, told by any line
+    this.abilities = new Set(); // all that it was told to have
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
+  }
+
+  tell(what, id) {
+    this.told[what] = id;
+    if (what === 'ability') this.abilities.add(id);
   }
 }
 
@@ -110,7 +116,7 @@ class Ledger {
     } else if (kind === '-ability') {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
-      entry.told.ability = id;
+      entry.tell('ability', id);
       const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
       entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
       this.showGiver(parts, id);
@@ -131,8 +137,10 @@ class Ledger {
     both.forEach((pokemon, i) => {
       const id = toID((abilities[i] && abilities[i].name) || abilities[i]);
       const entry = this.seen(pokemon);
-      if (id) entry.borrowed = entry.told.ability = id;
-      else entry.hasSwapped = true;
+      entry.hasSwapped = !id;
+      if (!id) return;
+      entry.borrowed = id;
+      entry.tell('ability', id);
     });
   }
 
@@ -141,7 +149,8 @@ class Ledger {
     const giver = this.named(parts.find(part => `${part}`.startsWith('[of] ')));
     if (!giver) return;
     const entry = this.seen(giver);
-    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = entry.told.ability = id;
+    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = id;
+    entry.tell('ability', id);
   }
 
   /** Who stands on the side that an '[of] p1a: Mew' names. */
@@ -179,10 +188,12 @@ class Ledger {
     if (!PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
     if (this.battle.gen >= 7) return true;
     const entry = this.known(pokemon);
+    if (!entry) return true;
+    const { told } = entry;
     // In gen 4 they are settled as it comes in, by the ability that it has of itself.
     const ability = this.battle.gen === 4 ? pokemon.baseAbility : pokemon.ability;
-    if (!entry || entry.told.ability !== ability) return true;
-    const { told } = entry;
+    const isTold = this.battle.gen === 4 ? entry.abilities.has(ability) : told.ability === ability;
+    if (!isTold) return true;
     return PLATED.get(pokemon.species.num) === ability && told.item !== (pokemon.item || 'noitem');
   }
 
@@ -191,7 +202,7 @@ class Ledger {
     const [, what, name] = /^(?:\[from\] )?(ability|item): (.+)$/.exec(part) || [];
     if (!what) return;
     for (const { active } of this.battle.sides) {
-      for (const pokemon of active) if (pokemon && pokemon[what] === toID(name)) this.seen(pokemon).told[what] = toID(name);
+      for (const pokemon of active) if (pokemon && pokemon[what] === toID(name)) this.seen(pokemon).tell(what, toID(name));
     }
   }
 
@@ -268,7 +279,7 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
-    entry.told.ability = 'illusion';
+    entry.tell('ability', 'illusion');
     this.formed.delete(pokemon);
     for (const name of ['lastMove', 'called', 'rampage', 'isSilent']) entry[name] = seeming[name];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];

@@ -226,8 +226,8 @@ const LINES = {
     for (const side of [tracker.own, tracker.opponent]) {
       if (!side.active) continue;
       side.active.boosts.fill(0);
-      // In gens 3 and 4 Haze ends this, too.
-      if (tracker.gen === 3 || tracker.gen === 4) side.active.volatiles.delete('focusenergy');
+      // In gen 4 Haze ends this, too.
+      if (tracker.gen === 4) side.active.volatiles.delete('focusenergy');
       side.active.touch();
     }
   },

@@ -34,14 +34,15 @@ ONCE_WRONG = {
     (4, True): [51, 79, 85, 87, 218, 267, 303, 399],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
-    (5, True): [48, 87, 121, 127, 180, 191],
+    # An Arceus that had borrowed an ability: 404.
+    (5, True): [48, 87, 121, 127, 180, 191, 404],
     # Own Tempo after a rampage: 67. The ability of a mega evolution that has fainted: 82.
     (6, False): [67, 82],
     # Reflect Type of one that roosts: 85. Transform into an Arceus without a plate: 98. A White Herb
     # that is used as it is given: 106. A mega evolution under an Illusion: 149.
     # One after Transform: 230. Lunar Dance for an Illusion: 274. An Arceus that
-    # was an Illusion: 336.
-    (6, True): [74, 85, 98, 106, 149, 230, 274, 336],
+    # was an Illusion: 336. An Illusion of one with Pressure: 412.
+    (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
     (7, True): [122, 132, 134, 160, 179, 185, 245],

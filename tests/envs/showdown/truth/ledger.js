@@ -39,6 +39,12 @@ class Entry {
     this.told[what] = id;
     if (what === 'ability') this.abilities.add(id);
   }
+
+  /** It has its own ability again. */
+  comeBack() {
+    const { baseAbility } = this.pokemon;
+    this.told.ability = this.abilities.has(baseAbility) ? baseAbility : null;
+  }
 }
 
 class Ledger {
@@ -249,6 +255,7 @@ class Ledger {
     entry.lastMove = entry.called = '';
     entry.rampage = 0;
     entry.hasSwapped = false;
+    entry.comeBack();
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
       // An Illusion shows its own level: of two doubles it may seem to be the other one, or either.
@@ -356,6 +363,8 @@ class Ledger {
       // Up to gen 6 requests do not tell a player the ability that one of its own got from the other side.
       const isBorrowed = this.battle.gen <= 6 && foe.ability !== foe.baseAbility;
       if (isBorrowed && shown.borrowed !== 'pressure') this.doubt(pokemon, base, 'foe', why);
+    } else if (foe && foe.illusion && this.seen(foe).ability === 'pressure') {
+      this.doubt(pokemon, base, 'own', 'PP that the Pressure of one whom an Illusion looks like would have taken');
     }
     if (!move.isZ && !move.isMax) return;
     const own = pokemon.moveSlots.map(slot => slot.id);

@@ -140,13 +140,14 @@ class Ledger {
 
   /** From gen 5 on it is told which abilities were swapped. */
   swapAbilities(both, abilities) {
+    const ids = abilities.map(ability => toID((ability && ability.name) || ability));
     both.forEach((pokemon, i) => {
-      const id = toID((abilities[i] && abilities[i].name) || abilities[i]);
       const entry = this.seen(pokemon);
-      entry.hasSwapped = !id;
-      if (!id) return;
-      entry.borrowed = id;
-      entry.tell('ability', id);
+      entry.hasSwapped = !ids[i];
+      if (!ids[i]) return;
+      entry.tell('ability', ids[1 - i]); // that it had
+      entry.tell('ability', ids[i]);
+      entry.borrowed = ids[i];
     });
   }
 

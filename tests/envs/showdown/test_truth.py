@@ -20,35 +20,43 @@ ONCE_WRONG = {
     # Mimic of a move that it had: 134, 483, 916. A move that was chosen before for another: 224.
     (1, False): [134, 224, 483, 916],
     # Called moves that go on: 88. Mimic after Transform, PP beneath Transform: 74, 168. A lock that is hidden: 115.
-    # Mimic called by Mirror Move: 119, 189.
-    (1, True): [74, 88, 115, 119, 168, 189],
+    # Mimic called by Mirror Move: 119, 189. PP below none: 551.
+    (1, True): [74, 88, 115, 119, 168, 189, 551],
     # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.
     (3, False): [124, 180],
     # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
-    (3, True): [73, 86, 98, 138],
+    # Haze, which leaves Focus Energy: 361.
+    (3, True): [73, 86, 98, 138, 361],
     (4, False): [31, 102],
-    # A Pressure that Snatch meets: 79. Quick Claw: 87.
-    (4, True): [79, 87],
+    # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
+    # and Focus Energy: 267. Skill Swap for the ability that it had: 303.
+    (4, True): [51, 79, 85, 87, 218, 267, 303, 399],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
-    (5, True): [48, 87, 121, 127, 180, 191],
+    # An Arceus that had borrowed an ability: 404.
+    (5, True): [48, 87, 121, 127, 180, 191, 404],
     # Own Tempo after a rampage: 67. The ability of a mega evolution that has fainted: 82.
     (6, False): [67, 82],
-    # Reflect Type of one that roosts: 85.
-    (6, True): [74, 85],
+    # Reflect Type of one that roosts: 85. Transform into an Arceus without a plate: 98. A White Herb
+    # that is used as it is given: 106. A mega evolution under an Illusion: 149.
+    # One after Transform: 230. Lunar Dance for an Illusion: 274. An Arceus that
+    # was an Illusion: 336. An Illusion of one with Pressure: 412.
+    (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
-    # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185.
-    (7, True): [122, 132, 134, 160, 179, 185],
+    # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
+    (7, True): [122, 132, 134, 160, 179, 185, 245],
     # A fifth move that was an Illusion's: 58, 190.
     (8, False): [190],
     # An Illusion and doubles: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that
     # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
-    # 107. An Illusion with the looks of one whose form team preview left open: 198.
-    (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198],
+    # 107. An Illusion with the looks of one whose form team preview left open: 198. A shield that Instruct asks for
+    # again: 212. Struggle by Imprison: 301. Abilities told by Skill Swap: 324. A Regenerator that was traced: 342.
+    (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198, 212, 301, 324, 342],
     # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
-    # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187.
-    (9, True): [57, 60, 109, 141, 183, 187],
+    # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187. Psych Up of one
+    # without Focus Energy: 254. Two Illusions, one of the other: 253.
+    (9, True): [57, 60, 109, 141, 183, 187, 253, 254],
 }
 
 

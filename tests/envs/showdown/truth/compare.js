@@ -231,7 +231,7 @@ function trial(side) {
     error = null;
     // One who is bound to a move is bound whatever is said besides: what is said has to be done, too.
     const isTaken = side.choose(text) && (!/^move . ./.test(text) || isSpecial(side.choice.actions[0], side.active[0]));
-    results[text] = isTaken ? null : error || 'refused';
+    results[text] = isTaken ? null : error || (strugglesUnseen(side) ? 'every move is disabled' : 'refused');
     side.active.forEach((pokemon, i) => (pokemon.switchFlag = flags[i]));
     side.clearChoice();
   }
@@ -239,6 +239,10 @@ function trial(side) {
   delete side.emitChoiceError;
   return results;
 }
+
+/** Whether it struggles though its request shows moves: it is not told which of them Imprison forbids. */
+const strugglesUnseen = ({ choice, activeRequest }) =>
+  choice.actions.some(action => action.moveid === 'struggle') && activeRequest.active[0].moves[0].id !== 'struggle';
 
 // Who is large already makes max moves whatever is said.
 const isSpecial = (action, active) =>

@@ -31,6 +31,8 @@ function typesOf(dex) {
 
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
+const DOUBLES = 'an Illusion of one of two doubles that looks like the other';
+const FORM = ['species', 'types', 'base_stats'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
 
 /** The expectations at one decision of one player. */
@@ -85,12 +87,18 @@ class Expected {
       opponent_side: layers(foe),
       own_remaining: side.pokemonLeft,
       opponent_remaining: foe.pokemonLeft,
-      opponent_seen: this.foeEntries.filter(entry => entry.revealed).length,
+      opponent_seen: this.numberSeen(),
       physical_ratio: this.logRatio(this.ownActive, this.foeActive, 'atk', 'def'),
       special_ratio: this.logRatio(this.ownActive, this.foeActive, 'spa', 'spd'),
       opponent_physical_ratio: this.logRatio(this.foeActive, this.ownActive, 'atk', 'def'),
       opponent_special_ratio: this.logRatio(this.foeActive, this.ownActive, 'spa', 'spd'),
     };
+  }
+
+  numberSeen() {
+    const { doubles } = this.ledger;
+    if (this.foe.pokemon.some(one => doubles.has(one))) return unknowable(DOUBLES);
+    return this.foeEntries.filter(entry => entry.revealed).length;
   }
 
   logRatio(attacker, defender, attack, defence) {
@@ -133,7 +141,9 @@ class Expected {
   ownAbility(pokemon) {
     const ability = plainAbility(pokemon.ability);
     // Up to gen 6 requests do not tell the ability that it got from the other side.
-    const isBorrowed = pokemon.transformed || pokemon.ability !== pokemon.baseAbility;
+    const entry = this.ledger.known(pokemon);
+    const hasSwapped = !!entry && entry.hasSwapped; // perhaps for one of the same name
+    const isBorrowed = pokemon.transformed || hasSwapped || pokemon.ability !== pokemon.baseAbility;
     return this.gen <= 6 && isBorrowed ? { oneOf: ['', ability] } : ability;
   }
 
@@ -165,9 +175,7 @@ class Expected {
     };
     const moves = this.opponentMoves(entry, pokemon, isActive);
     if (wasMasked || entry.doubts > 0) {
-      // Turns that the other slept in its looks are counted as its own.
-      const whileUp = pokemon.status === 'slp' ? [...IDENTITY, 'status_counter'] : IDENTITY;
-      this.excuse(values, moves, isActive ? whileUp : [...IDENTITY, ...CONDITION]);
+      this.excuse(values, moves, isActive ? IDENTITY : [...IDENTITY, ...CONDITION]);
     } else if (!isActive) {
       this.excuseBench(entry, values);
     }
@@ -177,8 +185,12 @@ class Expected {
       values.effects.LOCKED_MOVE = unknowable('a rampage that ended without confusion');
     }
     if (entry.hidesForm && !entry.revealed) {
-      for (const name of ['species', 'types', 'base_stats']) values[name] = unknowable('a form that team preview does not tell');
+      for (const name of FORM) values[name] = unknowable('a form that team preview does not tell');
     }
+    if (this.ledger.formed.has(entry.pokemon) && !isActive) {
+      for (const name of FORM) values[name] = unknowable('a form that was taken under an Illusion');
+    }
+    if (this.ledger.doubles.has(entry.pokemon)) this.excuse(values, moves, Object.keys(values), DOUBLES);
     return { values, moves };
   }
 
@@ -188,8 +200,7 @@ class Expected {
   }
 
   /** What was seen through an Illusion that has not ended is taken for the other's. */
-  excuse(values, moves, names) {
-    const reason = 'seen through an Illusion that has not ended';
+  excuse(values, moves, names, reason = 'seen through an Illusion that has not ended') {
     for (const name of names) values[name] = unknowable(reason);
     moves.doubt = reason;
   }
@@ -273,8 +284,8 @@ class Expected {
       const { time } = pokemon.statusState;
       const sleep = this.ledger.sleeps.get(pokemon.statusState);
       const startTime = pokemon.statusState.startTime ?? sleep.time;
-      if (pokemon.side === this.foe && sleep && sleep.isSplit) return unknowable('sleep under two Illusions');
-      if (pokemon.side === this.foe && pokemon.hasAbility('earlybird')) {
+      if (pokemon.side === this.foe && sleep && sleep.isSplit) return unknowable('a sleep in the looks of two, or of one that another had, too');
+      if (pokemon.side === this.foe && [pokemon.ability, pokemon.baseAbility].includes('earlybird')) {
         return unknowable('sleep of others that an Early Bird shortens');
       }
       return Math.min(15, startTime - time);

@@ -28,9 +28,22 @@ class Entry {
     this.ability = null;
     this.formerAbility = null; // the same, before a lasting form
     this.borrowed = null; // an ability that it got from elsewhere since it came in
+    this.hasSwapped = false; // for an ability that no line told, since then
     this.told = { ability: null, item: null }; // the same, told by any line
+    this.abilities = new Set(); // all that it was told to have
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
+  }
+
+  tell(what, id) {
+    this.told[what] = id;
+    if (what === 'ability') this.abilities.add(id);
+  }
+
+  /** It has its own ability again. */
+  comeBack() {
+    const { baseAbility } = this.pokemon;
+    this.told.ability = this.abilities.has(baseAbility) ? baseAbility : null;
   }
 }
 
@@ -47,9 +60,10 @@ class Ledger {
     this.isDesync = false; // gen 1: the next move is one that its user did not choose
     this.maximum = new Map(); // own Pokemon -> the maximum HP that was told last
     this.binder = null; // gen 1: whose binding move goes on, as far as lines tell
-    this.mistaken = new Set(); // sides with an Illusion that looks like another than the one it took the looks of
+    this.doubles = new Set(); // those of whom any may be the one that an Illusion looked like
     this.left = new Map(); // Pokemon -> the ability with which it left last
     this.masked = new Map(); // Pokemon -> how often it stood there as somebody else without being found out
+    this.formed = new Set(); // those that took a lasting form under an Illusion that has not ended
     let depth = 0; // these call each other: a line is noted once
     for (const name of ['add', 'addMove', 'addSplit']) {
       const original = battle[name];
@@ -94,6 +108,8 @@ class Ledger {
       entry.item = entry.told.item = kind === '-item' ? toID(parts[2].name || parts[2]) : 'noitem';
     } else if (kind === '-start' && parts[2] === 'typechange') {
       this.changeTypes(who, parts.slice(3));
+    } else if (kind === '-formechange') {
+      Object.assign(this.seen(who), { types: null, copied: null });
     } else if (kind === '-transform') {
       this.copyTypes(who, parts[2]);
     } else if (kind === '-activate' && /Skill Swap$/.test(parts[2])) {
@@ -106,7 +122,7 @@ class Ledger {
     } else if (kind === '-ability') {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
-      entry.told.ability = id;
+      entry.tell('ability', id);
       const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
       entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
       this.showGiver(parts, id);
@@ -117,16 +133,21 @@ class Ledger {
   /** A fall undoes a mega evolution: what was shown of it then was another form's. */
   changeForm(pokemon) {
     const entry = this.seen(pokemon);
+    if (pokemon.illusion) this.formed.add(pokemon);
     if (pokemon.fainted) entry.ability = entry.formerAbility;
     else entry.formerAbility = entry.ability;
   }
 
   /** From gen 5 on it is told which abilities were swapped. */
   swapAbilities(both, abilities) {
+    const ids = abilities.map(ability => toID((ability && ability.name) || ability));
     both.forEach((pokemon, i) => {
-      const id = toID((abilities[i] && abilities[i].name) || abilities[i]);
       const entry = this.seen(pokemon);
-      if (id) entry.borrowed = entry.told.ability = id;
+      entry.hasSwapped = !ids[i];
+      if (!ids[i]) return;
+      entry.tell('ability', ids[1 - i]); // that it had
+      entry.tell('ability', ids[i]);
+      entry.borrowed = ids[i];
     });
   }
 
@@ -135,7 +156,8 @@ class Ledger {
     const giver = this.named(parts.find(part => `${part}`.startsWith('[of] ')));
     if (!giver) return;
     const entry = this.seen(giver);
-    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = entry.told.ability = id;
+    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = id;
+    entry.tell('ability', id);
   }
 
   /** Who stands on the side that an '[of] p1a: Mew' names. */
@@ -173,9 +195,13 @@ class Ledger {
     if (!PLATED.has(pokemon.species.num) || pokemon.transformed) return false;
     if (this.battle.gen >= 7) return true;
     const entry = this.known(pokemon);
-    if (!entry || entry.told.ability !== pokemon.ability) return true;
+    if (!entry) return true;
     const { told } = entry;
-    return PLATED.get(pokemon.species.num) === pokemon.ability && told.item !== (pokemon.item || 'noitem');
+    // In gen 4 they are settled as it comes in, by the ability that it has of itself.
+    const ability = this.battle.gen === 4 ? pokemon.baseAbility : pokemon.ability;
+    const isTold = this.battle.gen === 4 ? entry.abilities.has(ability) : told.ability === ability;
+    if (!isTold) return true;
+    return PLATED.get(pokemon.species.num) === ability && told.item !== (pokemon.item || 'noitem');
   }
 
   /** A line says that an ability or item did something: whoever in battle has it is known to have it. */
@@ -183,7 +209,7 @@ class Ledger {
     const [, what, name] = /^(?:\[from\] )?(ability|item): (.+)$/.exec(part) || [];
     if (!what) return;
     for (const { active } of this.battle.sides) {
-      for (const pokemon of active) if (pokemon && pokemon[what] === toID(name)) this.seen(pokemon).told[what] = toID(name);
+      for (const pokemon of active) if (pokemon && pokemon[what] === toID(name)) this.seen(pokemon).tell(what, toID(name));
     }
   }
 
@@ -202,7 +228,8 @@ class Ledger {
     this.watched.add(pokemon);
     const { setStatus, deductPP, clearVolatile } = pokemon;
     pokemon.clearVolatile = (...given) => {
-      this.left.set(pokemon, pokemon.ability);
+      // Baton Pass clears it twice.
+      if (!this.left.has(pokemon)) this.left.set(pokemon, pokemon.ability);
       return clearVolatile.apply(pokemon, given);
     };
     pokemon.setStatus = (...given) => {
@@ -220,6 +247,7 @@ class Ledger {
 
   comeIn(pokemon) {
     this.watchPokemon(pokemon);
+    this.left.delete(pokemon);
     const entry = this.seen(pokemon);
     entry.wasRevealed = entry.revealed;
     entry.revealed = true;
@@ -227,19 +255,25 @@ class Ledger {
     entry.fresh = new Set();
     entry.lastMove = entry.called = '';
     entry.rampage = 0;
+    entry.hasSwapped = false;
+    entry.comeBack();
     for (const one of this.entries(pokemon.side)) one.types = one.copied = one.borrowed = null;
     if (pokemon.illusion) {
       // An Illusion shows its own level: of two doubles it may seem to be the other one, or either.
       const shown = pokemon.getFullDetails().shared.split('|')[0].replace(/, tera:.*/, '');
       const { illusion, side } = pokemon;
-      const isDouble = one => one !== illusion && one.species.name === illusion.species.name && one.gender === illusion.gender;
+      const isAlike = one => one.species.name === illusion.species.name && one.gender === illusion.gender;
       const isSure = shown === illusion.details && !side.pokemon.some(one => one !== illusion && one.details === shown);
-      if (!isSure && side.pokemon.some(isDouble)) this.mistaken.add(side);
+      const alike = side.pokemon.filter(isAlike);
+      if (!isSure && alike.length > 1) for (const one of alike) this.doubles.add(one);
       entry.doubts++;
       this.masked.set(pokemon, (this.masked.get(pokemon) || 0) + 1);
     }
-    const sleep = this.sleeps.get(pokemon.statusState);
-    if (sleep && sleep.guise !== entry) sleep.isSplit = true;
+    // Turns of a sleep are counted of whom it was begun as, while nobody else was seen so.
+    for (const one of pokemon.side.pokemon) {
+      const sleep = this.sleeps.get(one.statusState);
+      if (sleep && (sleep.guise === entry) !== (one === pokemon)) sleep.isSplit = true;
+    }
     this.seeming.set(pokemon.side, entry);
   }
 
@@ -253,6 +287,8 @@ class Ledger {
     for (const id of seeming.fresh) seeming.moves.delete(id);
     for (const id of seeming.stint) entry.moves.add(id);
     entry.revealed = true;
+    entry.tell('ability', 'illusion');
+    this.formed.delete(pokemon);
     for (const name of ['lastMove', 'called', 'rampage', 'isSilent']) entry[name] = seeming[name];
     [entry.types, entry.copied] = [seeming.types, seeming.copied];
     const sleep = this.sleeps.get(pokemon.statusState);
@@ -328,6 +364,8 @@ class Ledger {
       // Up to gen 6 requests do not tell a player the ability that one of its own got from the other side.
       const isBorrowed = this.battle.gen <= 6 && foe.ability !== foe.baseAbility;
       if (isBorrowed && shown.borrowed !== 'pressure') this.doubt(pokemon, base, 'foe', why);
+    } else if (foe && foe.illusion && this.seen(foe).ability === 'pressure') {
+      this.doubt(pokemon, base, 'own', 'PP that the Pressure of one whom an Illusion looks like would have taken');
     }
     if (!move.isZ && !move.isMax) return;
     const own = pokemon.moveSlots.map(slot => slot.id);

@@ -62,10 +62,6 @@ function play(seed) {
       const mask = legal(request);
       const comparison = new Comparison(report, where(side));
       comparison.mask(request, mask, side, choice);
-      if (ledger.mistaken.has(side.foe)) {
-        report.excuse('an Illusion of one of two doubles that looks like the other', layout.size);
-        return;
-      }
       encoder.encode(table.trackers[i], bytes, 0);
       const expected = new Expected({ battle: table.battle, side, ledger, layout, tables, mask, request });
       comparison.observation(reader.read(bytes), expected);

@@ -163,6 +163,8 @@ const ACTIVATIONS = {
     if (!other) return;
     const [first, second] = [parts[4], parts[5]];
     if (first && second && !first.startsWith('[') && !second.startsWith('[')) {
+      held.showAbility(pokemon, effectID(second));
+      held.showAbility(other, effectID(first));
       pokemon.ability = effectID(first);
       other.ability = effectID(second);
     } else {
@@ -184,10 +186,6 @@ function infect(tracker, parts, id) {
     victim.lostAbility = effectID(old.slice(10));
   }
   victim.ability = id;
-}
-
-function restoreAll(pokemon) {
-  for (const slot of pokemon.baseMoves) slot.pp = slot.maxpp;
 }
 
 function restore(pokemon, id, amount) {
@@ -221,15 +219,21 @@ function withoutFlying({ tables, gen }, types) {
 function transform(tracker, pokemon, model) {
   pokemon.transformed = true;
   pokemon.species = model.species;
-  pokemon.changedTypes = model.changedTypes;
+  pokemon.changedTypes = model.changedTypes || model.heldTypes();
   pokemon.addedType = model.addedType;
   pokemon.retype();
   pokemon.boosts.set(model.boosts);
+  copyFocus(tracker, pokemon, model);
   if (tracker.gen > 2) pokemon.ability = model.ability;
   pokemon.volatiles.set('transform', true);
   pokemon.copyMoves(model);
   // Before the first request the own moves are not known yet.
   tracker.copying = model === tracker.own.active && model.moves.length === 0 ? pokemon : null;
+}
+
+/** From gen 6 on who takes over stages takes over this as well: that it begins is told, that it ends is not. */
+function copyFocus(tracker, pokemon, model) {
+  if (tracker.gen >= 6 && !model.has('focusenergy')) pokemon.volatiles.delete('focusenergy');
 }
 
 function endTurn(tracker, pokemon) {
@@ -308,7 +312,7 @@ module.exports = {
   activate,
   singleTurn,
   transform,
-  restoreAll,
+  copyFocus,
   endTurn,
   legacyOf,
   inherit,

@@ -50,8 +50,7 @@ function changeForm(pokemon, old) {
   if (['disguise', 'iceface'].includes(pokemon.ability)) return;
   if (old === pokemon.original) pokemon.formerAbility = pokemon.baseAbility;
   const id = toID(pokemon.base.entry.abilities['0']);
-  if (!pokemon.transformed) pokemon.ability = id;
-  pokemon.baseAbility = id;
+  pokemon.ability = pokemon.baseAbility = id;
 }
 
 /** Morpeko stays for good in the form in which it terastallizes; no line says so. */
@@ -68,23 +67,28 @@ function loseAbility(pokemon, id) {
   pokemon.volatiles.set('gastroacid', true);
 }
 
+// What takes an item from one for another.
+const TAKING = ['thief', 'covet', 'pickpocket', 'magician', 'bestow', 'symbiosis'];
+
 /** |-item|: shown, or got from elsewhere. */
 function getItem(tracker, pokemon, id, from, of) {
-  if (pokemon.key === '') pokemon.item = id;
   const giver = of ? tracker.at(of) : null;
   const cause = from ? effectID(from) : '';
+  const isTaken = TAKING.includes(cause);
+  // Who is given a thing that is of use at once has used it up before a line tells of the gift.
+  const wasGiven = isTaken || cause === 'trick' || cause === 'switcheroo';
+  const isUsed = wasGiven && pokemon.lostItem === id && pokemon.lostAt === tracker.moves;
+  if (pokemon.key === '') pokemon.item = isUsed ? 'noitem' : id;
   if (from.startsWith('ability: ')) {
     const owner = cause === 'frisk' || cause === 'symbiosis' ? giver : pokemon;
     if (owner) showAbility(owner, cause);
   }
-  const isTaken = ['thief', 'covet', 'pickpocket', 'magician', 'bestow', 'symbiosis'].includes(
-    cause
-  );
   if (isTaken && giver && giver !== pokemon && giver.key === '') giver.item = 'noitem';
 }
 
 function loseItem(tracker, pokemon, id) {
   pokemon.lostItem = id;
+  pokemon.lostAt = tracker.moves;
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 

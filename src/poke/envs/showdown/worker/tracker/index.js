@@ -25,10 +25,12 @@ class Tracker {
     this.field = new Set(); // terrain and pseudo-weather
     this.lastRequest = null; // the last one that was read into the own side
     this.pending = null; // one that came before its lines
+    this.isCustomGame = false;
     this.hasStarted = false;
     this.requestsComeFirst = null; // some servers send the request before the lines it belongs to
     this.copying = null; // who became the own Pokemon before its moves were known
     this.mover = null; // whose move the lines tell of
+    this.moves = 0; // that were used so far
     this.isDesync = false; // gen 1: the next move is one that its user did not choose for itself
     this.version = 0; // of what belongs to no Pokemon
     this.image = null; // the encoder's

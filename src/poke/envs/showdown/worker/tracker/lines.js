@@ -61,6 +61,7 @@ const LINES = {
   },
   tier(tracker, parts) {
     if (parts[2].includes('Random Battle')) tracker.opponent.speciesClause = true;
+    tracker.isCustomGame = parts[2].endsWith('Custom Game');
   },
   clearpoke(tracker) {
     tracker.opponent.team = [];
@@ -155,7 +156,7 @@ const LINES = {
       pokemon.fainted = false;
       tracker.sideOf(parts[2]).fallen--;
     }
-    if (pokemon && parts.includes('[from] move: Lunar Dance')) effects.restoreAll(pokemon);
+    if (pokemon && parts.includes('[from] move: Lunar Dance')) pokemon.restorePP();
   },
   '-sethp': (tracker, parts) => condition(tracker, parts, false),
   '-status': (tracker, parts) => {
@@ -201,7 +202,9 @@ const LINES = {
   '-copyboost': (tracker, parts) => {
     const one = tracker.at(parts[2]);
     const other = tracker.at(parts[3]);
-    if (one && other) one.boosts.set(other.boosts);
+    if (!one || !other) return;
+    one.boosts.set(other.boosts);
+    effects.copyFocus(tracker, one, other);
   },
   '-invertboost': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
@@ -223,6 +226,8 @@ const LINES = {
     for (const side of [tracker.own, tracker.opponent]) {
       if (!side.active) continue;
       side.active.boosts.fill(0);
+      // In gen 4 Haze ends this, too.
+      if (tracker.gen === 4) side.active.volatiles.delete('focusenergy');
       side.active.touch();
     }
   },

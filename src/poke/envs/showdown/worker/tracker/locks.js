@@ -64,6 +64,8 @@ function fail(tracker, pokemon, parts) {
   if (!parts.some(part => part.startsWith('[from]'))) missed(tracker);
   const { mover } = tracker;
   if (pokemon !== mover || tracker.gen < 6 || !pokemon.lastMove) return;
+  // Told by Instruct to do it once more in the same turn it fails for lack of a move to come, which is not its luck.
+  if (pokemon.stallLeft === 2) return;
   if (tracker.tables.move(pokemon.lastMove).entry.stallingMove)
     pokemon.stall = pokemon.stallLeft = 0;
 }

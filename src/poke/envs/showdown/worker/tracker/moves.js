@@ -61,7 +61,7 @@ function useMove(tracker, parts) {
     if (!move.entry.flags.charge) payForDesync(tracker, pokemon);
     pokemon.calledMove = id;
   } else if (isCalled) {
-    if (tracker.gen === 1) payForCalled(pokemon, move, goesOnCalled);
+    if (tracker.gen === 1) payForCalled(tracker, pokemon, move, goesOnCalled);
     const caller = tracker.gen > 3 && from.startsWith('move: ') ? pokemon.findMove(fromID) : null;
     if (caller)
       spend(tracker, pokemon, caller, held.pressure(tracker, pokemon, move, REACHES_NO_FOE));
@@ -80,6 +80,7 @@ function useMove(tracker, parts) {
   if (id === 'naturalgift' && !parts.includes('[still]') && !parts.includes('[notarget]'))
     held.loseItem(tracker, pokemon, pokemon.item); // no line says so
   tracker.mover = pokemon;
+  tracker.moves++;
   if (tracker.gen === 3 && pokemon.status === 'slp')
     pokemon.skippedSleep = pokemon.sleptThrough + 1;
   if (fromID !== 'dancer') locks.moved(tracker, pokemon, move, isContinued); // which binds to nothing
@@ -87,10 +88,12 @@ function useMove(tracker, parts) {
 }
 
 function spend(tracker, pokemon, slot, cost) {
-  // Gen 1 keeps six bits: one less than none is 63.
-  slot.pp = tracker.gen === 1 ? (slot.pp - cost) & 63 : Math.max(0, slot.pp - cost);
+  slot.pp = tracker.gen === 1 ? inSixBits(tracker, slot.pp - cost) : Math.max(0, slot.pp - cost);
   pokemon.shareMimicsPP();
 }
+
+/** Gen 1 keeps six bits of PP: one less than none is 63. Custom games truncate nothing: there it is less than none. */
+const inSixBits = (tracker, pp) => (tracker.isCustomGame ? pp : pp & 63);
 
 /**
  * Gen 1: who wakes or thaws uses the move that its player chose last, be it for another Pokemon or called by one of its
@@ -107,10 +110,10 @@ function payForDesync(tracker, pokemon) {
  * after Transform the slot beneath gains one at every call, which is a glitch of the games. Which that is only its
  * player can tell: lines do not show the order of moves.
  */
-function payForCalled(pokemon, move, goesOn) {
+function payForCalled(tracker, pokemon, move, goesOn) {
   const caller = pokemon.findMove(pokemon.lastMove);
   const isTwoTurn = move.entry.flags.charge;
-  if (caller && isTwoTurn) caller.pp = (caller.pp + (goesOn ? -1 : 1)) & 63;
+  if (caller && isTwoTurn) caller.pp = inSixBits(tracker, caller.pp + (goesOn ? -1 : 1));
   const hasOrder = pokemon.key !== '' && pokemon.transformed;
   const beneath = hasOrder && !goesOn ? pokemon.baseMoves[pokemon.moves.indexOf(caller)] : null;
   if (beneath) beneath.pp = (beneath.pp + 1) % 64;

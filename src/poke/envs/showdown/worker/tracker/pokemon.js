@@ -70,6 +70,7 @@ class Pokemon {
     this.revealed = false;
     this.item = '';
     this.lostItem = ''; // what it no longer has
+    this.lostAt = 0; // during which of the battle's moves it lost that
     this.ability = '';
     this.baseAbility = '';
     this.lostAbility = ''; // what Mummy took away
@@ -95,6 +96,7 @@ class Pokemon {
     this.stallLeft = 0;
     this.transformed = false;
     this.stats = null; // {atk, ...}: own Pokemon
+    this.isRestored = false; // its PP were, as it came in
     this.strangers = []; // moves it was seen to use since it came in beside four others: an Illusion's
     this.before = null; // what was known when it came in, in case it proves to be someone else
     this.ident = ''; // own Pokemon: as requests name it
@@ -151,11 +153,12 @@ class Pokemon {
     const ability = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
     if (!ability || !this.active || this.fainted || this.transformed) return null;
-    if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (gen === 4) {
-      // There its form follows its plate on coming in, and tells its types.
-      return this.ability !== ability ? this.tables.types(['Normal']) : null;
+      // There its form follows its plate on coming in, and tells its types: those it keeps, whatever becomes of them.
+      const isPlain = this.baseAbility !== '' && this.baseAbility !== ability;
+      return isPlain ? this.tables.types(['Normal']) : null;
     }
+    if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;
     const item = dex.items.getByID(this.item);
@@ -212,6 +215,12 @@ class Pokemon {
     }
   }
 
+  /** Lunar Dance. */
+  restorePP() {
+    for (const slot of this.baseMoves) slot.pp = slot.maxpp;
+    this.isRestored = true;
+  }
+
   /** Forget what lasts only while it stands in battle. */
   clearVolatile() {
     this.boosts.fill(0);
@@ -243,6 +252,7 @@ class Pokemon {
   /** Note what is known on coming in, so that what is seen now can be taken back. */
   remember() {
     this.strangers = [];
+    this.isRestored = false;
     this.before = {
       hp: this.hp,
       maxhp: this.maxhp,
@@ -277,7 +287,10 @@ class Pokemon {
   /** An opposing Illusion ended: what was seen since it came in was of this one, none of it of the other. */
   takeOver(seeming) {
     const before = seeming.before || {};
-    const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, slot.pp]));
+    const { isRestored } = seeming;
+    const ppOf = slot => (isRestored ? slot.maxpp : slot.pp);
+    const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, ppOf(slot)]));
+    if (isRestored) this.restorePP();
     for (const slot of [...seeming.baseMoves, ...seeming.strangers]) {
       const used = (known.has(slot.move.id) ? known.get(slot.move.id) : slot.maxpp) - slot.pp;
       if (known.has(slot.move.id) && used === 0) continue;
@@ -287,7 +300,8 @@ class Pokemon {
     this.hp = seeming.hp;
     this.maxhp = seeming.maxhp;
     if (seeming.item !== before.item) this.item = seeming.item;
-    if (seeming.terastallized) this.teraType = this.terastallized = seeming.terastallized;
+    this.terastallized = seeming.terastallized;
+    if (seeming.terastallized) this.teraType = seeming.terastallized;
     if (seeming.typesAreLooks) seeming.changedTypes = null;
     this.takePlaceOf(seeming);
   }

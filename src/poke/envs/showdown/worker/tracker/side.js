@@ -84,8 +84,11 @@ class Side {
     const { baseSpecies } = this.tables.species(details.species);
     const looksSo = p =>
       p.openForm ? p.base.baseSpecies === baseSpecies : p.base.name === details.species;
-    const isModel = p => !p.fainted && looksSo(p) && (p.name === null || p.name === name);
-    return this.team.find(isModel) || null;
+    const isModel = p => looksSo(p) && (p.name === null || p.name === name);
+    // One that mega evolves under an Illusion keeps its looks for good, even those of one that has fainted.
+    const found = this.team.find(p => !p.fainted && isModel(p)) || this.team.find(isModel);
+    // Or it is one whose name was told of an Illusion of its double.
+    return found || this.team.find(p => p.details === details.text) || null;
   }
 
   likeness(pokemon, name, details, condition) {

@@ -83,14 +83,21 @@ function unmask(tracker, parts) {
     p => p !== seeming && p.name === name && p.details === details.text && !p.fainted
   );
   const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
-  const pokemon = unnamed || side.create(details);
+  // In a team that was shown nobody is new: it is the one that it seemed, which had a double's name.
+  const isItself = !unnamed && side.hasPreview && seeming.details === details.text;
+  const pokemon = unnamed || (isItself ? seeming : side.create(details));
   pokemon.name = name;
+  if (!isItself) replace(tracker, seeming, pokemon, details);
+  side.active = pokemon;
+  held.showAbility(pokemon, 'illusion');
+}
+
+/** One stands in battle for whom another was taken. */
+function replace(tracker, seeming, pokemon, details) {
   showForm(tracker, pokemon, details);
   pokemon.details = details.text;
   pokemon.remember();
   pokemon.takeOver(seeming);
-  side.active = pokemon;
-  held.showAbility(pokemon, 'illusion');
 }
 
 module.exports = { switchIn, unmask };

@@ -1,3 +1,4 @@
+import os
 import random
 import signal
 
@@ -30,6 +31,12 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # The tests go on; what they start begins with the default.
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run half as many tests again as there are processors: many wait for processes that they started."""
+    return max(2, 3 * (os.cpu_count() or 1) // 2)
 
 
 @pytest.fixture(autouse=True)

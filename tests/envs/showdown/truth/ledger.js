@@ -114,6 +114,8 @@ class Ledger {
       this.copyTypes(who, parts[2]);
     } else if (kind === '-activate' && /Skill Swap$/.test(parts[2])) {
       this.swapAbilities([who, this.named(parts[5])], parts.slice(3, 5));
+    } else if (kind === '-activate') {
+      this.activate(who, parts.slice(2));
     } else if (kind === 'detailschange') {
       this.changeForm(who);
     } else if (kind === '-hint') {
@@ -149,6 +151,15 @@ class Ledger {
       entry.tell('ability', ids[i]);
       entry.borrowed = ids[i];
     });
+  }
+
+  /** Mummy says which ability it takes away; what was sketched stands where Sketch was. */
+  activate(pokemon, [effect, victim, old]) {
+    if (effect === 'move: Sketch') for (const name of ['moves', 'stint', 'fresh']) this.seen(pokemon)[name].delete('sketch');
+    if (!`${old}`.startsWith('[ability] ')) return;
+    const entry = this.seen(victim);
+    entry.tell('ability', toID(old.slice(10)));
+    entry.tell('ability', toID(effect.slice(9)));
   }
 
   /** Whoever gave an ability has it. */

@@ -289,6 +289,7 @@ const LINES = {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
     pokemon.teraType = pokemon.terastallized = parts[3];
+    pokemon.addedType = '';
     held.keepForm(pokemon);
     pokemon.retype();
   },

@@ -30,8 +30,8 @@ ONCE_WRONG = {
     (3, True): [73, 86, 98, 138, 361],
     (4, False): [31, 102],
     # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
-    # and Focus Energy: 267. Skill Swap for the ability that it had: 303.
-    (4, True): [51, 79, 85, 87, 218, 267, 303, 399],
+    # and Focus Energy: 267. Skill Swap for the ability that it had: 303. Nature Power that Assist called: 576.
+    (4, True): [51, 79, 85, 87, 218, 267, 303, 399, 576],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     # An Arceus that had borrowed an ability, and one of which Mummy told: 404, 480.
@@ -52,13 +52,13 @@ ONCE_WRONG = {
     # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
     # 107. An Illusion with the looks of one whose form team preview left open: 198. A shield that Instruct asks for
     # again: 212. Struggle by Imprison: 301. Abilities told by Skill Swap: 324. A Regenerator that was traced: 342.
-    # Sketch beside a max move: 452.
-    (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198, 212, 301, 324, 342, 452],
+    # Sketch beside a max move: 452. Reflect Type of an Illusion: 552.
+    (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198, 212, 301, 324, 342, 452, 552],
     # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
     # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187. Psych Up of one
     # without Focus Energy: 254. Two Illusions, one of the other: 253. An added type
-    # that terastallizing takes away: 492.
-    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492],
+    # that terastallizing takes away: 492. One who was an Illusion, on the bench: 576.
+    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492, 576],
 }
 
 

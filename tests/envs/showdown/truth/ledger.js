@@ -8,6 +8,9 @@ const RETYPING = new Set(['aerilate', 'galvanize', 'liquidvoice', 'normalize', '
 
 const PLATED = new Map([[493, 'multitype'], [773, 'rkssystem']]); // their types follow from ability and item
 
+/** Whom it looks like. On the bench it still has the looks with which it left. */
+const guise = pokemon => (pokemon.isActive && pokemon.illusion) || pokemon;
+
 /** What the other player has been shown of one Pokemon. */
 class Entry {
   constructor(pokemon) {
@@ -189,13 +192,13 @@ class Ledger {
   copyTypes(pokemon, model) {
     const entry = this.seen(pokemon);
     entry.types = this.shownTypes(model);
-    entry.copied = this.hidesTypes(model) ? model : null;
+    entry.copied = model.illusion || this.hidesTypes(model) ? model : null;
   }
 
   /** The types that the lines have told of. */
   shownTypes(pokemon) {
     const entry = this.known(pokemon);
-    return (entry && entry.types) || (pokemon.illusion || pokemon).species.types;
+    return (entry && entry.types) || guise(pokemon).species.types;
   }
 
   /**
@@ -225,12 +228,12 @@ class Ledger {
   }
 
   seen(pokemon) {
-    return this.entry(pokemon.illusion || pokemon);
+    return this.entry(guise(pokemon));
   }
 
   /** What has been shown of it, undefined if it has not come in. */
   known(pokemon) {
-    return this.entries(pokemon.side).find(one => one.pokemon === (pokemon.illusion || pokemon));
+    return this.entries(pokemon.side).find(one => one.pokemon === guise(pokemon));
   }
 
   /** Note how long each sleep begins with, and from which move PP are taken. */
@@ -324,6 +327,7 @@ class Ledger {
     const isByItem = !!from && from.startsWith('item: '); // which only makes it faster
     const isCalled = !!from && !isByItem && from !== 'lockedmove' && toID(from) !== id;
     if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
+    if (isCalled) this.doubtCaller(pokemon, entry, toID(from));
     if (from !== 'ability: Dancer') entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
     entry.isSilent = 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
     const isContinued = from === 'lockedmove' || (this.battle.gen === 1 && !!from && !isCalled);
@@ -362,6 +366,14 @@ class Ledger {
   doubtBeneath(pokemon) {
     const slot = pokemon.baseMoveSlots[pokemon.side.lastSelectedMoveSlot];
     if (pokemon.transformed) this.doubt(pokemon, slot, 'foe', 'PP that a move beneath Transform got from a called move');
+  }
+
+  /** What a move of its calls costs it PP under Pressure, be it a move that another one called. */
+  doubtCaller(pokemon, entry, id) {
+    const slot = pokemon.moveSlots.find(one => one.id === id);
+    const foe = pokemon.side.foe.active[0];
+    if (!slot || entry.moves.has(id) || !foe || foe.ability !== 'pressure') return;
+    this.doubt(pokemon, slot, 'foe', 'PP that a Pressure took of a move before it was known');
   }
 
   /** Two things take PP that nobody is told of. */

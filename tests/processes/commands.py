@@ -100,7 +100,7 @@ class Zygote:
         return self
 
     def __exit__(self, *_):
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=300)
         self._folder.cleanup()
 
     def run(self, *arguments, cwd, env=None, timeout=300):

@@ -23,7 +23,8 @@ ONCE_WRONG = {
     # Mimic called by Mirror Move: 119, 189. PP below none: 551.
     (1, True): [74, 88, 115, 119, 168, 189, 551],
     # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.
-    (3, False): [124, 180],
+    # An Early Bird that Transform copied: 530.
+    (3, False): [124, 180, 530],
     # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
     # Haze, which leaves Focus Energy: 361.
@@ -46,8 +47,8 @@ ONCE_WRONG = {
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
     (7, True): [122, 132, 134, 160, 179, 185, 245],
-    # A fifth move that was an Illusion's: 58, 190.
-    (8, False): [190],
+    # A fifth move that was an Illusion's: 58, 190. A rampage that Sap Sipper takes in: 495.
+    (8, False): [190, 495],
     # An Illusion and doubles: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that
     # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
     # 107. An Illusion with the looks of one whose form team preview left open: 198. A shield that Instruct asks for

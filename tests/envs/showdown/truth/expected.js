@@ -285,8 +285,9 @@ class Expected {
       const sleep = this.ledger.sleeps.get(pokemon.statusState);
       const startTime = pokemon.statusState.startTime ?? sleep.time;
       if (pokemon.side === this.foe && sleep && sleep.isSplit) return unknowable('a sleep in the looks of two, or of one that another had, too');
-      if (pokemon.side === this.foe && [pokemon.ability, pokemon.baseAbility].includes('earlybird')) {
-        return unknowable('sleep of others that an Early Bird shortens');
+      // Of its own an Early Bird is known, but for one that it got and, up to gen 6, is not told of.
+      if (sleep && sleep.isShortened && (pokemon.side === this.foe || (sleep.isByBorrowed && this.gen <= 6))) {
+        return unknowable('sleep that an Early Bird shortens which need not be known');
       }
       return Math.min(15, startTime - time);
     }

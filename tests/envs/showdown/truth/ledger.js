@@ -121,6 +121,12 @@ class Ledger {
       this.activate(who, parts.slice(2));
     } else if (kind === 'detailschange') {
       this.changeForm(who);
+    } else if (kind === 'cant' && parts[2] === 'slp') {
+      const sleep = this.sleeps.get(who.statusState);
+      if (sleep && who.hasAbility('earlybird')) {
+        sleep.isShortened = true;
+        sleep.isByBorrowed = who.transformed || who.ability !== who.baseAbility;
+      }
     } else if (kind === '-hint') {
       // Counter has a hint of its own about desyncs, after its line.
       if (/^In Gen 1, if both players would see/.test(who)) this.isDesync = true;
@@ -250,7 +256,7 @@ class Ledger {
       const isSet = setStatus.apply(pokemon, given);
       // The time it began with, which gens 2 to 4 do not keep, and as whom it fell asleep.
       const { time } = pokemon.statusState;
-      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, { time, guise: this.seen(pokemon), isSplit: false });
+      if (isSet && pokemon.status === 'slp') this.sleeps.set(pokemon.statusState, { time, guise: this.seen(pokemon), isSplit: false, isShortened: false });
       return isSet;
     };
     pokemon.deductPP = (move, ...given) => {

@@ -416,16 +416,20 @@ def test_a_forked_child_does_not_hold_the_file(path):
     writer = CsvWriter(path)
     writer.write({"loss": 1.0}, 1, "train")
     read_end, write_end = os.pipe()
+    there, begun = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(write_end)
+        os.write(begun, b".")
         os.read(read_end, 1)
         os._exit(0)
     os.close(read_end)
+    os.read(there, 1)
     writer._file.close()  # the parent is gone
     script = "from poke.training.writers import CsvWriter; CsvWriter('metrics.csv').write({'loss': 2.0}, 2, 'train')"
     subprocess.run([sys.executable, "-c", script], cwd=path.parent, check=True)
-    os.close(write_end)
+    for end in (write_end, there, begun):
+        os.close(end)
     os.waitpid(child, 0)
     assert steps(path) == [1, 2]
 

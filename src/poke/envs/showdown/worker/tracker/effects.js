@@ -27,7 +27,10 @@ function start(tracker, pokemon, parts, of) {
   const text = parts[3];
   const id = effectID(text);
   const { volatiles } = pokemon;
-  if (text.startsWith('ability: ')) held.showAbility(pokemon, id);
+  if (text.startsWith('ability: ')) {
+    held.showAbility(pokemon, id);
+    locks.absorbed(tracker, pokemon, id);
+  }
   if (id === 'typechange') {
     // At a turn's end others are told the types that an Illusion seems to have, its owner with them.
     const isByLooks = parts.includes('[silent]');

@@ -151,6 +151,8 @@ const LINES = {
   },
   '-heal': (tracker, parts) => {
     const pokemon = condition(tracker, parts, false);
+    // At the end of a turn Dry Skin heals of nobody's move.
+    if (pokemon && tag(parts, '[of] ')) locks.absorbed(tracker, pokemon, effectID(tag(parts, '[from] ')));
     if (pokemon && pokemon.fainted && pokemon.hp > 0) {
       // Revival Blessing
       pokemon.fainted = false;
@@ -306,14 +308,10 @@ const LINES = {
   },
   '-ability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon)
-      held.getAbility(
-        tracker,
-        pokemon,
-        effectID(parts[3]),
-        tag(parts, '[from] '),
-        tag(parts, '[of] ')
-      );
+    if (!pokemon) return;
+    const id = effectID(parts[3]);
+    held.getAbility(tracker, pokemon, id, tag(parts, '[from] '), tag(parts, '[of] '));
+    if (parts[4] === 'boost') locks.absorbed(tracker, pokemon, id);
   },
   '-endability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

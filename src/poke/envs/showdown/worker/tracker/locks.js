@@ -85,6 +85,17 @@ function missed(tracker) {
   mover.touch();
 }
 
+// Abilities that take a move in and gain by it. Where there is nothing to gain, `-immune` tells of it.
+const ABSORBERS = new Set([
+  ...['dryskin', 'eartheater', 'flashfire', 'lightningrod', 'motordrive', 'sapsipper'],
+  ...['stormdrain', 'voltabsorb', 'waterabsorb', 'wellbakedbody', 'windrider'],
+]);
+
+/** An ability of a Pokemon has done something: what it took in has missed. */
+function absorbed(tracker, pokemon, ability) {
+  if (tracker.mover && tracker.mover !== pokemon && ABSORBERS.has(ability)) missed(tracker);
+}
+
 /** A shield holds the move off that is being used; to gen 4 a rampage that has begun goes on. */
 function blocked(tracker) {
   const { mover } = tracker;
@@ -138,4 +149,4 @@ function aborted(tracker, pokemon, reason) {
   if (reason === 'flinch') pokemon.mustRecharge = false;
 }
 
-module.exports = { beginTurn, moved, missed, blocked, isBoundTo, fail, hurt, aborted, RAMPAGES };
+module.exports = { beginTurn, moved, missed, absorbed, blocked, isBoundTo, fail, hurt, aborted, RAMPAGES };

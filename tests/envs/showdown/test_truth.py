@@ -46,7 +46,8 @@ ONCE_WRONG = {
     (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
-    (7, True): [122, 132, 134, 160, 179, 185, 245],
+    # A Silvally with a plate: 963.
+    (7, True): [122, 132, 134, 160, 179, 185, 245, 963],
     # A fifth move that was an Illusion's: 58, 190. A rampage that Sap Sipper takes in: 495.
     (8, False): [190, 495],
     # An Illusion and doubles: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that

@@ -26,7 +26,10 @@ const STINT = [
   'addedType',
 ];
 
-const HELD_TYPES = { 493: 'multitype', 773: 'rkssystem' };
+const HELD_TYPES = {
+  493: { ability: 'multitype', ofItem: 'onPlate' },
+  773: { ability: 'rkssystem', ofItem: 'onMemory' },
+};
 
 let changes = 0;
 
@@ -150,9 +153,10 @@ class Pokemon {
    * From gen 7 on lines tell the types of others at each turn's end.
    */
   heldTypes() {
-    const ability = HELD_TYPES[this.species.entry.num];
+    const held = HELD_TYPES[this.species.entry.num];
     const { gen, dex } = this.tables;
-    if (!ability || !this.active || this.fainted || this.transformed) return null;
+    if (!held || !this.active || this.fainted || this.transformed) return null;
+    const { ability, ofItem } = held;
     if (gen === 4) {
       // There its form follows its plate on coming in, and tells its types: those it keeps, whatever becomes of them.
       const isPlain = this.baseAbility !== '' && this.baseAbility !== ability;
@@ -161,8 +165,7 @@ class Pokemon {
     if (this.ability === '' || gen < 4 || (gen >= 7 && this.key === '')) return null;
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;
-    const item = dex.items.getByID(this.item);
-    return this.tables.types([item.onPlate || item.onMemory || 'Normal']);
+    return this.tables.types([dex.items.getByID(this.item)[ofItem] || 'Normal']);
   }
 
   retype() {

@@ -22,6 +22,8 @@ ONCE_WRONG = {
     # Called moves that go on: 88. Mimic after Transform, PP beneath Transform: 74, 168. A lock that is hidden: 115.
     # Mimic called by Mirror Move: 119, 189. PP below none: 551.
     (1, True): [74, 88, 115, 119, 168, 189, 551],
+    # A rampage that ends under Safeguard: 973.
+    (2, True): [973],
     # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.
     # An Early Bird that Transform copied: 530.
     (3, False): [124, 180, 530],

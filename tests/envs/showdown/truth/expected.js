@@ -181,7 +181,7 @@ class Expected {
     }
     if (isActive) this.excuseTypes(pokemon, values);
     // After two uses it goes on or ends in confusion; which of them is not told if nothing is confused.
-    if (isActive && this.gen >= 3 && entry.rampage === 2 && entry.isSilent && !('lockedmove' in pokemon.volatiles)) {
+    if (isActive && this.gen >= 2 && entry.rampage === 2 && entry.isSilent && !('lockedmove' in pokemon.volatiles)) {
       values.effects.LOCKED_MOVE = unknowable('a rampage that ended without confusion');
     }
     if (entry.hidesForm && !entry.revealed) {

@@ -334,8 +334,13 @@ class Ledger {
     const isCalled = !!from && !isByItem && from !== 'lockedmove' && toID(from) !== id;
     if (isCalled && this.battle.gen === 1) this.doubtBeneath(pokemon);
     if (isCalled) this.doubtCaller(pokemon, entry, toID(from));
-    if (from !== 'ability: Dancer') entry.rampage = isRampage ? (from === 'lockedmove' ? entry.rampage + 1 : 1) : 0;
-    entry.isSilent = 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
+    // Gen 2 does not say what goes on, and its Safeguard holds the confusion off.
+    const goesOn = from === 'lockedmove' || (this.battle.gen === 2 && !from && entry.lastMove === id);
+    if (from !== 'ability: Dancer') entry.rampage = isRampage ? (goesOn ? entry.rampage + 1 : 1) : 0;
+    entry.isSilent =
+      this.battle.gen === 2
+        ? !!pokemon.side.getSideCondition('safeguard')
+        : 'confusion' in pokemon.volatiles || pokemon.ability === 'owntempo' || this.battle.field.isTerrain('mistyterrain');
     const isContinued = from === 'lockedmove' || (this.battle.gen === 1 && !!from && !isCalled);
     // What was called goes on by itself without having been chosen.
     if (isCalled || (isContinued && entry.called === id)) {

@@ -70,7 +70,7 @@ function useMove(tracker, parts) {
     pokemon.lastMove = id;
     pokemon.calledMove = '';
     // Who chooses is bound no more: the rampage of one who was confused already ends without a word.
-    if (tracker.gen > 2 && !isContinued) pokemon.volatiles.delete('lockedmove');
+    if (tracker.gen > 1 && !isContinued) pokemon.volatiles.delete('lockedmove');
     const slot = ownSlot(tracker, pokemon, move);
     if (slot && deductsNow(tracker, move, isContinued, wasPreparing)) {
       const cost = 1 + (isUnpressed ? 0 : held.pressure(tracker, pokemon, move, REACHES_NO_FOE));

@@ -20,8 +20,9 @@ ONCE_WRONG = {
     # Mimic of a move that it had: 134, 483, 916. A move that was chosen before for another: 224.
     (1, False): [134, 224, 483, 916],
     # Called moves that go on: 88. Mimic after Transform, PP beneath Transform: 74, 168. A lock that is hidden: 115.
-    # Mimic called by Mirror Move: 119, 189. PP below none: 551.
-    (1, True): [74, 88, 115, 119, 168, 189, 551],
+    # Mimic called by Mirror Move: 119, 189. PP below none: 551. Confusion behind
+    # a Substitute: 961.
+    (1, True): [74, 88, 115, 119, 168, 189, 551, 961],
     # A rampage that ends under Safeguard: 973.
     (2, True): [973],
     # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.

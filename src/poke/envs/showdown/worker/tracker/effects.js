@@ -149,6 +149,9 @@ function breakShield(tracker, pokemon) {
 
 const ACTIVATIONS = {
   __proto__: null,
+  confusion(tracker, pokemon) {
+    tracker.confused = pokemon;
+  },
   gravity: bringDown,
   snatch: payForSnatch,
   mummy: (tracker, pokemon, parts) => infect(tracker, parts, 'mummy'),

@@ -31,6 +31,7 @@ class Tracker {
     this.copying = null; // who became the own Pokemon before its moves were known
     this.mover = null; // whose move the lines tell of
     this.moves = 0; // that were used so far
+    this.confused = null; // who was told to be confused and has not moved since
     this.isDesync = false; // gen 1: the next move is one that its user did not choose for itself
     this.version = 0; // of what belongs to no Pokemon
     this.image = null; // the encoder's

@@ -15,6 +15,8 @@ const BOOST_INDEX = new Map(BOOSTS.map((name, i) => [name, i]));
 const TERRAINS = ['electricterrain', 'grassyterrain', 'mistyterrain', 'psychicterrain'];
 // The hint before a move that was not chosen for itself.
 const DESYNC = 'In Gen 1, if both players would see the same';
+// Who is confused and stands behind a Substitute has hurt somebody else's or nobody. No other line says so.
+const UNHURT = 'In Gen 1, if a Pokemon with a Substitute hurts itself due to confusion';
 const LAYERS = { spikes: 3, toxicspikes: 2 };
 
 /** What follows a tag such as '[from] ' in a line, '' where it is not. */
@@ -85,7 +87,7 @@ const LINES = {
     }
   },
   upkeep(tracker) {
-    tracker.mover = null;
+    tracker.mover = tracker.confused = null;
     for (const side of [tracker.own, tracker.opponent])
       if (side.active) effects.endTurn(tracker, side.active);
   },
@@ -105,6 +107,8 @@ const LINES = {
   swap() {},
   '-hint': (tracker, parts) => {
     if (parts[2].startsWith(DESYNC)) tracker.isDesync = true;
+    const { confused } = tracker;
+    if (confused && parts[2].startsWith(UNHURT)) locks.aborted(tracker, confused, 'confusion');
   },
 
   // ---- moves

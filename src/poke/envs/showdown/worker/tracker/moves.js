@@ -53,6 +53,7 @@ function useMove(tracker, parts) {
   const isCalled = (fromID !== '' && !isContinued && fromID !== id) || goesOnCalled;
   const { isDesync } = tracker;
   tracker.isDesync = false;
+  tracker.confused = null; // by what a crash behind a Substitute is told from a confusion
   const wasPreparing = pokemon.preparing;
   pokemon.preparing = '';
   pokemon.mustRecharge = false;

@@ -162,7 +162,7 @@ class Pokemon {
     if (this.ability !== ability) return gen < 8 ? this.tables.types(['Normal']) : null;
     if (this.item === '') return null;
     const item = dex.items.getByID(this.item);
-    return this.tables.types([item.onPlate || item.onMemory || 'Normal']);
+    return this.tables.types([(ability === 'multitype' ? item.onPlate : item.onMemory) || 'Normal']);
   }
 
   retype() {

@@ -35,7 +35,8 @@ ONCE_WRONG = {
     (4, False): [31, 102],
     # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
     # and Focus Energy: 267. Skill Swap for the ability that it had: 303. Nature Power that Assist called: 576.
-    (4, True): [51, 79, 85, 87, 218, 267, 303, 399, 576],
+    # An Arceus of which Trace and Role Play tell: 615, 625, 666. Mimic that was sketched: 625.
+    (4, True): [51, 79, 85, 87, 218, 267, 303, 399, 576, 615, 625, 666],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     # An Arceus that had borrowed an ability, and one of which Mummy told: 404, 480.
@@ -62,8 +63,9 @@ ONCE_WRONG = {
     # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
     # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187. Psych Up of one
     # without Focus Energy: 254. Two Illusions, one of the other: 253. An added type
-    # that terastallizing takes away: 492. One who was an Illusion, on the bench: 576.
-    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492, 576],
+    # that terastallizing takes away: 492. One who was an Illusion, on the bench: 576. A Silvally
+    # with a crystal, an Arceus with a memory: 626, 674.
+    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492, 576, 626, 674],
 }
 
 

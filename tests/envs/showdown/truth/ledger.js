@@ -33,14 +33,14 @@ class Entry {
     this.borrowed = null; // an ability that it got from elsewhere since it came in
     this.hasSwapped = false; // for an ability that no line told, since then
     this.told = { ability: null, item: null }; // the same, told by any line
-    this.abilities = new Set(); // all that it was told to have
+    this.abilities = new Set(); // all that it was told to have of itself
     this.types = null; // that lines have given it since it came in; null: those of its species
     this.copied = null; // whose hidden types it took over since then
   }
 
-  tell(what, id) {
+  tell(what, id, isOwn = true) {
     this.told[what] = id;
-    if (what === 'ability') this.abilities.add(id);
+    if (what === 'ability' && isOwn) this.abilities.add(id);
   }
 
   /** It has its own ability again. */
@@ -133,8 +133,10 @@ class Ledger {
     } else if (kind === '-ability') {
       const entry = this.seen(who);
       const id = toID(parts[2].name || parts[2]);
-      entry.tell('ability', id);
-      const isOwn = !parts.some(part => `${part}`.startsWith('[from]'));
+      const from = parts.map(part => `${part}`).find(part => part.startsWith('[from]'));
+      const isOwn = !from;
+      if (from && from.startsWith('[from] ability: ')) entry.tell('ability', toID(from.slice(16))); // Trace
+      entry.tell('ability', id, isOwn);
       entry[isOwn ? 'ability' : 'borrowed'] = id === 'noability' ? '' : id;
       this.showGiver(parts, id);
     }
@@ -156,8 +158,8 @@ class Ledger {
       const entry = this.seen(pokemon);
       entry.hasSwapped = !ids[i];
       if (!ids[i]) return;
-      entry.tell('ability', ids[1 - i]); // that it had
-      entry.tell('ability', ids[i]);
+      entry.tell('ability', ids[1 - i], entry.borrowed === null); // that it had
+      entry.tell('ability', ids[i], false);
       entry.borrowed = ids[i];
     });
   }
@@ -167,8 +169,8 @@ class Ledger {
     if (effect === 'move: Sketch') for (const name of ['moves', 'stint', 'fresh']) this.seen(pokemon)[name].delete('sketch');
     if (!`${old}`.startsWith('[ability] ')) return;
     const entry = this.seen(victim);
-    entry.tell('ability', toID(old.slice(10)));
-    entry.tell('ability', toID(effect.slice(9)));
+    entry.tell('ability', toID(old.slice(10)), entry.borrowed === null);
+    entry.tell('ability', toID(effect.slice(9)), false);
   }
 
   /** Whoever gave an ability has it. */
@@ -176,8 +178,9 @@ class Ledger {
     const giver = this.named(parts.find(part => `${part}`.startsWith('[of] ')));
     if (!giver) return;
     const entry = this.seen(giver);
-    entry[giver.ability === giver.baseAbility ? 'ability' : 'borrowed'] = id;
-    entry.tell('ability', id);
+    const isOwn = giver.ability === giver.baseAbility;
+    entry[isOwn ? 'ability' : 'borrowed'] = id;
+    entry.tell('ability', id, isOwn && !entry.hasSwapped);
   }
 
   /** Who stands on the side that an '[of] p1a: Mew' names. */

@@ -98,7 +98,8 @@ function mimic(tracker, pokemon, id, by) {
 function copiedSlot({ tables: { gen }, transformed }, move, old, isSketch) {
   const { pp } = move.entry;
   if (gen === 1) return new MoveSlot(move, old.pp, transformed ? Math.min(5, pp) : move.maxpp);
-  if (gen <= 4 && !isSketch) return new MoveSlot(move, Math.min(5, pp));
+  const isRaised = old.maxpp > old.move.entry.pp; // one that was sketched is not
+  if (gen <= 4 && !isSketch) return new MoveSlot(move, Math.min(5, pp), isRaised ? move.maxpp : pp);
   return new MoveSlot(move, pp, pp);
 }
 

@@ -30,8 +30,8 @@ ONCE_WRONG = {
     (3, False): [124, 180, 530],
     # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
-    # Haze, which leaves Focus Energy: 361.
-    (3, True): [73, 86, 98, 138, 361],
+    # Haze, which leaves Focus Energy: 361. Skill Swap of two unknown abilities: 876.
+    (3, True): [73, 86, 98, 138, 361, 876],
     (4, False): [31, 102],
     # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
     # and Focus Energy: 267. Skill Swap for the ability that it had: 303. Nature Power that Assist called: 576.
@@ -46,8 +46,9 @@ ONCE_WRONG = {
     # Reflect Type of one that roosts: 85. Transform into an Arceus without a plate: 98. A White Herb
     # that is used as it is given: 106. A mega evolution under an Illusion: 149.
     # One after Transform: 230. Lunar Dance for an Illusion: 274. An Arceus that
-    # was an Illusion: 336. An Illusion of one with Pressure: 412.
-    (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412],
+    # was an Illusion: 336. An Illusion of one with Pressure: 412. Pickpocket of what
+    # Thief took: 869.
+    (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412, 869],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
     # A Silvally with a plate: 963.
@@ -65,7 +66,8 @@ ONCE_WRONG = {
     # without Focus Energy: 254. Two Illusions, one of the other: 253. An added type
     # that terastallizing takes away: 492. One who was an Illusion, on the bench: 576. A Silvally
     # with a crystal, an Arceus with a memory: 626, 674.
-    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492, 576, 626, 674],
+    # Mimic under an Illusion: 828.
+    (9, True): [57, 60, 109, 141, 183, 187, 253, 254, 492, 576, 626, 674, 828],
 }
 
 

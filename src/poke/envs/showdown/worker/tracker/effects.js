@@ -177,6 +177,7 @@ const ACTIVATIONS = {
     } else {
       [pokemon.ability, other.ability] = [other.ability, pokemon.ability];
     }
+    pokemon.hasOthersAbility = other.hasOthersAbility = true;
   },
 };
 
@@ -231,7 +232,10 @@ function transform(tracker, pokemon, model) {
   pokemon.retype();
   pokemon.boosts.set(model.boosts);
   copyFocus(tracker, pokemon, model);
-  if (tracker.gen > 2) pokemon.ability = model.ability;
+  if (tracker.gen > 2) {
+    pokemon.ability = model.ability;
+    pokemon.hasOthersAbility = true;
+  }
   pokemon.volatiles.set('transform', true);
   pokemon.copyMoves(model);
   // Before the first request the own moves are not known yet.

@@ -14,7 +14,7 @@ function showAbility(pokemon, id) {
   if (pokemon.ability === id) return;
   // What Mummy has taken away still names itself as the cause of what it did.
   if (pokemon.lostAbility === id) return;
-  if (pokemon.ability === pokemon.baseAbility) pokemon.baseAbility = id;
+  if (pokemon.ability === pokemon.baseAbility && !pokemon.hasOthersAbility) pokemon.baseAbility = id;
   pokemon.ability = id;
   pokemon.retype();
   pokemon.touch();
@@ -77,7 +77,7 @@ function getItem(tracker, pokemon, id, from, of) {
   const isTaken = TAKING.includes(cause);
   // Who is given a thing that is of use at once has used it up before a line tells of the gift.
   const wasGiven = isTaken || cause === 'trick' || cause === 'switcheroo';
-  const isUsed = wasGiven && pokemon.lostItem === id && pokemon.lostAt === tracker.moves;
+  const isUsed = wasGiven && pokemon.lostItem === id && pokemon.usedAt === tracker.moves;
   if (pokemon.key === '') pokemon.item = isUsed ? 'noitem' : id;
   if (from.startsWith('ability: ')) {
     const owner = cause === 'frisk' || cause === 'symbiosis' ? giver : pokemon;
@@ -86,9 +86,10 @@ function getItem(tracker, pokemon, id, from, of) {
   if (isTaken && giver && giver !== pokemon && giver.key === '') giver.item = 'noitem';
 }
 
-function loseItem(tracker, pokemon, id) {
+/** It has used an item up, or lost it to a cause. */
+function loseItem(tracker, pokemon, id, cause) {
   pokemon.lostItem = id;
-  pokemon.lostAt = tracker.moves;
+  if (!TAKING.includes(cause)) pokemon.usedAt = tracker.moves;
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 

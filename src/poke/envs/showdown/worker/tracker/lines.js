@@ -308,7 +308,8 @@ const LINES = {
   },
   '-enditem': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
-    if (pokemon) held.loseItem(tracker, pokemon, effectID(parts[3]), parts);
+    if (!pokemon) return;
+    held.loseItem(tracker, pokemon, effectID(parts[3]), effectID(tag(parts, '[from] ')));
   },
   '-ability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

@@ -79,7 +79,7 @@ function useMove(tracker, parts) {
     }
   }
   if (id === 'naturalgift' && !parts.includes('[still]') && !parts.includes('[notarget]'))
-    held.loseItem(tracker, pokemon, pokemon.item); // no line says so
+    held.loseItem(tracker, pokemon, pokemon.item, ''); // no line says so
   tracker.mover = pokemon;
   tracker.moves++;
   if (tracker.gen === 3 && pokemon.status === 'slp')

@@ -73,10 +73,11 @@ class Pokemon {
     this.revealed = false;
     this.item = '';
     this.lostItem = ''; // what it no longer has
-    this.lostAt = 0; // during which of the battle's moves it lost that
+    this.usedAt = 0; // during which of the battle's moves it used one up
     this.ability = '';
     this.baseAbility = '';
     this.lostAbility = ''; // what Mummy took away
+    this.hasOthersAbility = false; // for now, whether it is known or not
     this.formerAbility = ''; // before it took a lasting form
     this.teraType = '';
     this.terastallized = '';
@@ -231,6 +232,7 @@ class Pokemon {
     this.moves = this.baseMoves;
     this.ability = this.baseAbility;
     this.lostAbility = '';
+    this.hasOthersAbility = false;
     this.transformed = false;
     this.lastMove = '';
     this.calledMove = '';
@@ -294,12 +296,15 @@ class Pokemon {
     const ppOf = slot => (isRestored ? slot.maxpp : slot.pp);
     const known = new Map((before.baseMoves || []).map(slot => [slot.move.id, ppOf(slot)]));
     if (isRestored) this.restorePP();
+    const mimicked = seeming.volatiles.get('mimic');
     for (const slot of [...seeming.baseMoves, ...seeming.strangers]) {
+      if (slot.move.id === mimicked && !known.has(mimicked)) continue;
       const used = (known.has(slot.move.id) ? known.get(slot.move.id) : slot.maxpp) - slot.pp;
       if (known.has(slot.move.id) && used === 0) continue;
       const own = this.revealMove(slot.move.id);
       if (own) own.pp = Math.max(0, own.pp - used);
     }
+    if (mimicked && !seeming.transformed) this.takeMimicked(seeming, mimicked);
     this.hp = seeming.hp;
     this.maxhp = seeming.maxhp;
     if (seeming.item !== before.item) this.item = seeming.item;
@@ -307,6 +312,19 @@ class Pokemon {
     if (seeming.terastallized) this.teraType = seeming.terastallized;
     if (seeming.typesAreLooks) seeming.changedTypes = null;
     this.takePlaceOf(seeming);
+  }
+
+  /** Its Mimic became another move under the Illusion. */
+  takeMimicked(seeming, id) {
+    const index = this.moves.findIndex(slot => slot.move.id === 'mimic');
+    if (index < 0) return;
+    const move = this.tables.move(id);
+    const slot = [...seeming.moves, ...seeming.strangers].find(
+      one => one.move === move && !seeming.baseMoves.includes(one)
+    );
+    const used = slot ? slot.maxpp - slot.pp : 0;
+    this.moves = this.baseMoves.slice();
+    this.moves[index] = new MoveSlot(move, move.entry.pp - used, move.entry.pp);
   }
 
   /** It is this one that stands in battle, and what was told of the other since it came in is of this. */

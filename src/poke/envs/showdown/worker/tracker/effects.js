@@ -130,9 +130,9 @@ function activate(tracker, pokemon, parts, of) {
   if (act) act(tracker, pokemon, parts, of);
 }
 
-/** Gen 4: a Pressure costs Snatch one more when it has caught something, not when it is used. */
+/** To gen 4 a Pressure costs Snatch one more when it has caught something, not when it is used. */
 function payForSnatch(tracker, pokemon) {
-  const slot = tracker.gen === 4 ? pokemon.findMove('snatch') : null;
+  const slot = tracker.gen <= 4 ? pokemon.findMove('snatch') : null;
   if (slot) slot.pp = Math.max(0, slot.pp - held.pressure(tracker, pokemon, slot.move, new Set()));
 }
 

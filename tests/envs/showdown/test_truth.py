@@ -37,7 +37,8 @@ ONCE_WRONG = {
     # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
     # and Focus Energy: 267. Skill Swap for the ability that it had: 303. Nature Power that Assist called: 576.
     # An Arceus of which Trace and Role Play tell: 615, 625, 666. Mimic that was sketched: 625.
-    (4, True): [51, 79, 85, 87, 218, 267, 303, 399, 576, 615, 625, 666],
+    # A Sticky Barb that Multitype holds: 751.
+    (4, True): [51, 79, 85, 87, 218, 267, 303, 399, 576, 615, 625, 666, 751],
     # A rampage that ends without a word: 48. Natural Gift takes its berry without one: 87. Abilities told by Trace and
     # Skill Swap: 121, 191. A Regenerator that was swapped: 127. A Sticky Barb that was touched: 180.
     # An Arceus that had borrowed an ability, and one of which Mummy told: 404, 480.

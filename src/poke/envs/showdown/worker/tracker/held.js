@@ -97,7 +97,9 @@ function loseItem(tracker, pokemon, id, cause) {
 function passBarb({ mover, tables }, pokemon) {
   if (pokemon.item !== 'stickybarb' || !mover || mover === pokemon || mover.item !== 'noitem') return;
   const { flags } = tables.move(mover.calledMove || mover.lastMove).entry;
-  if (!flags.contact || mover.ability === 'longreach' || pokemon.ability === 'stickyhold') return;
+  const { ability } = pokemon;
+  if (!flags.contact || mover.ability === 'longreach' || ability === 'stickyhold') return;
+  if (tables.gen === 4 && ability === 'multitype') return; // there it keeps whatever it holds
   if (pokemon.key === '') pokemon.item = 'noitem';
   if (mover.key === '') mover.item = 'stickybarb';
   mover.touch();

@@ -30,9 +30,9 @@ ONCE_WRONG = {
     (3, False): [124, 180, 530],
     # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
-    # Haze, which leaves Focus Energy: 361. Skill Swap of two unknown abilities: 876.
-    # A Pressure that Snatch meets: 839.
-    (3, True): [73, 86, 98, 138, 361, 839, 876],
+    # Haze, which leaves Focus Energy: 361. Skill Swap of two unknown abilities, once
+    # and twice: 876, 712. A Pressure that Snatch meets: 839.
+    (3, True): [73, 86, 98, 138, 361, 712, 839, 876],
     (4, False): [31, 102],
     # An Arceus of another ability: 51, 85, 218, 399. A Pressure that Snatch meets: 79. Quick Claw: 87. Haze
     # and Focus Energy: 267. Skill Swap for the ability that it had: 303. Nature Power that Assist called: 576.

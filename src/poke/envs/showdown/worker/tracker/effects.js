@@ -177,7 +177,7 @@ const ACTIVATIONS = {
     } else {
       [pokemon.ability, other.ability] = [other.ability, pokemon.ability];
     }
-    pokemon.hasOthersAbility = other.hasOthersAbility = true;
+    [pokemon.abilityOf, other.abilityOf] = [other.abilityOf, pokemon.abilityOf];
   },
 };
 
@@ -234,7 +234,7 @@ function transform(tracker, pokemon, model) {
   copyFocus(tracker, pokemon, model);
   if (tracker.gen > 2) {
     pokemon.ability = model.ability;
-    pokemon.hasOthersAbility = true;
+    pokemon.abilityOf = model.abilityOf;
   }
   pokemon.volatiles.set('transform', true);
   pokemon.copyMoves(model);

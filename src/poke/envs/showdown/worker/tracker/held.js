@@ -14,7 +14,7 @@ function showAbility(pokemon, id) {
   if (pokemon.ability === id) return;
   // What Mummy has taken away still names itself as the cause of what it did.
   if (pokemon.lostAbility === id) return;
-  if (pokemon.ability === pokemon.baseAbility && !pokemon.hasOthersAbility) pokemon.baseAbility = id;
+  if (pokemon.ability === pokemon.baseAbility && pokemon.abilityOf === pokemon) pokemon.baseAbility = id;
   pokemon.ability = id;
   pokemon.retype();
   pokemon.touch();

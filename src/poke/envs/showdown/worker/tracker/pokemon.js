@@ -77,7 +77,7 @@ class Pokemon {
     this.ability = '';
     this.baseAbility = '';
     this.lostAbility = ''; // what Mummy took away
-    this.hasOthersAbility = false; // for now, whether it is known or not
+    this.abilityOf = this; // who lends it the ability that it has for now, known or not
     this.formerAbility = ''; // before it took a lasting form
     this.teraType = '';
     this.terastallized = '';
@@ -232,7 +232,7 @@ class Pokemon {
     this.moves = this.baseMoves;
     this.ability = this.baseAbility;
     this.lostAbility = '';
-    this.hasOthersAbility = false;
+    this.abilityOf = this;
     this.transformed = false;
     this.lastMove = '';
     this.calledMove = '';

@@ -23,11 +23,11 @@ ONCE_WRONG = {
     # Mimic called by Mirror Move: 119, 189. PP below none: 551. Confusion behind
     # a Substitute: 961.
     (1, True): [74, 88, 115, 119, 168, 189, 551, 961],
-    # A rampage that ends under Safeguard: 973.
-    (2, True): [973],
+    # A rampage that ends under Safeguard: 973. Rollout against Protect: 756.
+    (2, True): [756, 973],
     # A hold that is passed on: 124. A Pressure that was not shown, and then Transform: 180.
-    # An Early Bird that Transform copied: 530.
-    (3, False): [124, 180, 530],
+    # An Early Bird that Transform copied: 530. One that flinches at its Sleep Talk: 481.
+    (3, False): [124, 180, 481, 530],
     # Sketch beside what Mimic copied: 73. Abilities shown by Role Play, unknown ones copied by Transform: 86. A rampage
     # that begins against Protect: 98. A turn that a fall ends before it has recharged: 138.
     # Haze, which leaves Focus Energy: 361. Skill Swap of two unknown abilities, once

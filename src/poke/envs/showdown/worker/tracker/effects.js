@@ -152,6 +152,7 @@ const ACTIVATIONS = {
   __proto__: null,
   confusion(tracker, pokemon) {
     tracker.confused = pokemon;
+    pokemon.actAsleep();
   },
   gravity: bringDown,
   snatch: payForSnatch,

@@ -102,10 +102,11 @@ function blocked(tracker) {
   const bound = mover.volatiles.get('lockedmove');
   if (tracker.gen > 4) {
     missed(tracker);
-  } else if (tracker.gen > 2 && bound && bound.hits === 1) {
-    mover.volatiles.delete('lockedmove');
-    mover.touch();
+    return;
   }
+  if (tracker.gen > 2 && bound && bound.hits === 1) mover.volatiles.delete('lockedmove');
+  mover.volatiles.delete('rollout');
+  mover.touch();
 }
 
 /** A rampage that has begun ends in gens 3 and 4 with the turn, from gen 5 on at once. */

@@ -82,8 +82,7 @@ function useMove(tracker, parts) {
     held.loseItem(tracker, pokemon, pokemon.item, ''); // no line says so
   tracker.mover = pokemon;
   tracker.moves++;
-  if (tracker.gen === 3 && pokemon.status === 'slp')
-    pokemon.skippedSleep = pokemon.sleptThrough + 1;
+  pokemon.actAsleep();
   if (fromID !== 'dancer') locks.moved(tracker, pokemon, move, isContinued); // which binds to nothing
   if (parts.includes('[miss]') || parts.includes('[notarget]')) locks.missed(tracker);
 }
@@ -164,6 +163,8 @@ function cannotMove(tracker, parts) {
     pokemon.statusCounter += pokemon.ability === 'earlybird' ? 2 : 1;
     pokemon.sleptThrough = pokemon.skippedSleep; // gen 3, if Sleep Talk or Snore follows
     pokemon.skippedSleep = 0;
+  } else if (id !== 'recharge') {
+    pokemon.actAsleep(); // or would have
   }
   if (id === 'recharge') pokemon.mustRecharge = false;
   locks.aborted(tracker, pokemon, id);

@@ -219,6 +219,11 @@ class Pokemon {
     }
   }
 
+  /** Gen 3: it uses Sleep Talk or Snore. Sleep forgets such turns when it leaves. */
+  actAsleep() {
+    if (this.tables.gen === 3 && this.status === 'slp') this.skippedSleep = this.sleptThrough + 1;
+  }
+
   /** Lunar Dance. */
   restorePP() {
     for (const slot of this.baseMoves) slot.pp = slot.maxpp;

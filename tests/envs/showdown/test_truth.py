@@ -49,20 +49,23 @@ ONCE_WRONG = {
     # that is used as it is given: 106. A mega evolution under an Illusion: 149.
     # One after Transform: 230. Lunar Dance for an Illusion: 274. An Arceus that
     # was an Illusion: 336. An Illusion of one with Pressure: 412. Pickpocket of what
-    # Thief took: 869.
-    (6, True): [74, 85, 98, 106, 149, 230, 274, 336, 412, 869],
+    # Thief took: 869. A name learnt of an Illusion's double: 134.
+    (6, True): [74, 85, 98, 106, 134, 149, 230, 274, 336, 412, 869],
     # A rampage that Dancer joins: 122. A form that an Illusion's end shows: 132. An Illusion and doubles: 134.
     # Called moves that go on: 160. A type added to an Illusion: 179. Z-moves after Transform: 185. Early Bird: 245.
     # A Silvally with a plate: 963.
     (7, True): [122, 132, 134, 160, 179, 185, 245, 963],
-    # A fifth move that was an Illusion's: 58, 190. A rampage that Sap Sipper takes in: 495.
-    (8, False): [190, 495],
+    # A fifth move that was an Illusion's: 58, 190. A rampage that Sap Sipper takes in: 495. Pickpocket after
+    # Knock Off, of the same item: 162.
+    (8, False): [162, 190, 495],
     # An Illusion and doubles: 24. Sleep of both: 53. Max moves whose base is disabled: 59. A mega evolution that
     # faints beside a namesake: 78. Gravity ends Magnet Rise: 80. A shield that is broken: 86. Heal Bell and namesakes:
     # 107. An Illusion with the looks of one whose form team preview left open: 198. A shield that Instruct asks for
     # again: 212. Struggle by Imprison: 301. Abilities told by Skill Swap: 324. A Regenerator that was traced: 342.
     # Sketch beside a max move: 452. Reflect Type of an Illusion: 552.
     (8, True): [24, 53, 58, 59, 78, 80, 86, 107, 198, 212, 301, 324, 342, 452, 552],
+    # Pickpocket after Knock Off, of the same item: 34.
+    (9, False): [34],
     # Reflect Type of one that has terastallized: 57. An ability that Mummy took away: 60. The same types in another
     # order: 109. Smack Down: 141. Arceus that is Stellar: 183. Two forms, undone by a fall: 187. Psych Up of one
     # without Focus Energy: 254. Two Illusions, one of the other: 253. An added type

@@ -86,10 +86,10 @@ function getItem(tracker, pokemon, id, from, of) {
   if (isTaken && giver && giver !== pokemon && giver.key === '') giver.item = 'noitem';
 }
 
-/** It has used an item up, or lost it to a cause. */
-function loseItem(tracker, pokemon, id, cause) {
+/** It has used an item up, or lost it to somebody's move or ability. */
+function loseItem(tracker, pokemon, id, from) {
   pokemon.lostItem = id;
-  if (!TAKING.includes(cause)) pokemon.usedAt = tracker.moves;
+  if (from === '') pokemon.usedAt = tracker.moves;
   if (pokemon.key === '') pokemon.item = 'noitem';
 }
 

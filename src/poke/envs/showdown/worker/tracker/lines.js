@@ -309,7 +309,7 @@ const LINES = {
   '-enditem': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);
     if (!pokemon) return;
-    held.loseItem(tracker, pokemon, effectID(parts[3]), effectID(tag(parts, '[from] ')));
+    held.loseItem(tracker, pokemon, effectID(parts[3]), tag(parts, '[from] '));
   },
   '-ability': (tracker, parts) => {
     const pokemon = tracker.at(parts[2]);

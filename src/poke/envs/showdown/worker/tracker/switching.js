@@ -83,9 +83,10 @@ function unmask(tracker, parts) {
     p => p !== seeming && p.name === name && p.details === details.text && !p.fainted
   );
   const unnamed = known || side.team.find(p => p.name === null && side.couldBe(p, details));
-  // In a team that was shown nobody is new: it is the one that it seemed, which had a double's name.
-  const isItself = !unnamed && side.hasPreview && seeming.details === details.text;
-  const pokemon = unnamed || (isItself ? seeming : side.create(details));
+  // In a team that was shown nobody is new: it is one who had a double's name, perhaps the one that it seemed.
+  const isIt = p => side.hasPreview && p.details === details.text && !p.fainted;
+  const isItself = !unnamed && isIt(seeming);
+  const pokemon = unnamed || (isItself ? seeming : side.team.find(isIt) || side.create(details));
   pokemon.name = name;
   if (!isItself) replace(tracker, seeming, pokemon, details);
   side.active = pokemon;

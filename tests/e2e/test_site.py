@@ -114,6 +114,15 @@ def test_everything_measured_is_there(site):
     assert [file.name for file in files if "python " not in file.read_text()[:800]] == []
 
 
+def test_the_guides_table_of_truth_is_what_was_measured():
+    def rows(place):
+        return re.findall(r"^\| \d \| (?:random|fuzzed) \|.*$", (ROOT / place).read_text(), re.M)
+
+    measured = rows("benchmarks/results/showdown_truth.md")
+    assert len(measured) == 18
+    assert rows("docs/guides/battles.md") == measured
+
+
 def test_the_links_of_readme_and_others_lead_somewhere():
     for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
         places = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())

@@ -111,6 +111,8 @@ def rows(
 def run_truth(options: argparse.Namespace) -> None:
     """Write the table and print what differs; exit 1 if anything does."""
     battles, workers = options.battles, options.workers
+    if battles < 2:
+        sys.exit(f"showdown.py: --battles must be at least 2, one of either kind, not {battles}")
     lines = [
         "# What is observed against the simulator's state",
         "",

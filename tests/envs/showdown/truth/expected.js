@@ -31,9 +31,9 @@ function typesOf(dex) {
 
 // What an Illusion gives its model that is not the model's: always, and when the model is back on the bench.
 const IDENTITY = ['item', 'ability', 'tera_type', 'terastallized'];
-const DOUBLES = 'an Illusion of one of two doubles that looks like the other';
-const FORM = ['species', 'types', 'base_stats'];
 const CONDITION = ['fainted', 'hp', 'status', 'status_counter', 'types'];
+const FORM = ['species', 'types', 'base_stats'];
+const DOUBLES = 'an Illusion of one of two doubles that looks like the other';
 
 /** The expectations at one decision of one player. */
 class Expected {

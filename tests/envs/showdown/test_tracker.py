@@ -143,6 +143,14 @@ BATTLES = {
         [["default", "default"], ["switch 2", "move 1"]],
     ),
 }
+# What an ability says when it has taken a move in, and what it says besides.
+ABILITIES = {
+    "Sap Sipper": "|-ability|p1a: Snorlax|Sap Sipper|boost",
+    "Flash Fire": "|-start|p1a: Snorlax|ability: Flash Fire",
+    "Volt Absorb": "|-heal|p1a: Snorlax|400/400|[from] ability: Volt Absorb|[of] p2a: Dragonite",
+    "rain": "|-heal|p1a: Snorlax|350/400|[from] ability: Dry Skin",
+    "Stamina": "|-ability|p1a: Snorlax|Stamina|boost",
+}
 # Lines alone, where dice would have to fall just so.
 LINES = {
     "mimic by metronome": (
@@ -180,6 +188,87 @@ LINES = {
             "|upkeep",
         ],
     ),
+    **{
+        f"rampage and {name}": (
+            "gen7customgame",
+            [
+                "|switch|p1a: Snorlax|Snorlax|300/400",
+                "|switch|p2a: Dragonite|Dragonite, M|300/300",
+                "|move|p2a: Dragonite|Petal Dance|p1a: Snorlax",
+                line,
+            ],
+        )
+        for name, line in ABILITIES.items()
+    },
+    "asleep and confused": (
+        "gen3customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Mew|Mew|100/100",
+            "|-start|p2a: Mew|confusion",
+            "|-status|p2a: Mew|slp",
+            "|cant|p2a: Mew|slp",
+            "|-activate|p2a: Mew|confusion",
+            "|-damage|p2a: Mew|90/100 slp|[from] confusion",
+            "|upkeep",
+            "|switch|p2a: Muk|Muk, M|100/100",
+            "|switch|p2a: Mew|Mew|90/100 slp",
+        ],
+    ),
+    "skill swap": (
+        "gen5customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Gengar|Gengar, M|100/100",
+            "|move|p1a: Snorlax|Skill Swap|p2a: Gengar",
+            "|-activate|p1a: Snorlax|move: Skill Swap|Levitate|Immunity|[of] p2a: Gengar",
+            "|switch|p2a: Muk|Muk, M|100/100",
+        ],
+    ),
+    "transform of somebody unknown": (
+        "gen3customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Ditto|Ditto|100/100",
+            "|-transform|p2a: Ditto|p1a: Snorlax",
+            "|-ability|p2a: Ditto|Thick Fat",
+            "|switch|p2a: Muk|Muk, M|100/100",
+        ],
+    ),
+    "mimic under an illusion": (
+        "gen9customgame",
+        [
+            "|switch|p1a: Snorlax|Snorlax|400/400",
+            "|switch|p2a: Mew|Mew|100/100",
+            *(f"|move|p2a: Mew|{move}|p1a: Snorlax" for move in ("Pound", "Toxic", "Surf", "Fly")),
+            "|switch|p2a: Muk|Muk, M|100/100",
+            "|switch|p2a: Mew|Mew|100/100",
+            "|move|p2a: Mew|Mimic|p1a: Snorlax",
+            "|-start|p2a: Mew|Mimic|Splash",
+            "|move|p2a: Mew|Splash|p2a: Mew",
+            "|replace|p2a: Zoroark|Zoroark, M",
+            "|switch|p2a: Muk|Muk, M|100/100",
+        ],
+    ),
+    **{
+        f"crash after {name}": (
+            "gen1customgame",
+            [
+                "|switch|p1a: Snorlax|Snorlax|400/400",
+                "|switch|p2a: Tauros|Tauros|100/100",
+                "|move|p2a: Tauros|Thrash|p1a: Snorlax",
+                "|-start|p2a: Tauros|confusion",
+                "|-activate|p2a: Tauros|confusion",
+                *lines,
+                "|-hint|In Gen 1, if a Pokemon with a Substitute hurts itself due to confusion or Jump Kick",
+            ],
+        )
+        for name, lines in {
+            "nothing": [],
+            "a move": ["|move|p2a: Tauros|Thrash|p1a: Snorlax|[from] Thrash"],
+            "none": ["|cant|p2a: Tauros|Disable|Thrash"],
+        }.items()
+    },
 }
 WAITING = '|request|{"wait":true,"side":{"id":"p1","name":"p1name","pokemon":[]}}'
 
@@ -372,3 +461,40 @@ def test_a_rampage_that_misses_ends_with_the_turn(hear):
     (during,), (after,) = hear("rampage", 8), hear("rampage")
     assert during["effects"] == {"LOCKED_MOVE": 1}
     assert after["effects"] == {}
+
+
+@pytest.mark.parametrize("name", ABILITIES)
+def test_a_rampage_that_an_ability_takes_in_binds_nobody(hear, name):
+    (dragonite,) = hear(f"rampage and {name}")
+    assert dragonite["effects"] == ({"LOCKED_MOVE": 1} if name in ("rain", "Stamina") else {})
+
+
+def test_what_was_slept_through_by_sleep_talk_is_forgotten_on_leaving(hear):
+    (before, *_), (after, _) = hear("asleep and confused", 8), hear("asleep and confused")
+    assert (before["status_counter"], after["status_counter"]) == (1, 0)
+
+
+def test_both_abilities_that_were_swapped_are_told_whose_they_were(hear):
+    gengar, _ = hear("skill swap")
+    assert gengar["ability"] == "levitate"
+
+
+def test_an_ability_that_transform_copied_unknown_is_not_its_own(hear):
+    (ditto,) = hear("transform of somebody unknown", 4)
+    assert ditto["ability"] == "thickfat"
+    ditto, _ = hear("transform of somebody unknown")
+    assert ditto["ability"] == ""
+
+
+def test_what_mimic_became_under_an_illusion_is_no_move_of_its_own(hear):
+    team = {p["species"]: list(moves(p, "id")) for p in hear("mimic under an illusion", 12)}
+    assert team["zoroark"] == ["splash"]
+    team = {p["species"]: list(moves(p, "id")) for p in hear("mimic under an illusion")}
+    assert team["zoroark"] == ["mimic"]
+    assert team["mew"] == ["pound", "toxic", "surf", "fly"]
+
+
+@pytest.mark.parametrize(("name", "locked"), [("nothing", False), ("a move", True), ("none", True)])
+def test_only_who_was_confused_last_is_hurt_behind_a_substitute(hear, name, locked):
+    (tauros,) = hear(f"crash after {name}")
+    assert ("LOCKED_MOVE" in tauros["effects"]) == locked

@@ -87,7 +87,7 @@ const LINES = {
     }
   },
   upkeep(tracker) {
-    tracker.mover = tracker.confused = null;
+    tracker.mover = null;
     for (const side of [tracker.own, tracker.opponent])
       if (side.active) effects.endTurn(tracker, side.active);
   },

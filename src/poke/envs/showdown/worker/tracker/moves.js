@@ -159,6 +159,7 @@ function cannotMove(tracker, parts) {
   if (named && parts[3].startsWith('ability: ')) held.showAbility(named, id);
   const pokemon = of ? tracker.at(of.slice(5)) : named;
   if (!pokemon) return;
+  tracker.confused = null;
   if (id === 'slp') {
     pokemon.statusCounter += pokemon.ability === 'earlybird' ? 2 : 1;
     pokemon.sleptThrough = pokemon.skippedSleep; // gen 3, if Sleep Talk or Snore follows

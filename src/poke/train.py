@@ -170,7 +170,6 @@ def _begin(task: Task, primary: Primary, *, go_on: bool) -> int:
 def _run(composed: Composed, task: Task, primary: Primary) -> int:
     """Let Hydra make its part of the directory, which is ours from before that, and run."""
     directory = _new_directory(composed.run_dir)
-    path = directory.path
     outcomes: list[life.Outcome] = []
 
     def job(config: DictConfig) -> None:
@@ -183,9 +182,9 @@ def _run(composed: Composed, task: Task, primary: Primary) -> int:
         outcomes.append(life.begin(plain, directory, own, unresolved=config))
 
     naming.register_resolver()
-    others = [o for o in task.overrides if _key(o) != "hydra.run.dir"]
-    with directory.claimed(), primary.hydra() as engine:
-        engine.run(primary.name, job, [*others, f"hydra.run.dir={composing.quoted(path)}"])
+    composing.place(composed.whole, directory.path)
+    with directory.claimed(), primary.hydra(composed.whole) as engine:
+        engine.run(primary.name, job, list(task.overrides))
     return outcomes[0].exit_status
 
 

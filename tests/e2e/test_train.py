@@ -212,6 +212,16 @@ def test_two_runs_with_one_csv_file_never_touch_each_others_rows(poke):
     assert steps == [1, *range(5, 41, 5)]
 
 
+def test_hydra_may_be_verbose_and_keeps_the_overrides_as_they_were_typed(poke):
+    typed = ["trainer.max_steps=2", "hydra.verbose=true"]
+    poke.train(*typed, run_dir="run")
+    kept = poke.cwd / "run" / ".hydra"
+    assert yaml.safe_load((kept / "overrides.yaml").read_text()) == [*SMALL, typed[0]]
+    hydra = yaml.safe_load((kept / "hydra.yaml").read_text())["hydra"]
+    assert hydra["overrides"]["hydra"] == [typed[1], "hydra.run.dir='run'"]
+    assert hydra["run"]["dir"] == "run"
+
+
 def test_the_terminal_shows_what_the_config_asks_for_and_train_log_all_of_it(poke):
     out = poke.train(
         "logger.cli_frequency=5",

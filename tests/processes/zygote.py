@@ -35,6 +35,10 @@ PARTS = (
     *("poke.algorithms.bc", "poke.algorithms.ppo", "poke.data.demonstrations"),
     *("poke.data.files.mapped", "poke.data.rollout", "poke.envs.evaluation", "poke.envs.gym"),
     *("poke.networks.auto", "poke.training.writers.files.csv"),
+    *(
+        "torch.distributed.checkpoint",
+        "torch.distributed.fsdp",
+    ),  # of shared weights: two seconds for each rank
 )
 for part in PARTS:
     importlib.import_module(part)

@@ -72,8 +72,11 @@ class Primary:
     search_dir: str | None = None
 
     @contextmanager
-    def hydra(self) -> Iterator[Hydra]:
+    def hydra(self, whole: DictConfig | None = None) -> Iterator[Hydra]:
         """Set Hydra up for this config, and back again.
+
+        Args:
+            whole: this config as composed, not to be composed again; Hydra's own part included.
 
         Raises:
             ConfigError: a folder that does not exist.
@@ -92,7 +95,7 @@ class Primary:
         before = get_gh_backup()  # a sweep's, while its job looks something up
         GlobalHydra.instance().clear()
         try:
-            engine = Hydra(self.name, Loader(search_path, config_dir().absolute()))
+            engine = Hydra(self.name, Loader(search_path, config_dir().absolute(), whole))
             GlobalHydra.instance().initialize(engine)
             yield engine
         finally:
@@ -105,11 +108,13 @@ class Composed:
 
     Args:
         config: unresolved, Hydra's own part left out.
+        whole: the same with it.
         run_dir: where Hydra was told to run, by the command line, a preset or the primary config; None where
             nobody said anything.
     """
 
     config: DictConfig
+    whole: DictConfig
     run_dir: Path | None
 
 
@@ -125,7 +130,7 @@ def compose_run(primary: Primary, overrides: Sequence[str]) -> Composed:
         ConfigError: as of `compose_whole`.
     """
     whole = compose_whole(primary, overrides)
-    return Composed(without_hydra(whole), named_directory(whole, "run"))
+    return Composed(without_hydra(whole), whole, named_directory(whole, "run"))
 
 
 def compose_whole(primary: Primary, overrides: Sequence[str]) -> DictConfig:
@@ -185,6 +190,19 @@ def named_directory(whole: DictConfig, mode: str) -> Path | None:
     return Path(named)
 
 
+def place(whole: DictConfig, run_dir: Path) -> None:
+    """Have a config, Hydra's own part included, run in a directory.
+
+    It is then what would be composed with ``hydra.run.dir=RUN_DIR`` in the place of what was said of it. Composing it
+    again would take about as long as composing it did, and would read files that may have changed since.
+    """
+    own = whole.hydra
+    OmegaConf.set_readonly(own, False)
+    own.run.dir = str(run_dir)
+    said = [o for o in own.overrides.hydra if o.lstrip("+").partition("=")[0] != "hydra.run.dir"]
+    own.overrides.hydra = [*said, f"hydra.run.dir={quoted(run_dir)}"]
+
+
 def to_plain(config: DictConfig) -> dict[str, Any]:
     """Return the config as resolved dicts and lists.
 
@@ -227,7 +245,8 @@ def in_short(error: BaseException) -> str:
 
 def quoted(path: Path) -> str:
     """Quote a path for Hydra's grammar, where = , and spaces mean something."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    # A backslash stands for itself but before a quotation mark.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + (m[2] and "\\'"), str(path))
     return f"'{escaped}'"
 
 

@@ -34,11 +34,15 @@ class Loader(ConfigLoaderImpl):
     Args:
         search_path: where configs are looked for.
         ours: the folder of poke's own.
+        whole: the first config that is asked for, composed before. None: all are composed here.
     """
 
-    def __init__(self, search_path: ConfigSearchPath, ours: Path) -> None:
+    def __init__(
+        self, search_path: ConfigSearchPath, ours: Path, whole: DictConfig | None = None
+    ) -> None:
         super().__init__(search_path)
         self._ours = ours
+        self._whole = whole
         self._overrides: list[str] = []
 
     def load_configuration(
@@ -54,6 +58,9 @@ class Loader(ConfigLoaderImpl):
         Raises:
             ConfigError: a part of a user's own cannot be imported.
         """
+        whole, self._whole = self._whole, None  # once: Hydra takes it apart
+        if whole is not None:
+            return whole
         self._overrides = overrides
         config = super().load_configuration(
             config_name, overrides, run_mode, from_shell, validate_sweep_overrides

@@ -57,12 +57,14 @@ TASKS = {
     "gen4": battles(
         "0.786, by a network alone",
         "env.format=gen4randombattle",
+        "data.overlap=false",
         "algo.num_epochs=6",
         "trainer.max_steps=3_000_000",
     ),
     "gen9": battles(
         "more than 0.85 after two days on a GPU",
         "env.format=gen9randombattle",
+        "data.overlap=false",
         "algo.num_epochs=6",
         "trainer.max_steps=2_000_000",
     ),

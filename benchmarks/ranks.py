@@ -31,7 +31,7 @@ HOPPER = (
 # Of every minibatch ranks exchange gradients, which takes as long for a small one as for a large one.
 LARGE, SMALL = ((*HOPPER, f"algo.minibatch_size={size}") for size in (4096, 512))
 BATTLES = (
-    *("experiment=ppo_gen1", "algo.schedule_steps=3_000_000"),
+    *("experiment=ppo_gen1", "algo.num_epochs=3", "algo.schedule_steps=3_000_000"),
     *("~eval", "checkpoint.monitor=train/loss"),
 )
 # What is compared: overrides, steps, and what runs it.
@@ -53,8 +53,8 @@ CASES: dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]] = {
         98_304,
         ("-m", "poke.train"),
     ),
-    "battles, 1 rank": (BATTLES, 150_000, ("-m", "poke.train")),
-    "battles, overlapping": ((*BATTLES, "data.overlap=true"), 150_000, ("-m", "poke.train")),
+    "battles, 1 rank": ((*BATTLES, "data.overlap=false"), 150_000, ("-m", "poke.train")),
+    "battles, overlapping": (BATTLES, 150_000, ("-m", "poke.train")),
 }
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1")
 BESIDE = {name: f"{name.split(',')[0]}, 1 rank" for name in CASES}

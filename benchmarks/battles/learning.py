@@ -29,6 +29,7 @@ def processor_seconds() -> float:
 def run_learning(options: argparse.Namespace) -> None:
     overrides = [
         "experiment=ppo_gen1",
+        "data.overlap=false",  # no thread plays while another steps the battles
         "~eval",
         "checkpoint.monitor=train/loss",
         *options.overrides,

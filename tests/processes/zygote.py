@@ -35,10 +35,8 @@ PARTS = (
     *("poke.algorithms.bc", "poke.algorithms.ppo", "poke.data.demonstrations"),
     *("poke.data.files.mapped", "poke.data.rollout", "poke.envs.evaluation", "poke.envs.gym"),
     *("poke.networks.auto", "poke.training.writers.files.csv"),
-    *(
-        "torch.distributed.checkpoint",
-        "torch.distributed.fsdp",
-    ),  # of shared weights: two seconds for each rank
+    # Of shared weights: what takes each rank two seconds.
+    *("torch.distributed.checkpoint", "torch.distributed.fsdp"),
 )
 for part in PARTS:
     importlib.import_module(part)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from poke.config.knobs import ConfigError
@@ -27,7 +26,7 @@ from poke.policies.building import HEADS, describe, heads_of, offers
 from poke.policies.loading import load
 from poke.policies.policy import Policy
 from poke.protocols import GIVEN, OF_GROUP, OF_THE_RUN, SourceDefaults, missing
-from poke.run.device import be_deterministic, device_of
+from poke.run.device import be_deterministic, device_of, limit_threads
 from poke.spaces import ActionSpace, ObservationNormalizer, ObservationSpace
 from poke.training.checkpointing.shards import Shards
 from poke.training.rng import seed_everything
@@ -50,9 +49,7 @@ class Agent:
     ) -> None:
         self.config = config
         self.ranks = ranks
-        torch.set_num_threads(config["torch_threads"])
-        # numpy's threads would wait for each other longer than a small network takes.
-        threadpool_limits(config["torch_threads"], user_api="blas")
+        limit_threads(config["torch_threads"])
         seed_everything(config["seed"])
         be_deterministic(bool(config["trainer"].get("deterministic")))
         self.device = device_of(config["device"], local_rank if ranks.size > 1 else None)

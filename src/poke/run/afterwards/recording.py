@@ -81,7 +81,8 @@ def _recorder(config: Mapping[str, Any]) -> Any:
     from poke.envs.showdown.recording import Recorder
 
     def load(place: str) -> Any:
-        from poke.policies.loading import load  # torch is not for who records scripted players
+        # Torch is not for who records scripted players.
+        from poke.run.afterwards.loading import load
 
         return load(place, trust=config["trust"] or ())
 
@@ -128,8 +129,8 @@ def _record_policy(config: Mapping[str, Any]) -> int:
 
 def _played(place: Path, config: Mapping[str, Any]) -> Any:
     from poke.envs.episodes import record_episodes
-    from poke.policies.loading import load
     from poke.run.afterwards.foreign import environment_of
+    from poke.run.afterwards.loading import load
 
     trust = config.get("trust") or ()
     try:

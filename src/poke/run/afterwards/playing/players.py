@@ -10,8 +10,8 @@ from poke.envs.showdown.battles.opponents import misfit
 from poke.envs.showdown.installation import ShowdownError
 from poke.envs.showdown.names import BattleError
 from poke.envs.showdown.pipes.lines import LineWorker
-from poke.policies.loading import load
 from poke.policies.policy import Policy
+from poke.run.afterwards.loading import load
 
 
 @dataclass(frozen=True)

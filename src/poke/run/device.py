@@ -40,8 +40,8 @@ def device_of(name: str, local_rank: int | None = None) -> torch.device:
 def limit_threads(number: int) -> None:
     """Let each operation of torch's and of BLAS in this process take so many threads.
 
-    More than one wait for each other longer than a small network takes: where another program computed besides, a
-    policy for battles needed 38 ms for a decision by two, and 2 by itself.
+    Several wait for each other longer than a small network takes: where another program computed besides, a policy for
+    battles needed 38 ms for a decision by two, and 2 by one.
     """
     torch.set_num_threads(number)
     threadpool_limits(number, user_api="blas")

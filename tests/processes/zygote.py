@@ -35,8 +35,6 @@ PARTS = (
     *("poke.algorithms.bc", "poke.algorithms.ppo", "poke.data.demonstrations"),
     *("poke.data.files.mapped", "poke.data.rollout", "poke.envs.evaluation", "poke.envs.gym"),
     *("poke.networks.auto", "poke.training.writers.files.csv"),
-    # Of shared weights: what takes each rank two seconds.
-    *("torch.distributed.checkpoint", "torch.distributed.fsdp"),
 )
 for part in PARTS:
     importlib.import_module(part)

@@ -27,6 +27,7 @@ from poke.run.afterwards.league.standings import standings, text
 from poke.run.afterwards.playing.players import PlayingError, check_fit, format_for, one_line
 from poke.run.afterwards.progress import shown
 from poke.run.afterwards.stopping import stops
+from poke.run.device import limit_threads
 from poke.run.files import write_text
 
 CSV, PAGE = "league.csv", "league.html"
@@ -311,6 +312,7 @@ def _players(runs: Sequence[str], checkpoint: str, trust: Sequence[str]) -> list
 def _player(run: str, name: str, checkpoint: str, trust: Sequence[str]) -> _Player:
     if not is_run(run):
         return _Player(name, run, run, None)
+    limit_threads(1)
     saved = read(run, checkpoint=checkpoint)
     return _Player(name, run, _fingerprint(saved.file), build_saved(saved, trust=trust))
 

@@ -1,8 +1,16 @@
 import pytest
 
 from ..e2e.conftest import CommandLine
+from ..processes.commands import Zygote
 
 __all__ = ["CommandLine"]
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """Imports besides what ranks that share weights import: half of such a run's start, in every one of its ranks."""
+    with Zygote(("torch.distributed.checkpoint", "torch.distributed.fsdp")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ from ..processes.commands import Zygote
 
 __all__ = ["CommandLine"]
 
+MODULES = ("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp")
+
 
 @pytest.fixture(scope="session")
 def zygote():
     """Imports besides what ranks that share weights import: half of such a run's start, in every one of its ranks."""
-    with Zygote(("torch.distributed.checkpoint", "torch.distributed.fsdp")) as running:
+    with Zygote(MODULES) as running:
         yield running
 
 

@@ -57,7 +57,7 @@ def end(process, processes):
     return out + err
 
 
-@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("rank", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_rank_that_is_killed_ends_the_run(poke, rank):
     process, processes = begin(poke, 3)
     processes[rank].kill()
@@ -68,6 +68,7 @@ def test_a_rank_that_is_killed_ends_the_run(poke, rank):
     assert (told["status"], told["rank"], told["cause"]) == ("failed", rank, "outside")
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_run(poke):
     process, processes = begin(poke, 3, IMPATIENT)
     processes[1].suspend()
@@ -93,7 +94,7 @@ def test_no_rank_outlives_a_first_one_that_is_killed(poke):
     assert account(poke.cwd / "run")["status"] == "running"  # as of every run that was killed
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_rank_that_is_asked_to_stop_saves_and_stops_all(poke, rank):
     process, processes = begin(poke, 2)
     processes[rank].terminate()
@@ -111,6 +112,7 @@ def test_a_rank_that_is_asked_to_stop_saves_and_stops_all(poke, rank):
     assert rows(poke.cwd / "run") == rows(poke.cwd / "whole")
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_of_them_saves_first(poke):
     process, processes = begin(poke, 2)
     for one in processes.values():
@@ -151,7 +153,7 @@ class Spoiled(BehaviourCloning):
     ("what", "told", "rank", "cause"),
     [
         ("raise", "rank 1: OSError: the disk of rank 1", 1, "outside"),
-        ("hang", "rank 1: hangs", 1, "outside"),
+        pytest.param("hang", "rank 1: hangs", 1, "outside", marks=pytest.mark.slow),
         ("nan", "is nan", 0, "own"),
     ],
 )

@@ -263,7 +263,7 @@ def test_every_rank_goes_on_drawing_where_it_was(poke):
     assert rows(alone)[0]["train/drawn"] != drawn[0], "another rank draws something else"
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_jobs_of_a_sweep_have_ranks_each(poke, launcher):
     more = () if launcher == "basic" else ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     if more:
@@ -278,6 +278,7 @@ def test_jobs_of_a_sweep_have_ranks_each(poke, launcher):
     assert [account(job)["ranks"] for job in jobs] == [2, 2]
 
 
+@pytest.mark.slow
 def test_torchrun_starts_ranks_of_one_run(poke, anew):
     reference = train(poke, "bc", "reference", 20, 2)
     anew(

@@ -20,10 +20,12 @@ SHARED = "trainer.strategy=fsdp"
 LARGE = ("network.hidden_sizes=[1024,1024]", "algo.max_grad_norm=0.5")
 CLONES = {
     "two": ("bc", 2, LARGE),
+    "with a memory, in parts": ("bc with a memory", 2, ("trainer.accumulate=2",)),
+}
+MORE_CLONES = {
     "three": ("bc", 3, LARGE),
     "in parts": ("bc", 2, ("trainer.accumulate=3",)),
     "with a memory": ("bc with a memory", 2, ()),
-    "with a memory, in parts": ("bc with a memory", 2, ("trainer.accumulate=2",)),
     "a network for battles, computed again": (
         *("bc", 2),
         ("network=battle", "network.activation_checkpointing=true"),
@@ -31,9 +33,11 @@ CLONES = {
 }
 
 
-@pytest.mark.parametrize("name", CLONES)
+@pytest.mark.parametrize(
+    "name", [*CLONES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_CLONES)]
+)
 def test_shared_weights_learn_what_whole_ones_learn(poke, name):
-    kind, ranks, more = CLONES[name]
+    kind, ranks, more = {**CLONES, **MORE_CLONES}[name]
     one = train(poke, kind, "one", 20, 1, *more)
     several = train(poke, kind, "several", 20, ranks, SHARED, *more)
     assert_close(several, one)
@@ -75,8 +79,8 @@ def test_a_killed_run_goes_on_bit_for_bit(poke):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ((2, "fsdp"), (3, "fsdp")),
-        ((3, "fsdp"), (1, "ddp")),
+        pytest.param((2, "fsdp"), (3, "fsdp"), marks=pytest.mark.slow),
+        pytest.param((3, "fsdp"), (1, "ddp"), marks=pytest.mark.slow),
         ((1, "ddp"), (2, "fsdp")),
     ],
 )
@@ -153,6 +157,7 @@ def test_a_flipped_byte_of_a_shard_is_found_and_the_checkpoint_before_serves(pok
     assert_same_run(run, poke.cwd / "good")
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_asked_to_stop_saves_all_parts(poke):
     process, processes = begin(poke, 2, SHARED)
     processes[1].terminate()
@@ -163,6 +168,7 @@ def test_a_rank_that_is_asked_to_stop_saves_all_parts(poke):
     poke("poke.train", "resume=run", f"trainer.max_steps={told['step'] + 3}")
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_the_run(poke):
     process, processes = begin(poke, 3, SHARED, "checkpoint.save_every=2")
     processes[1].kill()
@@ -173,6 +179,7 @@ def test_a_rank_that_is_killed_ends_the_run(poke):
     poke("poke.train", "resume=run", f"trainer.max_steps={told['step'] + 3}")
 
 
+@pytest.mark.slow
 def test_a_rank_that_hangs_ends_the_run(poke):
     process, processes = begin(poke, 2, SHARED, IMPATIENT)
     processes[1].suspend()
@@ -193,6 +200,7 @@ def test_what_cannot_be_shared_out_is_refused_in_a_line(poke):
         assert said.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 def test_a_mirror_of_shards_goes_on_elsewhere(poke):
     store = f"checkpoint.mirror=file://{poke.cwd / 'store'}"
     train(poke, "bc", "run", 8, 2, SHARED, store)

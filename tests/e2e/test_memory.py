@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BATTLES = f"data.path={Path(__file__).with_name('battles.parquet')}"
 
 MEASURE = """

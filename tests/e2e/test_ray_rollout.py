@@ -9,6 +9,8 @@ import pytest
 
 from .conftest import account, assert_gone, kill_at_step, rows
 
+pytestmark = pytest.mark.slow
+
 # Says which process it is in, and how many threads that has. In the folder `dies` one process dies, once, in the middle
 # of its second block.
 MORTAL = """

@@ -20,6 +20,8 @@ from .test_sweeps import (
     num_with,
 )
 
+pytestmark = pytest.mark.slow
+
 # Stands in for a cluster: keeps the batch file, and runs its tasks here as SLURM would start them.
 SBATCH = """#!{python}
 import os, pathlib, re, shutil, subprocess, sys

@@ -28,6 +28,9 @@ LAUNCHERS = {
 }
 
 
+# Each of joblib's workers begins anew, with seconds of imports.
+EITHER = ["basic", pytest.param("joblib", marks=pytest.mark.slow)]
+
 MINE = Path(__file__).parents[1] / "lifecycle" / "mine.py"
 
 
@@ -102,7 +105,7 @@ def test_a_constant_that_becomes_an_axis_finds_its_jobs_again(poke):
     assert "4 jobs (2 finished, 2 pending)" in sweep.run("algo.lr=1e-4,3e-4", "seed=0,1")
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", EITHER)
 def test_killed_at_any_moment_it_finishes_without_running_a_finished_job_again(poke, launcher):
     kill_and_go_on(poke, launcher)
 
@@ -127,7 +130,7 @@ def kill_and_go_on(poke, launcher: str) -> None:
     assert not (sweep.directory / ".aside").exists()
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", EITHER)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_the_sweep_reaches_every_job(poke, launcher, number, status):
     sweep = Sweep(poke, "trainer.max_steps=30000", "seed=range(0,4)", *LAUNCHERS[launcher])
@@ -147,6 +150,7 @@ def test_a_signal_to_the_sweep_reaches_every_job(poke, launcher, number, status)
     assert [r["status"] for r in sweep.table().values()].count("pending") == 4 - parallel
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal_reaches_sweep_and_workers_at_once_and_is_no_second_signal(poke):
     sweep = Sweep(poke, "trainer.max_steps=30000", "seed=range(0,4)", *LAUNCHERS["joblib"])
     process = subprocess.Popen(
@@ -253,6 +257,7 @@ def test_fail_fast_stops_the_others(poke):
     assert sorted(a["status"] for a in sweep.accounts().values()) == ["failed", "finished"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_nothing_but_its_last_steps(poke):
     sweep = Sweep(poke, "trainer.max_steps=2000", "seed=range(0,3)", *LAUNCHERS["joblib"])
     process = sweep.start()

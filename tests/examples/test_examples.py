@@ -141,6 +141,7 @@ def test_installed_commands_find_modules_in_the_working_directory(run, tmp_path)
     assert line == "poke: env._target_=mine.Recorder: mine has no Recorder\n"
 
 
+@pytest.mark.slow
 def test_a_sweep_is_run_and_its_table_printed(run, tmp_path):
     pytest.importorskip("joblib", reason="needs joblib: pip install 'poke[sweep]'")
     example = (EXAMPLES / "sweep_on_joblib.py", *SMALL, "trainer.max_steps=4", "seed=0,1")

@@ -21,13 +21,15 @@ BATTLES = (
     "env.league.snapshot_every=200",
     "env.league.max_snapshots=2",
     "env.num_envs=4",
+    "env.num_workers=1",
     "env.reward=shaped",
     "eval=battles",
     "eval.opponents=[random]",
-    "eval.battles=4",
-    "trainer.max_steps=1280",
-    "trainer.eval_every=640",
-    "checkpoint.save_every=256",
+    "eval.battles=2",
+    "eval.explore=true",
+    "trainer.max_steps=640",
+    "trainer.eval_every=320",
+    "checkpoint.save_every=128",
 )
 
 
@@ -38,7 +40,7 @@ def test_a_run_of_battles_is_resumed_bit_for_bit_and_can_be_replayed(poke, capsy
     wait_for(lambda: len(checkpoints(poke.cwd / "run")) > 3, process, seconds=300)
     process.signal(signal.SIGKILL)
     process.wait()
-    poke("resume=run", "env.num_workers=1")  # changes speed only
+    poke("resume=run", "env.num_workers=2")  # changes speed only
     poke(*battles, "hydra.run.dir=whole")
     assert_same_run(poke.cwd / "run", poke.cwd / "whole")
     about = account(poke.cwd / "run")

@@ -14,6 +14,8 @@ from poke.envs.showdown.pipes.workers import (
     unpack_masks,
 )
 
+from .generations import GENERATIONS
+
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 BATTLES = 20
@@ -38,7 +40,7 @@ def play(workers, generation):
     return np.concatenate(told)
 
 
-@pytest.mark.parametrize("generation", range(1, 10))
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_battles_are_played_to_their_ends(generation):
     with BattleWorkers(
         f"gen{generation}randombattle", num_battles=BATTLES, num_workers=2

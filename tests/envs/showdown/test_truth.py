@@ -8,6 +8,8 @@ import pytest
 
 from poke.envs.showdown import installation, layout
 
+from .generations import GENERATIONS
+
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 HERE = Path(__file__).parent
@@ -98,7 +100,7 @@ def compare(generation, fuzz, battles):
 
 
 @pytest.mark.parametrize("fuzz", [False, True], ids=["random teams", "fuzzed teams"])
-@pytest.mark.parametrize("generation", range(1, 10))
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_what_is_observed_is_so(generation, fuzz):
     report = compare(generation, fuzz, range(BATTLES))
 
@@ -107,6 +109,7 @@ def test_what_is_observed_is_so(generation, fuzz):
     assert report["wrongMasks"] == {}, report["examples"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("generation", "fuzz"), ONCE_WRONG)
 def test_what_was_wrong_once_is_so(generation, fuzz):
     report = compare(generation, fuzz, ONCE_WRONG[generation, fuzz])

@@ -14,6 +14,8 @@ import pytest
 
 from poke.envs.showdown import installation, layout
 
+from .generations import GENERATIONS
+
 pytestmark = [pytest.mark.showdown, pytest.mark.usefixtures("installed")]
 
 HERE = Path(__file__).parent
@@ -47,7 +49,7 @@ def hidden_things(generation):
     return always + [name for name, first in since.items() if generation >= first]
 
 
-@pytest.mark.parametrize("generation", range(1, 10))
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_no_bit_depends_on_what_is_hidden(generation):
     scrambled, twins, decisions = Counter(), Counter(), 0
     for kind, fuzz in KINDS:

@@ -2,15 +2,20 @@
 PYTHON ?= python3
 BIN = .venv/bin
 LOWEST = .venv-lowest/bin
+PYTEST = -m pytest -n auto --dist loadfile --no-loadscope-reorder
 EXTRAS = dev,showdown,sweep,mujoco,atari,minari,video,mlflow,trackio,export
 
-.PHONY: run test test-quick test-lowest coverage check docs showdown release clean
+.PHONY: run test test-slow test-quick test-lowest coverage check docs showdown release clean
 
 run: .venv/run.stamp
 	$(BIN)/python -m poke.train algo=bc
 
 test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python $(PYTEST) -m "not slow"
+
+# What `make test` leaves out for its length; continuous integration runs both.
+test-slow: .venv/dev.stamp
+	$(BIN)/python $(PYTEST) -m slow
 
 # The folders whose tests stay in one process, without the exports of graphs, and one run, begun and resumed.
 QUICK = $(addprefix tests/,architecture algorithms comparison config networks policies spaces) \
@@ -18,18 +23,18 @@ QUICK = $(addprefix tests/,architecture algorithms comparison config networks po
 	tests/e2e/test_first_run.py::test_a_first_run_says_what_to_type_and_it_can_be_typed
 
 test-quick: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(QUICK)
+	$(BIN)/python $(PYTEST) -m "not slow" $(QUICK)
 
-# Takes about twice as long as `make test`. Files of processes that are killed as they write them are left out, which is said.
+# All tests, about twice as long. Files of processes that are killed as they write them are left out, which is said.
 coverage: .venv/dev.stamp
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not unmeasured"
+	$(BIN)/coverage run $(PYTEST) -m "not unmeasured"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 # The tests with the lowest version of everything that pyproject.toml allows, in an environment of their own.
 test-lowest: .venv-lowest/stamp
-	$(LOWEST)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(LOWEST)/python $(PYTEST)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """One small instance of every algorithm, source and evaluator, for the suites that all of them pass."""
 
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from poke.networks.auto import auto_network
 from poke.policies.policy import Policy
 from poke.spaces import ActionSpace, ObservationNormalizer
 
+BATTLES = str(Path(__file__).parents[1] / "e2e" / "battles.parquet")
 PPO_VALUES = {
     "lr": 1e-3,
     "lr_schedule": "linear",
@@ -126,7 +129,7 @@ def recorded(kind, num_episodes=24):
     )
 
 
-def demonstrations(data="sample:gen1randombattle", memory=None, **options):
+def demonstrations(data=BATTLES, memory=None, **options):
     torch.manual_seed(0)
     source = Demonstrations(data, batch_size=32, val_fraction=0.05, seed=1)
     algorithm = BehaviourCloning(policy_maker(source, memory=memory)(), lr=1e-3, **options)
@@ -152,7 +155,7 @@ JUDGED = {"lr": 1e-3, "gamma": 0.9}
 def offline(kind, algorithm, data=None, **options):
     """An algorithm on recorded transitions; `kind` is of actions, or `masked` for battles."""
     torch.manual_seed(0)
-    path = "sample:gen1randombattle" if kind == "masked" else rewarded(kind)
+    path = BATTLES if kind == "masked" else rewarded(kind)
     values = {"batch_size": 32, "val_fraction": 0.05, "gamma": 0.9, "seed": 1}
     source = RecordedTransitions(path, **{**values, **(data or {})})
     make_policy, device = policy_maker(source), torch.device("cpu")

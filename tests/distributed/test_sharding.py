@@ -20,12 +20,12 @@ SHARED = "trainer.strategy=fsdp"
 LARGE = ("network.hidden_sizes=[1024,1024]", "algo.max_grad_norm=0.5")
 CLONES = {
     "two": ("bc", 2, LARGE),
-    "with a memory, in parts": ("bc with a memory", 2, ("trainer.accumulate=2",)),
 }
 MORE_CLONES = {
     "three": ("bc", 3, LARGE),
     "in parts": ("bc", 2, ("trainer.accumulate=3",)),
     "with a memory": ("bc with a memory", 2, ()),
+    "with a memory, in parts": ("bc with a memory", 2, ("trainer.accumulate=2",)),
     "a network for battles, computed again": (
         *("bc", 2),
         ("network=battle", "network.activation_checkpointing=true"),
@@ -114,6 +114,7 @@ def test_rank_0_evaluates_by_whole_weights(poke):
     assert account(poke.cwd / "several")["best"]["step"] == 12
 
 
+@pytest.mark.slow
 def test_a_shared_policy_is_read_as_one(poke, capsys):
     shared = train(poke, "bc", "shared", 6, 2, SHARED)
     whole = train(poke, "bc", "whole", 6, 1)
@@ -137,6 +138,7 @@ def test_a_shared_policy_is_read_as_one(poke, capsys):
     assert_close(poke.cwd / "other_two", poke.cwd / "other_one")
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_of_a_shard_is_found_and_the_checkpoint_before_serves(poke, capsys):
     run = train(poke, "bc", "run", 8, 2, SHARED, "checkpoint.save_every=4")
     shutil.copytree(run, poke.cwd / "good")
@@ -232,7 +234,7 @@ class Failing(BehaviourCloning):
 """
 
 
-@pytest.mark.parametrize("what", ["once", "always"])
+@pytest.mark.parametrize("what", ["once", pytest.param("always", marks=pytest.mark.slow)])
 def test_a_part_that_another_rank_cannot_write_is_tried_again_and_told(poke, what):
     (poke.cwd / "own.py").write_text(OWN)
     poke.env |= {"PYTHONPATH": found_in(poke.cwd), "SPOIL": what}

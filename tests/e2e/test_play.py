@@ -59,6 +59,7 @@ EVs: 252 HP / 252 Atk / 252 Def / 252 SpA / 252 SpD / 252 Spe
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_a_run_plays_another_one_with_teams_of_a_file(clone, installed):
     (clone.cwd / "teams.txt").write_text(TEAM)
     how = ("--format", "gen1ou", "--teams", "teams.txt", "--battles", "4", "--concurrency", "2")
@@ -77,6 +78,7 @@ def heard(stream, text):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_two_play_on_a_server_of_others_until_one_is_interrupted(clone, installed):
     with ShowdownServer() as server:
         there = ("--server", f"ws://127.0.0.1:{server.port}")
@@ -306,6 +308,7 @@ def test_battles_are_watched_in_the_terminal_and_kept_as_a_page(clone, installed
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_who_interrupts_it_keeps_the_page_of_what_was_played(clone, installed):
     how = ("--battles", "5000", "--concurrency", "2", "--page", "stopped.html")
     process = clone.start("poke.play", "run", *how)

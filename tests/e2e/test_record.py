@@ -36,6 +36,7 @@ def test_three_battles_are_recorded_on_a_real_server(poke, installed):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_a_recording_stopped_by_sigterm_goes_on(poke, installed):
     command = ("poke.record", "opponents=[random]", "out=t.parquet")
     process = poke.start(*command, "battles=5000")
@@ -77,6 +78,7 @@ def test_a_mixture_says_who_decided_and_shows_it(poke, installed):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_a_policy_is_recorded_in_battles_and_both_sides_are_learned_from(poke, installed):
     train = ("poke.train", *TINY, "trainer.max_steps=20")
     poke(*train, f"data.path={BATTLES}", "hydra.run.dir=run")

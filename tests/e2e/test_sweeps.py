@@ -226,6 +226,7 @@ def test_a_job_that_the_disk_failed_goes_on_and_one_that_failed_itself_begins_ag
     assert [p.name for p in (sweep.directory / ".aside").iterdir()] == [f"{again}.1"]
 
 
+@pytest.mark.slow
 def test_a_users_own_primary_config_and_presets_hold_for_all_jobs(poke):
     """Folders relative to where the command was given, read again by the launcher's own processes."""
     conf = poke.cwd / "conf"

@@ -18,6 +18,7 @@ EXTRAS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", EXTRAS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_preset_runs_2000_steps_with_finite_signals(preset):

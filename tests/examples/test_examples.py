@@ -96,6 +96,7 @@ def test_an_example_is_short_and_says_how_it_is_run(file):
 
 
 @pytest.mark.parametrize("name", ["own_algorithm", "own_source"])
+@pytest.mark.slow
 def test_a_run_of_ones_own_parts_goes_on_as_if_it_had_never_stopped(run, tmp_path, name):
     common = (*SHORT[1:], "trainer.eval_every=20", "logger.backend_frequency=5")
     if name == "own_source":  # there bc's learning rate goes by the length
@@ -207,6 +208,7 @@ def bot(zygote, cwd, name, *arguments):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_one_bot_challenges_another_on_a_server(run, zygote, server, tmp_path):
     length = ("trainer.max_steps=20", "hydra.run.dir=run")
     run(tmp_path, "-m", "poke.train", *SMALL, *length)

@@ -5,13 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FAULTS = Path(__file__).parents[2] / "benchmarks" / "faults.py"
 
 
-def test_whatever_happens_to_a_run_it_ends_as_if_it_had_not():
+@pytest.mark.parametrize("count", [4, pytest.param(30, marks=pytest.mark.slow)])
+def test_whatever_happens_to_a_run_it_ends_as_if_it_had_not(count):
     """In a process of its own, which forks: this one may have threads."""
     done = subprocess.run(
-        [sys.executable, FAULTS, "stories", "--count", "30"],
+        [sys.executable, FAULTS, "stories", "--count", str(count)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "default"},

@@ -178,6 +178,7 @@ print(max(most, anonymous()) - before)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
+@pytest.mark.slow
 def test_what_is_larger_takes_little_memory(tmp_path):
     """300 MB of observations that no compression makes smaller: in memory they take all of that."""
     rng = np.random.default_rng(0)

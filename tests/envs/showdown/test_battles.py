@@ -34,9 +34,9 @@ def fail(fault):
     ("battle_format", "opponent"),
     [
         ("gen1randombattle", "max_base_power"),
-        ("gen4randombattle", "random"),
-        ("gen7randombattle", "random"),
-        ("gen8randombattle", "max_base_power"),
+        pytest.param("gen4randombattle", "random", marks=pytest.mark.slow),
+        pytest.param("gen7randombattle", "random", marks=pytest.mark.slow),
+        pytest.param("gen8randombattle", "max_base_power", marks=pytest.mark.slow),
         ("gen9randombattle", "random"),
     ],
 )

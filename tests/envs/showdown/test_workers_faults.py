@@ -196,6 +196,7 @@ def test_no_worker_outlives_a_killed_parent():
         os.close(watch)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_fifty_workers():
     before = psutil.Process().num_fds()
     for _ in range(50):

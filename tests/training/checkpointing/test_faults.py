@@ -585,7 +585,10 @@ def test_the_order_of_system_calls_as_the_kernel_sees_it(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("boundaries",), ("kills", "--count", "20", "--megabytes", "20")],
+    [
+        pytest.param(("boundaries",), marks=pytest.mark.slow),
+        ("kills", "--count", "20", "--megabytes", "20"),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_killed_at_any_moment_it_resumes_as_if_undisturbed(arguments):

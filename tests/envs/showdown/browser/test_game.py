@@ -88,6 +88,7 @@ def play(page):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_page):
     hosted = hosting("gen1randombattle")
     page = open_page(hosted.url)

@@ -120,6 +120,8 @@ def spare_the_end():
     Python itself has ended then, and libraries that a command loaded by itself.
     """
     c = ctypes.CDLL(None)
+    if not hasattr(c, "on_exit"):
+        return  # it is glibc's
     c.on_exit(c._exit, None)  # with the status: what was registered before is not called any more
     c.__cxa_atexit(c.fflush, None, None)  # called before that
 

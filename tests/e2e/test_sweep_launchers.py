@@ -187,11 +187,9 @@ class TestOptuna:
         )
 
     def study(self, sweep):
-        import optuna
+        from poke.sweep.study import open_study
 
-        storage = f"sqlite:///{sweep.directory / 'study.db'}"
-        trials = optuna.load_study(study_name="grid", storage=storage).trials
-        return trials
+        return open_study(sweep.directory).trials
 
     def test_n_trials_counts_all_starts(self, sweep):
         sweep.run("hydra.sweeper.n_trials=2")

@@ -163,8 +163,6 @@ def _written_anew(
     aside.mkdir(exist_ok=True)
     number = 1 + sum(1 for _ in aside.glob(f"{STUDY_FILE}.*"))
     shutil.copy2(sweep_dir / STUDY_FILE, aside / f"{STUDY_FILE}.{number}")
-    for each in (anew, study):
-        each._storage.remove_session()
     fresh.replace(sweep_dir / STUDY_FILE)
     return open_study(sweep_dir)
 
@@ -198,9 +196,12 @@ def open_study(sweep_dir: Path, **options: Any) -> Study:
 
 def _open(file: Path, name: str, **options: Any) -> Study:
     import optuna
+    from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = f"sqlite:///{file.absolute()}"
+    # Without a pool a connection ends with what it was opened for: a file may be replaced, and no study need be closed.
+    storage = RDBStorage(f"sqlite:///{file.absolute()}", engine_kwargs={"poolclass": NullPool})
     if "direction" in options:
         return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **options)
     return optuna.load_study(study_name=name, storage=storage, **options)

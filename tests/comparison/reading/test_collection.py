@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_a_deleted_run_leaves_the_table_and_the_index(sweep):
     runs = read_runs([sweep])
 
     assert len(runs) == 9
-    with sqlite3.connect(sweep / FILE) as database:
+    with closing(sqlite3.connect(sweep / FILE)) as database:
         assert database.execute("select count(*) from runs").fetchone() == (9,)
 
 

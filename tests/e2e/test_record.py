@@ -302,13 +302,16 @@ import gymnasium as gym
 class Endless(gym.Env):
     observation_space = gym.spaces.Box(0, 1, (2,))
     action_space = gym.spaces.Discrete(2)
+    count = 0
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         return self.observation_space.low, {}
 
     def step(self, action):
-        pathlib.Path("stepped").touch()
+        Endless.count += 1
+        if Endless.count == 2000:  # more than it takes to find out whether this one can be copied
+            pathlib.Path("stepped").touch()
         return self.observation_space.high, 1.0, False, False, {}
 
 gym.register("Endless-v0", Endless)

@@ -38,10 +38,16 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text())
 
 
+def needs_joblib() -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs poke[sweep]")
+
+
 class Sweep:
     """One sweep, started again and again."""
 
     def __init__(self, poke, *arguments: str) -> None:
+        if "hydra/launcher=joblib" in arguments:
+            needs_joblib()
         self.poke = poke
         self.arguments = ("poke.train", "-m", *JOB, "sweep=grid", *arguments)
         self.directory = poke.cwd / "multirun" / "grid"
@@ -229,6 +235,7 @@ def test_a_job_that_the_disk_failed_goes_on_and_one_that_failed_itself_begins_ag
 @pytest.mark.slow
 def test_a_users_own_primary_config_and_presets_hold_for_all_jobs(poke):
     """Folders relative to where the command was given, read again by the launcher's own processes."""
+    needs_joblib()
     conf = poke.cwd / "conf"
     (conf / "experiment").mkdir(parents=True)
     (conf / "mine.yaml").write_text(

@@ -137,7 +137,7 @@ def test_evaluation_is_wrapped_too():
         ),
         (
             {"_target_": "gymnasium.wrappers.ResizeObservation", "shape": [4, 4]},
-            "gymnasium.wrappers.ResizeObservation cannot be made: AssertionError",
+            "gymnasium.wrappers.ResizeObservation cannot be made: ",  # its own error, by version
         ),
         ({"name": "x"}, "must name a wrapper, as in {_target_: gymnasium.wrappers.ClipReward}"),
         ("gymnasium.wrappers.ClipReward", "must name a wrapper"),

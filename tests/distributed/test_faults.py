@@ -10,6 +10,7 @@ import pytest
 
 from ..e2e.conftest import CommandLine, account, assert_gone
 from ..lifecycle.comparing import rows
+from ..selecting import few
 
 BATTLES = Path(__file__).parent.parent / "e2e" / "battles.parquet"
 SETTINGS = (
@@ -57,7 +58,7 @@ def end(process, processes):
     return out + err
 
 
-@pytest.mark.parametrize("rank", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rank", few([1, 2], 1))
 def test_a_rank_that_is_killed_ends_the_run(poke, rank):
     process, processes = begin(poke, 3)
     processes[rank].kill()
@@ -94,7 +95,7 @@ def test_no_rank_outlives_a_first_one_that_is_killed(poke):
     assert account(poke.cwd / "run")["status"] == "running"  # as of every run that was killed
 
 
-@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("rank", few([0, 1], 1))
 def test_a_rank_that_is_asked_to_stop_saves_and_stops_all(poke, rank):
     process, processes = begin(poke, 2)
     processes[rank].terminate()

@@ -9,6 +9,7 @@ from poke.run.afterwards.replay import differences
 
 from ..e2e.conftest import account
 from ..lifecycle.comparing import assert_same_run, last_state, rows
+from ..selecting import few
 from .test_faults import found_in
 
 BATTLES = Path(__file__).parent.parent / "e2e" / "battles.parquet"
@@ -116,7 +117,7 @@ def assert_close(run_dir, reference):
     assert ours["trainer"]["step"] == theirs["trainer"]["step"]
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", few(LEARNERS, "bc", "cql", "ppo", "ppo that overlaps"))
 def test_ranks_learn_what_one_learns(poke, name):
     one = train(poke, name, "one", steps_of(name), 1)
     ranks = 3 if name in ("bc", "ppo") else 2
@@ -130,7 +131,7 @@ def test_ranks_learn_what_one_learns(poke, name):
     assert (told["ranks"], told["rank"], told["status"]) == (ranks, None, "finished")
 
 
-@pytest.mark.parametrize("name", ["bc with a memory", "ppo", "ppo with a memory"])
+@pytest.mark.parametrize("name", few(["bc with a memory", "ppo", "ppo with a memory"], "ppo"))
 def test_ranks_that_compute_gradients_in_parts_learn_what_one_learns_at_once(poke, name):
     one = train(poke, name, "one", steps_of(name) // 4, 1)
     several = train(poke, name, "several", steps_of(name) // 4, 2, "trainer.accumulate=2")
@@ -138,7 +139,8 @@ def test_ranks_that_compute_gradients_in_parts_learn_what_one_learns_at_once(pok
 
 
 @pytest.mark.parametrize(
-    "name", [*("bc", "cql", "ppo", "bc with a memory", "ppo that overlaps"), *OTHERS]
+    "name",
+    few(["bc", "cql", "ppo", "bc with a memory", "ppo that overlaps", *OTHERS], "bc", "ppo", "dqn"),
 )
 def test_as_many_ranks_go_on_bit_for_bit(poke, name):
     half = 3 * 6 * 16 if name.startswith("ppo") else 10 if name in LEARNERS else 120
@@ -159,7 +161,7 @@ def test_other_ranks_go_on_in_the_same_order(poke, before, after):
     assert list(found) == []
 
 
-@pytest.mark.parametrize("name", ["ppo", "ppo that overlaps"])
+@pytest.mark.parametrize("name", few(["ppo", "ppo that overlaps"], "ppo"))
 def test_environments_begin_anew_with_other_ranks(poke, name):
     train(poke, name, "played", 96, 2)
     said = poke("poke.train", "resume=played", "trainer.max_steps=192", "trainer.devices=3")
@@ -263,7 +265,7 @@ def test_every_rank_goes_on_drawing_where_it_was(poke):
     assert rows(alone)[0]["train/drawn"] != drawn[0], "another rank draws something else"
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", few(["basic", "joblib"], "basic"))
 def test_jobs_of_a_sweep_have_ranks_each(poke, launcher):
     more = () if launcher == "basic" else ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     if more:

@@ -12,6 +12,7 @@ from poke.training.checkpointing.files import format_bytes
 
 from ..e2e.conftest import account
 from ..lifecycle.comparing import assert_same_run, last_state, rows
+from ..selecting import few
 from .test_faults import IMPATIENT, SETTINGS, begin, end, found_in
 from .test_ranks import RECORDED, assert_close, train
 
@@ -20,8 +21,6 @@ SHARED = "trainer.strategy=fsdp"
 LARGE = ("network.hidden_sizes=[1024,1024]", "algo.max_grad_norm=0.5")
 CLONES = {
     "two": ("bc", 2, LARGE),
-}
-MORE_CLONES = {
     "three": ("bc", 3, LARGE),
     "in parts": ("bc", 2, ("trainer.accumulate=3",)),
     "with a memory": ("bc with a memory", 2, ()),
@@ -33,11 +32,9 @@ MORE_CLONES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [*CLONES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE_CLONES)]
-)
+@pytest.mark.parametrize("name", few(CLONES, "two"))
 def test_shared_weights_learn_what_whole_ones_learn(poke, name):
-    kind, ranks, more = {**CLONES, **MORE_CLONES}[name]
+    kind, ranks, more = CLONES[name]
     one = train(poke, kind, "one", 20, 1, *more)
     several = train(poke, kind, "several", 20, ranks, SHARED, *more)
     assert_close(several, one)
@@ -234,7 +231,7 @@ class Failing(BehaviourCloning):
 """
 
 
-@pytest.mark.parametrize("what", ["once", pytest.param("always", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("what", few(["once", "always"], "once"))
 def test_a_part_that_another_rank_cannot_write_is_tried_again_and_told(poke, what):
     (poke.cwd / "own.py").write_text(OWN)
     poke.env |= {"PYTHONPATH": found_in(poke.cwd), "SPOIL": what}

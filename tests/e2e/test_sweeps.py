@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ..selecting import few
 from .conftest import SMALL, account, assert_gone
 
 JOB = (*SMALL, "trainer.eval_every=0", "logger.cli_frequency=0", "device=cpu")
@@ -29,7 +30,7 @@ LAUNCHERS = {
 
 
 # Each of joblib's workers begins anew, with seconds of imports.
-EITHER = ["basic", pytest.param("joblib", marks=pytest.mark.slow)]
+EITHER = few(["basic", "joblib"], "basic")
 
 MINE = Path(__file__).parents[1] / "lifecycle" / "mine.py"
 
@@ -173,6 +174,7 @@ def test_ctrl_c_in_a_terminal_reaches_sweep_and_workers_at_once_and_is_no_second
     assert [a["status"] for a in sweep.accounts().values()] == ["interrupted"] * 2
 
 
+@pytest.mark.slow
 def test_workers_notice_that_the_sweep_was_killed_save_and_end(poke):
     sweep = Sweep(poke, "trainer.max_steps=30000", "seed=range(0,4)", *LAUNCHERS["joblib"])
     process = sweep.start()

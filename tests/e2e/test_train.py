@@ -118,7 +118,10 @@ def test_the_console_changes_nothing_in_metrics(poke, reference):
     assert rows(poke.cwd / "run") == rows(reference)
 
 
-@pytest.mark.parametrize(("step", "how"), [(100, "poke"), (300, "anew"), (700, "poke")])
+@pytest.mark.parametrize(
+    ("step", "how"),
+    [(100, "poke"), pytest.param(300, "anew", marks=pytest.mark.slow), (700, "poke")],
+)
 def test_killed_and_resumed_it_is_as_if_it_had_never_stopped(request, reference, step, how):
     poke = request.getfixturevalue(how)
     run_dir = poke.cwd / "run"

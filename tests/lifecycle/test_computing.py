@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from ..selecting import few
 from .comparing import assert_a_killed_run_goes_on
 from .conftest import PPO, SMALL
 
@@ -22,13 +23,12 @@ RUNS = {
     "ppo in float16, in parts": (*PPO, "trainer.precision=16-mixed", "trainer.accumulate=2"),
     "compiled clone": (*SMALL, "trainer.compile=true"),
 }
-LONG = ("clone in float16, in parts", "compiled clone")
 
 
 # What torch says of itself while it compiles is no concern of ours.
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in RUNS]
+    "name", few(RUNS, *RUNS.keys() - {"clone in float16, in parts", "compiled clone"})
 )
 def test_a_killed_run_is_resumed_bit_for_bit_and_can_be_replayed(poke, name, capsys):
     if "compiled" in name and shutil.which("g++") is None:

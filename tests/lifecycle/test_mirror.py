@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from ..selecting import few
 from .comparing import assert_same_run
 from .conftest import PPO, SMALL, account, checkpoints, snapshot, wait_for
 
@@ -23,7 +24,7 @@ def mirrored(poke):
 
 
 @pytest.mark.parametrize("options", [SMALL, PPO, DQN], ids=["bc", "ppo", "dqn"])
-@pytest.mark.parametrize("how", ["url", "auto"])
+@pytest.mark.parametrize("how", few(["url", "auto"], "auto"))
 def test_a_lost_machine_loses_no_run(poke, options, how):
     url = f"file://{poke.cwd / 'store'}"
     begin = (*options, f"checkpoint.mirror={url}", "hydra.run.dir=runs/a")

@@ -1,6 +1,7 @@
 """A policy as a file acts as the policy does."""
 
 import io
+import itertools
 import json
 
 import numpy as np
@@ -66,11 +67,19 @@ def by_onnx(policy, tmp_path):
     return by_graph(policy, lambda given: session.run(None, dict(zip(names, given, strict=True))))
 
 
+LONG = ("noisy-battle", "battle", "parts", "memory", "memory-parts")
 FORMATS = {"safetensors": by_safetensors, "torchscript": by_torchscript, "onnx": by_onnx}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [
+        pytest.param(
+            format, kind, marks=pytest.mark.slow if format == "onnx" and kind in LONG else ()
+        )
+        for format, kind in itertools.product(FORMATS, KINDS)
+    ],
+)
 def test_a_thousand_actions_are_those_of_the_policy(format, kind, tmp_path):
     policy = policy_of(kind)
     act = FORMATS[format](policy, tmp_path)

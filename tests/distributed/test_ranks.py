@@ -175,6 +175,7 @@ def test_a_buffer_in_parts_is_refused_to_other_ranks(poke):
     assert "its replay buffer is in 2 parts, a rank each, and there are 1 ranks" in said
 
 
+@pytest.mark.slow
 def test_a_fork_of_ranks_is_evaluated_by_the_first(poke):
     parent = train(poke, "bc", "parent", 10, 2)
     poke("poke.train", f"fork={parent}", "trainer.max_steps=20", "hydra.run.dir=child")

@@ -57,6 +57,7 @@ def test_each_rank_writes_its_part(poke, capsys):
     assert format_bytes(whole) in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(poke):
     process, processes = begin(poke, 2, SHARED, "checkpoint.save_every=5")
     while len(list((poke.cwd / "run" / "checkpoints").glob("*_step*.pt"))) < 4:
@@ -93,6 +94,7 @@ def test_other_ranks_and_strategies_go_on_in_the_same_order(poke, before, after)
     assert list(found) == []
 
 
+@pytest.mark.slow
 def test_rank_0_evaluates_by_whole_weights(poke):
     def train_evaluated(run_dir, ranks, *more):
         poke(
@@ -231,6 +233,7 @@ class Failing(BehaviourCloning):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", few(["once", "always"], "once"))
 def test_a_part_that_another_rank_cannot_write_is_tried_again_and_told(poke, what):
     (poke.cwd / "own.py").write_text(OWN)

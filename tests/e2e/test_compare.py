@@ -161,6 +161,7 @@ def test_a_folder_without_permission_to_write(folder):
         (folder / "outputs").chmod(0o755)
 
 
+@pytest.mark.slow
 def test_runs_of_this_project(poke):
     poke(
         *("poke.train", "-m", "network=mlp", "network.hidden_sizes=[8]", "data.batch_size=64"),

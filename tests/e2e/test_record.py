@@ -205,6 +205,7 @@ def mean_return(run_dir, name="eval/return_mean"):
     return account(run_dir)["final"][name]
 
 
+@pytest.mark.slow
 def test_the_clone_of_a_normalised_policy_plays_as_its_teacher(session_poke, teacher):
     data = trajectories.read(session_poke.cwd / "played.parquet")
     assert data.num_episodes == 60

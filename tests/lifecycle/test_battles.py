@@ -54,6 +54,7 @@ def test_a_run_of_battles_is_resumed_bit_for_bit_and_can_be_replayed(poke, capsy
     assert "bit-equal" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_is_met_as_an_opponent_and_one_of_another_game_is_refused(poke):
     short = (*BATTLES, "trainer.max_steps=128", "trainer.eval_every=0")
     poke(*short, "hydra.run.dir=teacher")
@@ -65,6 +66,7 @@ def test_a_run_is_met_as_an_opponent_and_one_of_another_game_is_refused(poke):
     assert not (poke.cwd / "other").exists()
 
 
+@pytest.mark.slow
 def test_other_opponents_begin_all_battles_anew_and_another_format_is_refused(poke):
     short = (*BATTLES, "trainer.max_steps=128", "trainer.eval_every=0", "env.opponent=random")
     poke(*short, "hydra.run.dir=run")

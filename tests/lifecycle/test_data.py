@@ -68,6 +68,7 @@ def test_a_replay_notices(poke, run):
     assert done.stderr.startswith("poke: b.parquet has changed since the run began")
 
 
+@pytest.mark.slow
 def test_a_sweep_notices_before_it_leaves_a_finished_job_out(poke):
     shutil.copyfile(BATTLES, poke.cwd / "b.parquet")
     command = (*SMALL, "data.path=b.parquet", "trainer.max_steps=3", "-m", "sweep=s", "seed=0,1")

@@ -53,6 +53,7 @@ def test_a_run_that_is_killed_is_resumed_bit_for_bit(poke, options):
     assert last_state(run)["source"]["ring"]["num_appended"] > 700
 
 
+@pytest.mark.slow
 def test_a_buffer_that_begins_with_a_recording_is_resumed_and_knows_the_recording(poke):
     poke(*DQN, "trainer.max_steps=400", "hydra.run.dir=teacher")
     path = poke.cwd / "played.parquet"

@@ -412,6 +412,7 @@ def test_unknown_players_and_formats_are_refused():
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_real_battles_come_out_the_same_whatever_plays_them(installed, tmp_path):
     one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
     assert record_of(concurrency=6).record(one, 6, on_progress=ignore)

@@ -33,6 +33,7 @@ class Watching:
         return action
 
 
+@pytest.mark.slow
 def test_a_buffer_of_battles_holds_their_decisions_and_goes_on_from_its_state():
     # Who is trapped by an ability that was never shown learns of it by a refused switch.
     environment = BattleEnvironment(

@@ -49,7 +49,7 @@ def hidden_things(generation):
     return always + [name for name, first in since.items() if generation >= first]
 
 
-@pytest.mark.parametrize("generation", few(range(1, 10), 1, 9))
+@pytest.mark.parametrize("generation", few(range(1, 10), 9))
 def test_no_bit_depends_on_what_is_hidden(generation):
     scrambled, twins, decisions = Counter(), Counter(), 0
     for kind, fuzz in KINDS:

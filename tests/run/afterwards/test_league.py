@@ -157,6 +157,7 @@ def league(tmp_path, monkeypatch, installed):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_a_league_goes_on_where_it_was_interrupted(league, monkeypatch, capsys, tmp_path):
     assert league("random", "max_base_power") == 0
     whole = (tmp_path / "out" / "league.csv").read_bytes()
@@ -199,6 +200,7 @@ def test_on_a_full_disk_a_league_tells_what_was_played(league, monkeypatch, caps
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_who_joins_a_league_plays_alone_and_who_has_changed_plays_anew(league, tmp_path, capsys):
     league("random", "max_base_power")
     path = tmp_path / "out" / "league.csv"

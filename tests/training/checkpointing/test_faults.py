@@ -586,11 +586,12 @@ def test_the_order_of_system_calls_as_the_kernel_sees_it(tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("boundaries",), marks=pytest.mark.slow),
+        ("boundaries",),
         ("kills", "--count", "20", "--megabytes", "20"),
     ],
     ids=lambda arguments: arguments[0],
 )
+@pytest.mark.slow
 def test_killed_at_any_moment_it_resumes_as_if_undisturbed(arguments):
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / "faults.py", *arguments],

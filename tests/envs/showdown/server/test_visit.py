@@ -158,6 +158,7 @@ def test_after_a_lost_connection_battles_go_on(server, monkeypatch):
     assert not any(seat.fault or seat.is_forfeited for seat in [*eve.seats, *flo.seats])
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_takes_no_finished_battle_along(installed, monkeypatch):
     monkeypatch.setattr(visit, "_PATIENCE_SECONDS", 0.1)
     with ShowdownServer() as mortal:

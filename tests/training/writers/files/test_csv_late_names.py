@@ -211,6 +211,7 @@ def start(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_reader_beside_the_writer_meets_a_whole_file_at_every_instant(path):
     with start(path.parent) as process:
         process.stdout.readline()

@@ -241,6 +241,7 @@ sys.exit(max(process.exitcode for process in jobs))
 """
 
 
+@pytest.mark.slow
 def test_jobs_that_begin_at_once_on_one_fresh_store_lose_nothing(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", JOBS], cwd=tmp_path, capture_output=True, text=True, timeout=300

@@ -115,7 +115,7 @@ def answer(connection, number):
 
 
 def spare_the_end():
-    """End where C would begin to take apart what was loaded before the fork, which takes a third of a command's time.
+    """End where C would begin to take apart what was loaded before the fork, which takes a fifth of a command's time.
 
     Python itself has ended then, and libraries that a command loaded by itself.
     """

@@ -1,6 +1,8 @@
 """A study lives as long as its sweep: through kills, and spaces that grow or change."""
 
 import logging
+import os
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,6 +15,7 @@ from poke.sweep.search import Search, distribution
 from poke.sweep.study import STUDY_FILE, Space, open_study, put_back, take_up
 
 optuna = pytest.importorskip("optuna")
+OPEN_FILES = Path("/proc/self/fd")
 LR = "algo.lr=tag(log,interval(1e-5,1e-1))"
 
 
@@ -82,6 +85,13 @@ def test_a_study_goes_on_with_the_trials_that_lie_in_the_space_of_now(
     study.tell(study.ask(space(*now).distributions), 1.0)
     assert states(study) == ["COMPLETE"] * (num_kept + 1)
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".new")] == []
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="what is open is read from /proc")
+def test_nothing_is_open_between_two_questions(tmp_path):
+    study = searched(tmp_path, space(LR), 2)
+    assert not [file for file in OPEN_FILES.iterdir() if STUDY_FILE in os.path.realpath(file)]
+    assert states(study) == ["COMPLETE"] * 2
 
 
 def test_a_trial_that_a_kill_left_half_asked_is_the_next_one(tmp_path):

@@ -132,14 +132,11 @@ def _moved(study: Study, sweep_dir: Path, space: Space) -> Study:
         "%s: the search has changed (%s); it goes on with %d of its %d trials",
         sweep_dir, said, len(kept), len(trials),
     )  # fmt: skip
-    return _written_anew(study, sweep_dir, space, kept)
+    return _written_anew(sweep_dir, space, kept)
 
 
 def _written_anew(
-    study: Study,
-    sweep_dir: Path,
-    space: Space,
-    trials: Sequence[tuple[FrozenTrial, Mapping[str, Any]]],
+    sweep_dir: Path, space: Space, trials: Sequence[tuple[FrozenTrial, Mapping[str, Any]]]
 ) -> Study:
     """Put a study with these trials, at these parameters, in the place of the old one, which moves aside."""
     from optuna.trial import create_trial

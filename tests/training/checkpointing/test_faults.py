@@ -585,10 +585,7 @@ def test_the_order_of_system_calls_as_the_kernel_sees_it(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("boundaries",),
-        ("kills", "--count", "20", "--megabytes", "20"),
-    ],
+    [("boundaries",), ("kills", "--count", "20", "--megabytes", "20")],
     ids=lambda arguments: arguments[0],
 )
 @pytest.mark.slow

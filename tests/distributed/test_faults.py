@@ -60,7 +60,7 @@ def end(process, processes):
 
 @pytest.mark.parametrize("rank", few([1, 2], 1))
 def test_a_rank_that_is_killed_ends_the_run(poke, rank):
-    process, processes = begin(poke, 3)
+    process, processes = begin(poke, rank + 1)
     processes[rank].kill()
     said = end(process, processes)
     told = account(poke.cwd / "run")
@@ -79,6 +79,7 @@ def test_a_rank_that_hangs_ends_the_run(poke):
     assert (process.returncode, told["status"], told["rank"]) == (1, "failed", 1)
 
 
+@pytest.mark.slow
 def test_a_first_rank_that_hangs_is_ended_by_another(poke):
     process, processes = begin(poke, 3, IMPATIENT)
     processes[0].suspend()
@@ -155,7 +156,7 @@ class Spoiled(BehaviourCloning):
     [
         ("raise", "rank 1: OSError: the disk of rank 1", 1, "outside"),
         pytest.param("hang", "rank 1: hangs", 1, "outside", marks=pytest.mark.slow),
-        ("nan", "is nan", 0, "own"),
+        pytest.param("nan", "is nan", 0, "own", marks=pytest.mark.slow),
     ],
 )
 def test_what_goes_wrong_on_one_rank_is_told_by_the_run(poke, what, told, rank, cause):

@@ -4,8 +4,6 @@ import contextlib
 import os
 import pty
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -29,35 +27,36 @@ with shown(2) as show:
 COMMANDS = {
     "train": ["-m", "poke.train", *SMALL, "trainer.max_steps=3", "hydra.run.dir=run"],
     "compare": ["-m", "poke.compare", "runs", "--no-cache"],
-    "play --watch": ["-c", WATCH],
-    "battles": ["-c", BATTLES],
+    "play --watch": ["watch.py"],
+    "battles": ["battles.py"],
 }
 
 
 @pytest.fixture
-def said(tmp_path, session_poke):
+def said(tmp_path, session_poke, zygote):
     """Runs a command on a terminal, or on pipes, and returns what it printed."""
     if not (session_poke.cwd / "runs").exists():
         session_poke.train("trainer.max_steps=3", run_dir="runs/one")
     (tmp_path / "runs").symlink_to(session_poke.cwd / "runs")
+    (tmp_path / "watch.py").write_text(WATCH)
+    (tmp_path / "battles.py").write_text(BATTLES)
 
     def run(name, *, on_terminal=True, **environment):
         env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
         env |= {"TERM": "xterm-256color", **environment}
-        command = [sys.executable, *COMMANDS[name]]
         if not on_terminal:
-            done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+            done = zygote.run(*COMMANDS[name], cwd=tmp_path, env=env)
             assert done.returncode == 0, done.stderr
             return done.stdout + done.stderr
         ours, theirs = pty.openpty()
-        with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=theirs, stderr=theirs) as one:
-            os.close(theirs)
-            read = b""
+        with open(theirs, "wb") as terminal:
+            command = zygote.start(*COMMANDS[name], cwd=tmp_path, env=env, output=terminal)
+        read = b""
+        with open(ours, "rb", buffering=0) as screen:
             with contextlib.suppress(OSError):  # the terminal's other end is closed
-                while more := os.read(ours, 1 << 16):
+                while more := screen.read(1 << 16):
                     read += more
-        os.close(ours)
-        assert one.returncode == 0, read
+        assert command.wait() == 0, read
         return read.decode()
 
     return run

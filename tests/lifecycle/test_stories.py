@@ -10,7 +10,7 @@ import pytest
 FAULTS = Path(__file__).parents[2] / "benchmarks" / "faults.py"
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_whatever_happens_to_a_run_it_ends_as_if_it_had_not(count):
     """In a process of its own, which forks: this one may have threads."""
     done = subprocess.run(

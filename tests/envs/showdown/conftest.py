@@ -17,23 +17,21 @@ from poke.envs.showdown.server import ShowdownServer
 
 @pytest.fixture(scope="session")
 def run_tracker(installed):
-    """What tracker_runner.js makes of a battle or of requests."""
+    """What tracker_runner.js, which has loaded the simulator once, makes of a battle or of requests."""
     here, worker = Path(__file__).parent, Path(layout.__file__).parent / "worker"
     command = [find_node(), here / "tracker_runner.js", find_package(), worker]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as node:
 
-    def run(given):
-        done = subprocess.run(
-            command,
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        def run(given):
+            node.stdin.write(json.dumps(given) + "\n")
+            told = json.loads(node.stdout.readline())
+            assert "error" not in told, told["error"]
+            return told
 
-    return run
+        yield run
+        node.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 'use strict';
-// node tracker_runner.js PACKAGE WORKER < JSON: feed lines to a tracker and print what its player knows, by name.
+// node tracker_runner.js PACKAGE WORKER: feed lines to a tracker and print what its player knows, by name.
+// A line of JSON asks, a line answers: what is below, or {"error"}. It ends with its input.
 //   {"format", "player", "layout", "tables", "lines": [...]}   -> {"actions", "choices", "observation": {global, own, opponent}}
 //   the same with "teams", "choices" (a row a step, "" for none) and "seed" instead of lines: play that battle first
 //   {"requests": [...], "refusals": [[request, action, error], ...]} -> {"legal": [...], "refused": [...]}
 
-const fs = require('fs');
 const path = require('path');
+const readline = require('readline');
 const [folder, worker] = process.argv.slice(2);
 const { legal, choice, refuse } = require(path.join(worker, 'request'));
-
-const input = JSON.parse(fs.readFileSync(0, 'utf8'));
 
 const actionsOf = mask =>
   Array.from({ length: 26 }, (_, action) => action).filter(action => (mask >> action) & 1);
@@ -103,13 +102,23 @@ function observe({ format, player, layout, tables, lines }) {
   return { ...describe(request), observation, outside: [bytes[0], bytes[layout.size + 1]] };
 }
 
-if (input.teams) input.lines = play(input);
-const result = input.lines
-  ? observe(input)
-  : {
-      requests: input.requests.map(describe),
-      refused: (input.refusals || []).map(([request, action, error]) =>
-        describe(refuse(request, action, error))
-      ),
-    };
-process.stdout.write(JSON.stringify(result));
+function answer(input) {
+  if (input.teams) input.lines = play(input);
+  if (input.lines) return observe(input);
+  return {
+    requests: input.requests.map(describe),
+    refused: (input.refusals || []).map(([request, action, error]) =>
+      describe(refuse(request, action, error))
+    ),
+  };
+}
+
+readline.createInterface({ input: process.stdin }).on('line', line => {
+  let result;
+  try {
+    result = answer(JSON.parse(line));
+  } catch (error) {
+    result = { error: error.stack };
+  }
+  process.stdout.write(JSON.stringify(result) + '\n');
+});

@@ -6,6 +6,7 @@
     python benchmarks/showdown.py equality       # are battles of the accelerated simulator the same, over 10,000
     python benchmarks/showdown.py opponents      # do the worker's players decide as poke-env's; needs poke[showdown]
     python benchmarks/showdown.py cost           # processor time a decision, with and without acceleration
+    python benchmarks/showdown.py start          # what a worker takes to start, with and without acceleration
     python benchmarks/showdown.py replays        # imported logs against what the players saw and chose
     python benchmarks/showdown.py recording      # poke.record beside that of 0.1.0; needs poke[showdown]
     python benchmarks/showdown.py cloning        # from imported replays and from a recording
@@ -35,6 +36,7 @@ COMMANDS = {
     "memory": memory.memory,
     "equality": acceleration.equality,
     "cost": acceleration.cost,
+    "start": acceleration.start,
     "truth": truth.truth,
     "opponents": opponents.opponents,
     "learning": learning.learning,

@@ -2,7 +2,7 @@
 
 Both are processes that play the same battles by `tests/envs/showdown/accelerate/play.js`. Cost: they take turns, each
 playing the same battles in each round after a round to warm up; processor time, the process's own. A ratio is the
-median over rounds of the ratio within a round.
+median over rounds of the ratio within a round. Start: workers take turns likewise, until each could begin a battle.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import statistics
 import subprocess
 from pathlib import Path
 
+import psutil
+
 from battles.command import Command
 from poke.envs import showdown
 from poke.envs.showdown.installation import find_node, find_package
+from poke.envs.showdown.pipes.workers import BattleWorkers
 
 ROOT = Path(__file__).parents[2]
 PLAY = ROOT / "tests" / "envs" / "showdown" / "accelerate" / "play.js"
@@ -103,12 +106,39 @@ def run_cost(options: argparse.Namespace) -> None:
         print(f"{battle_format:18} {columns[0]:22} {columns[1]:22} {ratio:.2f}", flush=True)
 
 
+def run_start(options: argparse.Namespace) -> None:
+    """Workers from nothing to where they could begin a battle."""
+    print("of a worker that starts, median of rounds: as it is, accelerated, ratio")
+    for battle_format in options.formats:
+        found: dict[str, list[list[float]]] = {"CPU seconds": [[], []], "MB": [[], []]}
+        for _ in range(options.rounds):
+            for which, accelerate in enumerate((False, True)):
+                with BattleWorkers(
+                    battle_format, num_battles=1, num_workers=1, accelerate=accelerate
+                ) as workers:
+                    (pid,) = workers.pids
+                    node = psutil.Process(pid)
+                    used = node.cpu_times()
+                    found["CPU seconds"][which].append(used.user + used.system)
+                    found["MB"][which].append(node.memory_info().rss / 1e6)
+        for name, (plain, fast) in found.items():
+            ratio = statistics.median(p / f for p, f in zip(plain, fast, strict=True))
+            columns = "  ".join(f"{statistics.median(values):7.3g}" for values in (plain, fast))
+            print(f"{battle_format:18} {name:12} {columns}  {ratio:.2f}", flush=True)
+
+
 equality = Command(
     "is an accelerated battle the same, over many",
     run_equality,
     battles=10_000,
     generations=list(range(1, 10)),
     seed=1000,
+)
+start = Command(
+    "what a worker takes to start, as it is and accelerated",
+    run_start,
+    formats=["gen1randombattle", "gen4randombattle", "gen9randombattle"],
+    rounds=9,
 )
 cost = Command(
     "processor time a decision, as it is and accelerated",

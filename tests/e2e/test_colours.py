@@ -52,10 +52,10 @@ def said(tmp_path, session_poke, zygote):
         with open(theirs, "wb") as terminal:
             command = zygote.start(*COMMANDS[name], cwd=tmp_path, env=env, output=terminal)
         read = b""
-        with open(ours, "rb", buffering=0) as screen:
-            with contextlib.suppress(OSError):  # the terminal's other end is closed
-                while more := screen.read(1 << 16):
-                    read += more
+        # An error says that the terminal's other end is closed.
+        with open(ours, "rb", buffering=0) as screen, contextlib.suppress(OSError):
+            while more := screen.read(1 << 16):
+                read += more
         assert command.wait() == 0, read
         return read.decode()
 

@@ -29,9 +29,9 @@ sys.path.pop(0)  # this folder: no command has it there
 shared: dict[str, types.ModuleType] = {}  # what a child has of this process
 
 
-@atexit.register  # first of all, and so called last
+@atexit.register  # before anything that is imported registers something, and so called last
 def leave_what_is_shared():
-    """Have Python's end take apart what a command loaded, and not torch, which takes a tenth of a command's time."""
+    """Have Python's end take apart what a command loaded by itself, and not what was there before the fork."""
     for name, module in shared.items():
         if sys.modules.get(name) is module:
             del sys.modules[name]
@@ -59,7 +59,9 @@ for door in DOORS:
     del sys.modules[f"poke.{door}"]  # `-m` imports it anew, as `__main__`
 
 # Hydra's grammars become quick as they read.
-compose("train", ["algo=ppo", "data.num_steps=32", "network.hidden_sizes=[8]", "hydra.run.dir='a b'"])
+compose(
+    "train", ["algo=ppo", "data.num_steps=32", "network.hidden_sizes=[8]", "hydra.run.dir='a b'"]
+)
 
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -132,9 +134,9 @@ def answer(connection, number):
 
 
 def spare_the_end():
-    """Have nothing taken apart that was loaded before the fork, which takes a third of a command's time.
+    """Have nothing taken apart that was loaded before the fork, which would take a third of a command's time.
 
-    What a command loaded by itself is: Python ends as ever, and where C would begin with what was there before, it ends.
+    Python ends as ever; where C would begin with what was there before, the process ends.
     """
     shared.update(sys.modules)
     for own in ("sys", "builtins", "__main__"):

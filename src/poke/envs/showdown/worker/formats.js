@@ -5,6 +5,8 @@
 
 const path = require('path');
 
+const { accelerate } = require('./accelerate');
+
 const STANDARD = /^gen[1-9]$/; // mods of these names are the games as they were; all others change them
 const TEAM_SIZE = 6;
 
@@ -16,6 +18,12 @@ function loadSimulator(folder) {
   return {
     ...part('battle'), ...part('dex'), ...part('prng'), ...part('teams'), ...part('team-validator'),
   };
+}
+
+/** The same for who plays no battles but reads them: learnsets wait until somebody asks for them. */
+function loadForReading(folder) {
+  accelerate(folder, () => {}, ['ModdedDex.loadData']);
+  return loadSimulator(folder);
 }
 
 function findFormat(simulator, name) {
@@ -103,4 +111,4 @@ function rulesOf(simulator, name, teams) {
   };
 }
 
-module.exports = { Refused, loadSimulator, findFormat, dexOf, teamsOf, rulesOf };
+module.exports = { Refused, loadSimulator, loadForReading, findFormat, dexOf, teamsOf, rulesOf };

@@ -2,7 +2,7 @@
 // Battles that are played elsewhere, on a server or long ago: a player's lines and requests come in, what it sees and
 // may choose goes out. The tracker and the encoder are the ones that read the simulator's own battles.
 
-const { Refused, loadSimulator, dexOf, findFormat, teamsOf } = require('./formats');
+const { Refused, loadForReading, dexOf, findFormat, teamsOf } = require('./formats');
 const { legal, choice, refuse } = require('./request');
 const opponents = require('./opponents');
 const { Tracker } = require('./tracker');
@@ -119,7 +119,7 @@ function followLines(input, output, settings, folder) {
   };
   const answer = {
     O({ battle, format, player, requestsFirst }) {
-      simulator ??= loadSimulator(folder);
+      simulator ??= loadForReading(folder);
       const dex = dexOf(simulator, format);
       if (!encoders.has(dex)) encoders.set(dex, new Encoder(settings, dex));
       const view = new View(dex, player, encoders.get(dex));
@@ -138,7 +138,7 @@ function followLines(input, output, settings, folder) {
       output.sendObject('P', read(question).advice(question.player));
     },
     T({ format, teams }) {
-      simulator ??= loadSimulator(folder);
+      simulator ??= loadForReading(folder);
       output.sendObject('T', teamsOf(simulator, findFormat(simulator, format), teams) || []);
     },
     X({ battle }) {

@@ -20,6 +20,7 @@ const REPLACEMENTS = [
   ...require('./moves'),
   ...require('./dice'),
   ...require('./teams'),
+  ...require('./learnsets'),
 ];
 
 // Files of dist/sim by the classes in them.

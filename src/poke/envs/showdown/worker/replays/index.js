@@ -1,7 +1,7 @@
 'use strict';
 // Battles that others have played, from their logs: what either player saw at each decision, and what it chose.
 
-const { loadSimulator, dexOf } = require('../formats');
+const { loadForReading, dexOf } = require('../formats');
 const { Encoder } = require('../observation');
 const { Log, Unreadable, reading } = require('./log');
 const { Revealed } = require('./sheets');
@@ -79,7 +79,7 @@ class Importer {
 
 /** Answer the frames of mode `replays` (see main.js) until the input ends. */
 function importReplays(input, output, settings, folder) {
-  const importer = new Importer(settings, loadSimulator(folder), output);
+  const importer = new Importer(settings, loadForReading(folder), output);
   output.sendObject('H', { generation: importer.dex.gen });
   for (;;) {
     const { kind, payload } = input.next();

@@ -1,6 +1,7 @@
 """No mask is ever broken: what is illegal is never done, and what networks say of it is never heard."""
 
 import copy
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -149,21 +150,21 @@ def said_of_the_first(algorithm):
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-@pytest.mark.parametrize("said", [float("nan"), float("inf"), float("-inf"), 1e30])
-def test_what_is_said_of_the_illegal_is_never_heard(name, kind, said):
+def test_what_is_said_of_the_illegal_is_never_heard(name, kind):
     """One action is never legal. Whatever any network says of it, all that is learned is the same."""
     rng = np.random.default_rng(0)
-    both = [torch.from_numpy(masks(rng, kind, DECISIONS)) for _ in range(2)]
+    count = 1000
+    both = [torch.from_numpy(masks(rng, kind, 2 * count)) for _ in range(2)]
     size = SPACES[kind].sizes[0]
     for mask in both:
         mask[:, 0] = False
         mask[~mask[:, 1:size].any(dim=1), 1] = True
     parts = [
-        transitions(kind, seed, *(mask[DECISIONS // 2 * seed :][: DECISIONS // 2] for mask in both))
+        transitions(kind, seed, *(mask[count * seed :][:count] for mask in both))
         for seed in (0, 1)
     ]
     outcomes = []
-    for value in (0.0, said):
+    for value in (0.0, math.nan, math.inf, -math.inf, 1e30):
         algorithm = made(name, kind)
         told_of = said_of_the_first(algorithm)
         assert told_of
@@ -178,4 +179,5 @@ def test_what_is_said_of_the_illegal_is_never_heard(name, kind, said):
         state = copy.deepcopy((algorithm.policy.get_state(), algorithm.get_state()))
         outcomes.append((told, judged, state))
     assert all(np.isfinite(float(v)) for row in outcomes[0][0] for v in row.values())
-    assert_equal(outcomes[1], outcomes[0])
+    for outcome in outcomes[1:]:
+        assert_equal(outcome, outcomes[0])

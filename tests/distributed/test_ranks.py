@@ -150,7 +150,14 @@ def test_as_many_ranks_go_on_bit_for_bit(poke, name):
     assert_same_run(parts, whole)
 
 
-@pytest.mark.parametrize(("before", "after"), few([(3, 1), (1, 2), (2, 3)], (2, 3)))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(3, 1, marks=pytest.mark.slow),
+        pytest.param(1, 2, marks=pytest.mark.slow),
+        (2, 3),
+    ],
+)
 def test_other_ranks_go_on_in_the_same_order(poke, before, after):
     reference = train(poke, "bc", "reference", 20, 1)
     changed = train(poke, "bc", "changed", 10, before)

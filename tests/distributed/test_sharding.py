@@ -35,8 +35,8 @@ CLONES = {
 @pytest.mark.parametrize("name", few(CLONES, "two"))
 def test_shared_weights_learn_what_whole_ones_learn(poke, name):
     kind, ranks, more = CLONES[name]
-    one = train(poke, kind, "one", 20, 1, *more)
-    several = train(poke, kind, "several", 20, ranks, SHARED, *more)
+    one = train(poke, kind, "one", 10, 1, *more)
+    several = train(poke, kind, "several", 10, ranks, SHARED, *more)
     assert_close(several, one)
     for ours, theirs in zip(rows(several), rows(one), strict=True):
         assert ours.keys() == theirs.keys()

@@ -33,6 +33,7 @@ def clone(session_poke):
 
 
 @pytest.mark.showdown
+@pytest.mark.slow
 def test_ten_battles_are_played_on_a_real_server_and_counted(clone, installed):
     said = clone("poke.play", "run", "--opponent", "random", "--battles", "10", "--seed", "3")
     opponent, won, played, turns, refused, seconds = LINE.search(said).groups()
@@ -162,7 +163,11 @@ def shown_with(process, text):
 
 @pytest.mark.showdown
 @pytest.mark.parametrize(
-    ("first", "number"), [("1/5000", signal.SIGINT), ("0/5000", signal.SIGTERM)]
+    ("first", "number"),
+    [
+        pytest.param("1/5000", signal.SIGINT, marks=pytest.mark.slow),
+        ("0/5000", signal.SIGTERM),
+    ],
 )
 def test_who_interrupts_it_sees_what_was_played_so_far(clone, installed, first, number):
     process = clone.start("poke.play", "run", "--battles", "5000", "--concurrency", "2")

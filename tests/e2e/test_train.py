@@ -405,15 +405,15 @@ def test_help_and_mistakes_are_answered_without_torch(arguments, tmp_path):
 def test_a_run_and_its_resume_import_nothing_dear_that_they_do_not_use(algo, tmp_path):
     """Each of these takes a good part of a second, of every start."""
     first = [*algo, "trainer.max_steps=3", "logger.tensorboard.enabled=false", "hydra.run.dir=run"]
-    for arguments in (first, ["resume=run", "trainer.max_steps=6"]):
-        code = (
-            f"import sys; from poke.train import main; assert main({arguments!r}) == 0; "
-            "sys.exit(', '.join({'torch._dynamo', 'pandas', 'wandb'} & set(sys.modules)) or 0)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    code = (
+        f"import sys; from poke.train import main; assert main({first!r}) == 0; "
+        "assert main(['resume=run', 'trainer.max_steps=6']) == 0; "
+        "sys.exit(', '.join({'torch._dynamo', 'pandas', 'wandb'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_help_names_groups_knobs_and_examples(poke):
@@ -459,6 +459,7 @@ def test_runs_started_at_once_never_share_a_directory(tmp_path):
     assert len(set(made)) == 200
 
 
+@pytest.mark.slow
 def test_it_works_from_an_installed_wheel_in_an_empty_folder(anew, tmp_path):
     root = Path(__file__).parents[2]
     build = [

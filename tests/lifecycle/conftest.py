@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class Poke:
 
     def __init__(self, cwd: Path, zygote: Zygote) -> None:
         self.cwd = cwd
+        cwd.mkdir(exist_ok=True)
         self._said = cwd.with_name(f"{cwd.name}-said")
         self._said.mkdir()
         self._zygote = zygote
@@ -118,6 +120,21 @@ class Poke:
 @pytest.fixture
 def poke(tmp_path, zygote):
     return Poke(tmp_path, zygote)
+
+
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory, zygote):
+    """Put a finished run of these arguments into a folder, as `run`; the first who asks for it has it trained."""
+    kept = {}
+
+    def put(folder, *arguments):
+        if arguments not in kept:
+            there = Poke(tmp_path_factory.mktemp("kept") / "here", zygote)
+            there(*arguments, "hydra.run.dir=run")
+            kept[arguments] = there.cwd / "run"
+        return Path(shutil.copytree(kept[arguments], folder / "run"))
+
+    return put
 
 
 def snapshot(folder) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ BATTLES = (
     "network.hidden_sizes=[8]",
     "env.opponent={random: 1, self: 1, league: 1}",
     "env.league.players=[random]",
-    "env.league.snapshot_every=200",
+    "env.league.snapshot_every=128",
     "env.league.max_snapshots=2",
     "env.num_envs=4",
     "env.num_workers=1",
@@ -28,9 +28,9 @@ BATTLES = (
     "eval.opponents=[random]",
     "eval.battles=2",
     "eval.explore=true",
-    "trainer.max_steps=640",
-    "trainer.eval_every=320",
-    "checkpoint.save_every=128",
+    "trainer.max_steps=384",
+    "trainer.eval_every=192",
+    "checkpoint.save_every=64",
 )
 
 

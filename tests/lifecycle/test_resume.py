@@ -14,10 +14,9 @@ from .conftest import PPO, SMALL, account, checkpoints, snapshot, wait_for
 
 
 @pytest.fixture
-def half(poke):
-    """Half of a run, and all that was said of it."""
-    poke(*SMALL, "trainer.max_steps=60", "trainer.eval_every=20", "hydra.run.dir=run")
-    return poke.cwd / "run"
+def half(poke, copied):
+    """Half of a run."""
+    return copied(poke.cwd, *SMALL, "trainer.max_steps=60", "trainer.eval_every=20")
 
 
 def optimizer(run_dir) -> dict:
@@ -74,8 +73,8 @@ def test_values_given_take_effect_and_are_noted(poke, half, capsys):
         ("env.num_envs=4", "env.num_envs"),
     ],
 )
-def test_any_value_of_a_ppo_run_can_be_given(poke, change, said):
-    poke(*PPO, "trainer.max_steps=320", "hydra.run.dir=run")
+def test_any_value_of_a_ppo_run_can_be_given(poke, copied, change, said):
+    copied(poke.cwd, *PPO, "trainer.max_steps=320")
     assert said in poke("resume=run", "trainer.max_steps=640", change)
     about = account(poke.cwd / "run")
     assert about["status"] == "finished"

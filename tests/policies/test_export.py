@@ -67,7 +67,7 @@ def by_onnx(policy, tmp_path):
     return by_graph(policy, lambda given: session.run(None, dict(zip(names, given, strict=True))))
 
 
-LONG = ("noisy-battle", "battle", "parts", "memory", "memory-parts")
+ONNX = ("clip", "masked", "normalised", "one-hot", "several")  # a second each: others are left to make test-slow
 FORMATS = {"safetensors": by_safetensors, "torchscript": by_torchscript, "onnx": by_onnx}
 
 
@@ -75,7 +75,7 @@ FORMATS = {"safetensors": by_safetensors, "torchscript": by_torchscript, "onnx":
     ("format", "kind"),
     [
         pytest.param(
-            format, kind, marks=pytest.mark.slow if format == "onnx" and kind in LONG else ()
+            format, kind, marks=pytest.mark.slow if format == "onnx" and kind not in ONNX else ()
         )
         for format, kind in itertools.product(FORMATS, KINDS)
     ],

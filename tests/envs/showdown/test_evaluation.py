@@ -154,6 +154,7 @@ def test_an_evaluation_depends_on_nothing_but_its_seed_and_leaves_training_alone
         evaluator(
             num_workers=n,
             explore=explore,
+            battles=4,
             opponents=["random", "some/run"],
             seed=seed,
             load_policy=lambda place, trust: BySight(),

@@ -160,8 +160,7 @@ def test_what_is_said_of_the_illegal_is_never_heard(name, kind):
         mask[:, 0] = False
         mask[~mask[:, 1:size].any(dim=1), 1] = True
     parts = [
-        transitions(kind, seed, *(mask[count * seed :][:count] for mask in both))
-        for seed in (0, 1)
+        transitions(kind, seed, *(mask[count * seed :][:count] for mask in both)) for seed in (0, 1)
     ]
     outcomes = []
     for value in (0.0, math.nan, math.inf, -math.inf, 1e30):

@@ -72,6 +72,6 @@ def test_without_a_name_it_has_a_directory_of_its_own(poke):
         (["fork=run", "-m", "algo.lr=1,2"], "fork is of one run; leave out -m"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(poke, arguments, words):
-    poke(*SMALL, "hydra.run.dir=run", "trainer.max_steps=30")
+def test_what_cannot_be_is_refused_in_one_line(poke, copied, arguments, words):
+    copied(poke.cwd, *SMALL, "trainer.max_steps=30")
     assert words in poke.refuse(poke.cwd, *arguments)

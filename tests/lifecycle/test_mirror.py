@@ -15,6 +15,7 @@ DQN = (
     *("trainer.max_steps=1200", "trainer.eval_every=600", "checkpoint.save_every=200"),
     *("eval.episodes=1", "logger.backend_frequency=200"),
 )
+RUNS = {"bc": SMALL, "ppo": PPO, "dqn": DQN}
 
 
 def mirrored(poke):
@@ -23,9 +24,10 @@ def mirrored(poke):
     return max((int(path.stem) for path in found), default=0)
 
 
-@pytest.mark.parametrize("options", [SMALL, PPO, DQN], ids=["bc", "ppo", "dqn"])
+@pytest.mark.parametrize("name", few(RUNS, "bc", "dqn"))
 @pytest.mark.parametrize("how", few(["url", "auto"], "auto"))
-def test_a_lost_machine_loses_no_run(poke, options, how):
+def test_a_lost_machine_loses_no_run(poke, name, how):
+    options = RUNS[name]
     url = f"file://{poke.cwd / 'store'}"
     begin = (*options, f"checkpoint.mirror={url}", "hydra.run.dir=runs/a")
     process = poke.start(*begin)

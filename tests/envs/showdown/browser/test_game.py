@@ -120,7 +120,7 @@ def test_a_battle_is_played_by_clicks_and_then_the_agent_tells(hosting, open_pag
 
 
 GIMMICKS = [
-    ("gen8randombattle", "Dynamax", "dynamaxed"),
+    pytest.param("gen8randombattle", "Dynamax", "dynamaxed", marks=pytest.mark.slow),
     ("gen9randombattle", "Terastallize", "terastallized:"),
 ]
 

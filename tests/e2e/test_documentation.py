@@ -228,7 +228,7 @@ SECTIONS = [
     pytest.param(
         section,
         id=f"{page.relative_to(ROOT).with_suffix('')}: {section.title}",
-        marks=pytest.mark.slow if page.parent.name == "guides" else (),
+        marks=pytest.mark.slow if page == CONTRIBUTING or page.parent.name == "guides" else (),
     )
     for page in PAGES
     for section in read_sections(page.read_text(encoding="utf-8"))

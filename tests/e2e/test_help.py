@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,14 +26,21 @@ PAGES = {
 ALL = [(door, page) for door in sorted(DOORS) for page in ("--help", *PAGES.get(door, ()))]
 
 
-def helped(door, page):
-    env = {**os.environ, "COLUMNS": "80", "LINES": "24"}
-    command = [sys.executable, "-m", f"poke.{door}", *page.split()]
-    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+@pytest.fixture
+def helped(tmp_path, zygote):
+    """Return a page of a command's help."""
+
+    def ask(door, page):
+        env = {**os.environ, "COLUMNS": "80", "LINES": "24"}
+        done = zygote.run("-m", f"poke.{door}", *page.split(), cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return ask
 
 
 @pytest.mark.parametrize(("door", "page"), ALL)
-def test_a_page_fits_a_screen(door, page):
+def test_a_page_fits_a_screen(helped, door, page):
     lines = helped(door, page).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
@@ -43,7 +48,7 @@ def test_a_page_fits_a_screen(door, page):
 
 
 @pytest.mark.parametrize("door", sorted(DOORS - {"train", "record"}))
-def test_every_option_stands_on_a_page(door):
+def test_every_option_stands_on_a_page(helped, door):
     source = (ROOT / door.replace(".", "/")).with_suffix(".py")
     source = source if source.exists() else ROOT / door.replace(".", "/") / "__main__.py"
     text = source.read_text()
@@ -54,7 +59,7 @@ def test_every_option_stands_on_a_page(door):
     assert [option for option in sorted(options) if option not in said] == []
 
 
-def test_train_explains_every_knob_that_it_names():
+def test_train_explains_every_knob_that_it_names(helped):
     named = set(re.findall(r"\s([\w.]+)=", helped("train", "--help").partition("Main knobs")[2]))
     explained = set(re.findall(r"^  ([\w.]+)=", helped("train", "--help knobs"), re.MULTILINE))
     assert {name for name in named if name not in ("algo", "trainer.max_steps")} <= explained

@@ -36,6 +36,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_links_that_lead_nowhere_fail_it(tmp_path):
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     for name in ("mkdocs.yml", "src", "conf", "benchmarks"):

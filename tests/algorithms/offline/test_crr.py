@@ -8,6 +8,7 @@ import torch
 
 from poke.algorithms.offline.crr import CRR
 
+from ...selecting import few
 from .parts import apart, assert_moved_by, experience, legal_actions, makers, transitions
 
 VALUES = {"lr": 1e-2, "policy_lr": 1e-3, "gamma": 0.9, "seed": 1}
@@ -70,7 +71,9 @@ def test_losses_are_those_of_the_equations(masked, weighted, filter):
         assert_moved_by(algorithm, network, loss, module)
 
 
-@pytest.mark.parametrize("kind", ["multi_discrete", "multi_binary", "continuous"])
+@pytest.mark.parametrize(
+    "kind", few(["multi_discrete", "multi_binary", "continuous"], "continuous")
+)
 def test_other_actions_are_judged_beside_draws_of_the_policy(kind):
     """With many draws the advantage comes near the mean over the policy's actions."""
     algorithm = crr(kind, num_samples=4000)

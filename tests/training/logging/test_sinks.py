@@ -371,6 +371,33 @@ def test_a_process_ends_though_a_library_would_wait_for_ever(tmp_path, body, sta
     assert (tmp_path / "metrics.csv").read_text().count("\n") == 3
 
 
+ONE_ROW = """
+import sys
+from poke.training.logging import MetricsLogger
+
+class Remote:
+    in_background = True
+    def write(self, metrics, step, category): print(step, metrics["a"])
+    def flush(self): pass
+    def close(self): print("closed")
+    def get_state(self): return {}
+    def set_state(self, state): pass
+
+logger = MetricsLogger(backends=[Remote()])
+logger.log({"a": 1.0}, 7)
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("", 0), ("sys.exit(3)", 3), ("1 / 0", 1)])
+def test_a_row_that_is_the_first_and_the_last_arrives_at_exit(tmp_path, end, status):
+    """Where threads cannot be started any more."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_ROW + end], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == status
+    assert done.stdout == "7 1.0\nclosed\n"
+
+
 def test_a_forked_child_has_neither_thread_nor_rows():
     writer = Remote()
     with MetricsLogger(backends=[writer], backend_frequency=1) as logger:

@@ -47,10 +47,20 @@ def run_first() -> None:
     atexit.register(_close_all)
 
 
-def close_before_threads_are_joined() -> None:
-    """Close at exit before the interpreter waits for threads, of which a library that hangs may have some."""
+def expect_hanging() -> None:
+    """Do what must be done before the exit where a library may hang; may be called again and again.
+
+    What is open is closed before the interpreter waits for threads, of which the library may have some. And there is
+    the thread that `end_in_bounded_time` needs, since from Python 3.12 on none can be started at exit.
+    """
+    global _watcher
     with suppress(RuntimeError):  # that moment is past
         threading._register_atexit(_close_all)  # type: ignore[attr-defined]
+    if _watcher is None:
+        watcher = threading.Thread(target=_end, name="exit", daemon=True)
+        with suppress(RuntimeError):  # there are too many
+            watcher.start()
+            _watcher = watcher
 
 
 def leave_with(status: int) -> None:
@@ -63,18 +73,13 @@ def end_in_bounded_time() -> None:
     """Have the process end some seconds after its main thread, whatever a library still waits for then.
 
     A library whose service hangs may wait for it in threads that are joined at exit, or in functions that it has
-    registered there; this one's calls are given up already.
+    registered there; this one's calls are given up already. `expect_hanging` comes first.
     """
-    global _watcher
-    if _watcher is not None:
-        return
-    _watcher = threading.Thread(target=_end, name="exit", daemon=True)
     try:
         # Called when the main thread is done, before any other of these, such as the one that joins pools' threads.
         threading._register_atexit(_ending.set)  # type: ignore[attr-defined]
     except RuntimeError:  # that moment is past
         _ending.set()
-    _watcher.start()
 
 
 class TerminationGuard:
@@ -119,6 +124,8 @@ def _close_all() -> None:
 
 
 def _abandon_all() -> None:
+    global _watcher, _ending
+    _watcher, _ending = None, threading.Event()
     for closable in list(_open.values()):
         closable.abandon()
     _open.clear()

@@ -318,6 +318,7 @@ class MetricsLogger:
                 self._events[category] = self._new_event_stream(category)
             return None
         stream = self._streams[category] = self._new_stream(category)
+        self._delivery.begin()
         return stream
 
     def _new_stream(self, category: str) -> Stream:

@@ -17,7 +17,7 @@ LONG_SECONDS, SILENT_SECONDS = 60, 3
 
 
 class BackgroundSink:
-    """A writer that is called by one thread, which starts with the first call; importing its library is among them.
+    """A writer that is called by one thread, which starts with `begin` or the first call; importing its library is one.
 
     The thread is a daemon: a call that never returns holds nobody. The writer's state is the one it had when it was
     last flushed, so that nobody waits to ask it; rows that it took since then are in the state with those that wait.
@@ -46,6 +46,10 @@ class BackgroundSink:
         self._thread: threading.Thread | None = None
         self._status: str | None = None  # how the run ended, once that is known
         self._closed = threading.Event()
+
+    def begin(self) -> None:
+        """Start the thread, which waits for calls."""
+        self._wake()
 
     def call(self, method: str, *arguments: Any, **options: Any) -> None:
         """Have the thread call a method of the writer."""
@@ -96,7 +100,7 @@ class BackgroundSink:
         if self._thread is None:
             if self._outbox.state is None:
                 self._outbox.remember()
-            exits.close_before_threads_are_joined()
+            exits.expect_hanging()
             self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
             try:
                 self._thread.start()

@@ -35,6 +35,14 @@ class Delivery:
         """The windows that somebody is told of."""
         return [name for name, sinks in self._sinks.items() if sinks]
 
+    def begin(self) -> None:
+        """Have all sinks prepare for rows; may be called again.
+
+        The first row may be written at the exit, where no thread can be started any more (from Python 3.12 on).
+        """
+        for sinks in self._sinks.values():
+            sinks.begin()
+
     def write(self, window: str, row: Mapping[str, float], step: int, category: str) -> None:
         """Give a window's sinks a row, and say once a name that it was NaN or infinite."""
         if not row:

@@ -38,6 +38,9 @@ class Sink(Protocol):
     writer: Writer
     name: str
 
+    def begin(self) -> None:
+        """Prepare for calls; may be called again."""
+
     def call(self, method: str, *arguments: Any, **options: Any) -> None:
         """Have a method of the writer called, after all calls before it."""
 
@@ -72,6 +75,9 @@ class DirectSink:
         self._outbox = Outbox(writer, name, attempts=2, clock=clock)
         self._is_timed = hasattr(writer, "row_time")
         self._is_restored = True
+
+    def begin(self) -> None:
+        """Do nothing: it has no thread."""
 
     def call(self, method: str, *arguments: Any, **options: Any) -> None:
         """Call a method of the writer, unless it is paused: then once it works again."""
@@ -152,6 +158,11 @@ class Sinks:
 
     def __bool__(self) -> bool:
         return bool(self._sinks)
+
+    def begin(self) -> None:
+        """Have every sink prepare for calls."""
+        for sink in self._sinks:
+            sink.begin()
 
     def write(self, row: Mapping[str, float], step: int, category: str) -> None:
         """Give every sink a row."""

@@ -345,8 +345,8 @@ def test_a_memory_learns_from_whole_sequences_or_says_why_not(size, num_envs):
     assert "\n" not in str(said.value)
 
 
-@pytest.mark.parametrize("memory", [None, "gru"])
-@pytest.mark.parametrize("fast_path", [True, False])
+# A memory has no fast path.
+@pytest.mark.parametrize(("memory", "fast_path"), [(None, True), (None, False), ("gru", False)])
 @pytest.mark.parametrize("normalize_advantage", [True, False])
 def test_a_gradient_computed_in_parts_is_that_of_the_whole(memory, fast_path, normalize_advantage):
     """Advantages are normalised by the whole minibatch, and idle rows count nothing."""

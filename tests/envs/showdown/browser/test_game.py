@@ -130,12 +130,16 @@ GIMMICKS = [
 def test_a_gimmick_goes_with_a_move(hosting, open_page, battle_format, name, said):
     page = open_page(hosting(battle_format).url)
     page.set_default_timeout(120_000)
-    page.wait_for_selector(".choice:enabled")
-    page.get_by_role("button", name=name).click()
+    page.locator(READY).first.wait_for()
+    button = page.get_by_role("button", name=name)
+    while not button.count():  # who leads is drawn, and a Zacian cannot: another one comes in
+        page.locator("#switches .choice:enabled").first.click()
+        page.locator(READY).first.wait_for()
+    button.click()
     page.locator("#moves .choice:enabled").first.click()
     page.get_by_text(said).first.wait_for()
     page.locator(READY).first.wait_for()
-    assert page.get_by_role("button", name=name).count() == 0
+    assert button.count() == 0
 
 
 TEAM = """\

@@ -67,13 +67,8 @@ def by_onnx(policy, tmp_path):
     return by_graph(policy, lambda given: session.run(None, dict(zip(names, given, strict=True))))
 
 
-ONNX = (
-    "clip",
-    "masked",
-    "normalised",
-    "one-hot",
-    "several",
-)  # a second each: others are left to make test-slow
+# Those that `make test` meets: each takes a second.
+ONNX = ("clip", "masked", "normalised", "one-hot", "several")
 FORMATS = {"safetensors": by_safetensors, "torchscript": by_torchscript, "onnx": by_onnx}
 
 

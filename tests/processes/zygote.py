@@ -141,7 +141,7 @@ def spare_the_end():
     shared.update(sys.modules)
     for own in ("sys", "builtins", "__main__"):
         del shared[own]
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(shared))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(shared))  # whoever lets go of it, it stays
     c = ctypes.CDLL(None)
     if not hasattr(c, "on_exit"):
         return  # it is glibc's

@@ -347,6 +347,19 @@ def log():
         logger.log({"a": 1.0}, step)
     assert arrived.wait(60)
 """
+# A child hangs by a sink of its own, and has no thread of its parent's.
+FORKED = """
+import os
+log()
+child = os.fork()
+if child == 0:
+    arrived.clear()
+    logger = MetricsLogger(backends=[Hangs()], close_seconds=0.1)
+    exits.leave_with(5)
+    log()
+else:
+    exits.leave_with(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
 
 
 @pytest.mark.parametrize(
@@ -357,6 +370,7 @@ def log():
         ("with logger: log(); raise KeyError('x')", 1),
         ("exits.leave_with(3); log(); logger.close(); sys.exit(3)", 3),
         ("import os, signal\nwith logger: log(); os.kill(os.getpid(), signal.SIGTERM)", 143),
+        (FORKED, 5),
     ],
 )
 def test_a_process_ends_though_a_library_would_wait_for_ever(tmp_path, body, status):

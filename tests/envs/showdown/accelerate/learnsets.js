@@ -1,16 +1,16 @@
 'use strict';
-// node learnsets.js PACKAGE ACCELERATE|- GENERATION...: what generations that are loaded in this order say can be learned.
-// Prints JSON {isLoaded: whether a file of learnsets was read before anybody asked, digests: of all data of each generation}.
+// node learnsets.js PACKAGE ACCELERATE|- MOD...: what mods that are loaded in this order say can be learned.
+// Prints JSON {isLoaded: whether a file of learnsets was read before anybody asked, digests: of all data of each mod}.
 
 const crypto = require('crypto');
 const path = require('path');
 
-const [, , folder, accelerator, ...generations] = process.argv;
+const [, , folder, accelerator, ...mods] = process.argv;
 const part = name => require(path.join(folder, 'dist', 'sim', name));
 const { Dex } = part('dex');
 if (accelerator !== '-') require(accelerator).accelerate(folder, line => process.stderr.write(`${line}\n`));
 
-const dexes = generations.map(generation => Dex.forGen(+generation));
+const dexes = mods.map(mod => Dex.mod(mod));
 for (const dex of dexes) dex.species.all();
 const isLoaded = Object.keys(require.cache).some(file => file.endsWith(path.join('dist', 'data', 'learnsets.js')));
 const digests = dexes.map(dex => {

@@ -1,6 +1,6 @@
 'use strict';
-// What each species can learn, from which source in which generation: four megabytes of source, which take more than
-// half of a worker's start to read and which only teams of a file are checked by.
+// What each species can learn, from which source in which generation: four megabytes of source, which take about half of
+// a worker's start to read and which only teams of a file are checked by.
 
 const TYPE = 'Learnsets';
 
